@@ -7,7 +7,7 @@ def slipway_cc_proto_library(name, srcs, deps = [], grpc = False, visibility = N
 
     Args:
       name: the cc_library.
-      srcs: .proto files, imported by their path from the root.
+      srcs: .proto files, imported by their path below proto/.
       deps: other slipway_cc_proto_library targets that `srcs` import.
       grpc: whether to generate service stubs too.
       visibility: of the library.
@@ -24,12 +24,12 @@ def slipway_cc_proto_library(name, srcs, deps = [], grpc = False, visibility = N
     if grpc:
         headers += [s + ".grpc.pb.h" for s in stems]
         sources += [s + ".grpc.pb.cc" for s in stems]
-        plugin = "--plugin=protoc-gen-grpc=/usr/bin/grpc_cpp_plugin --grpc_out=$(GENDIR)"
+        plugin = "--plugin=protoc-gen-grpc=/usr/bin/grpc_cpp_plugin --grpc_out=$(GENDIR)/proto"
     native.genrule(
         name = name + "_gen",
         srcs = srcs + [d + "_protos_transitive" for d in deps],
         outs = headers + sources,
-        cmd = "/usr/bin/protoc -I. -I/usr/include --cpp_out=$(GENDIR) %s %s" % (
+        cmd = "/usr/bin/protoc -Iproto -I/usr/include --cpp_out=$(GENDIR)/proto %s %s" % (
             plugin,
             " ".join(["$(location %s)" % s for s in srcs]),
         ),
@@ -45,6 +45,7 @@ def slipway_cc_proto_library(name, srcs, deps = [], grpc = False, visibility = N
         srcs = sources,
         hdrs = headers,
         copts = ["-std=c++20"],
+        strip_include_prefix = "/proto",
         visibility = visibility,
         deps = deps + ["//third_party/system:grpc" if grpc else "//third_party/system:protobuf"],
     )
