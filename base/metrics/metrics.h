@@ -1,0 +1,45 @@
+#ifndef BASE_METRICS_METRICS_H_
+#define BASE_METRICS_METRICS_H_
+
+#include <prometheus/registry.h>
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace prometheus {
+class Exposer;
+}
+
+namespace slipway {
+
+// The process's registry and its HTTP face. The registry also has the process_* figures (client
+// libraries' standard names). Thread-safe.
+class Metrics {
+ public:
+  Metrics();
+  ~Metrics();
+  Metrics(const Metrics&) = delete;
+  Metrics& operator=(const Metrics&) = delete;
+
+  const std::shared_ptr<prometheus::Registry>& registry() const { return registry_; }
+
+  // Serves /metrics on "address:port". An empty address serves nothing. The error names the
+  // address.
+  absl::Status Serve(absl::string_view address);
+
+  // The exposition text, for a process with an HTTP server of its own.
+  std::string Text() const;
+
+ private:
+  std::shared_ptr<prometheus::Registry> registry_;
+  std::shared_ptr<prometheus::Collectable> process_;
+  std::unique_ptr<prometheus::Exposer> exposer_;
+};
+
+}  // namespace slipway
+
+#endif  // BASE_METRICS_METRICS_H_
