@@ -1,0 +1,142 @@
+"""An instance of Slipway of a test's own: own state, sockets, names, subnet and ports, made by deploy/up."""
+
+import os
+import pathlib
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+import docker
+
+SOURCE = pathlib.Path(__file__).resolve().parents[1]
+SERVICES = ("log", "image", "agent", "container", "gateway")
+
+
+def free_port_range(count):
+    """The first of `count` consecutive loopback ports that nobody listens on."""
+    while True:
+        first = random.randrange(20000, 30000)
+        sockets = []
+        try:
+            for port in range(first, first + count):
+                probe = socket.socket()
+                sockets.append(probe)
+                probe.bind(("127.0.0.1", port))
+            return first
+        except OSError:
+            continue
+        finally:
+            for probe in sockets:
+                probe.close()
+
+
+def wait_until(condition, what, seconds=10.0):
+    """Polls until `condition()` is true; its value is returned."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.02)
+
+
+class Cluster:
+    def __init__(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="sw-", dir="/var/tmp"))
+        self.dir.chmod(0o755)
+        self.prefix = "swt" + self.dir.name[-4:].lower().replace("_", "x")
+        self.subnet = f"172.28.{random.randrange(0, 250)}.0/24"
+        self.port_base = free_port_range(6)
+        self.run_dir = self.dir / "run"
+        self.socket = self.run_dir / "docker.sock"
+        self.env = {**os.environ, "DOCKER_HOST": f"unix://{self.socket}", "DOCKER_CONFIG": str(self.dir / "config"),
+                    "SLIPWAY_HOST": f"unix://{self.run_dir}/slipway.sock"}
+
+    def deploy(self, script, *options, check=True):
+        run = subprocess.run(
+            [SOURCE / "deploy" / script, "--root", self.dir / "root", "--run-dir", self.run_dir, "--log-dir",
+             self.dir / "logs", "--bin-dir", self.dir / "bin", "--prefix", self.prefix, "--subnet", self.subnet,
+             "--port-base", str(self.port_base), *options],
+            capture_output=True, text=True, timeout=900)
+        if check and run.returncode != 0:
+            raise AssertionError(f"deploy/{script} failed:\n{run.stdout}\n{run.stderr}")
+        return run
+
+    def up(self):
+        """Installs what is built (the first time) and starts what does not run."""
+        installed = (self.dir / "bin").exists()
+        self.deploy("up", "--no-demo", *(["--no-build"] if installed else []))
+
+    def close(self):
+        try:
+            self.up()
+            ids = self.docker("ps", "-aq").stdout.split()
+            if ids:
+                self.docker("rm", "-f", *ids, timeout=60)
+        finally:
+            self.deploy("down", "--all", check=False)
+            self.remove_kernel_objects()
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+    def remove_kernel_objects(self):
+        """What outlives every process by design: the bridge and the firewall table of this instance."""
+        subprocess.run(["ip", "link", "delete", f"{self.prefix}0"], capture_output=True)
+        for family in ("inet", "ip", "ip6"):
+            subprocess.run(["nft", "delete", "table", family, self.prefix], capture_output=True)
+
+    def docker(self, *arguments, check=True, input=None, timeout=60, binary="/usr/bin/docker", text=True):
+        run = subprocess.run([binary, *map(str, arguments)], env=self.env, input=input, capture_output=True,
+                             text=text, timeout=timeout)
+        if check and run.returncode != 0:
+            raise AssertionError(f"docker {' '.join(map(str, arguments))} exited with {run.returncode}:\n"
+                                 f"{run.stdout}\n{run.stderr}")
+        return run
+
+    def slipway(self, *arguments, check=True, input=None, timeout=60, text=True):
+        return self.docker(*arguments, check=check, input=input, timeout=timeout, text=text,
+                           binary=str(self.dir / "bin" / "slipway"))
+
+    def client(self):
+        return docker.DockerClient(base_url=f"unix://{self.socket}", timeout=60)
+
+    def pid(self, service):
+        return int((self.run_dir / f"{service}.pid").read_text())
+
+    def kill(self, *services):
+        """kill -9, and waits until they are gone."""
+        pids = [self.pid(service) for service in services]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        for pid in pids:
+            wait_until(lambda: not pathlib.Path(f"/proc/{pid}/exe").exists()
+                       or pathlib.Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z",
+                       f"end of process {pid}")
+
+    def logs(self):
+        """The services' own logs, to be shown when a test fails."""
+        return "\n".join(f"--- {path.name}\n{path.read_text()[-4000:]}"
+                         for path in sorted((self.dir / "logs").glob("*.log")))
+
+    def busybox(self):
+        """The id of a busybox image, tagged `busybox`."""
+        found = self.docker("images", "-q", "busybox").stdout.split()
+        if found:
+            return found[0]
+        tar = subprocess.run([SOURCE / "deploy" / "busybox-root"], check=True, capture_output=True).stdout
+        return self.docker("import", "--change", 'CMD ["sh"]', "-", "busybox:latest", input=tar,
+                           text=False).stdout.decode().strip()
+
+    def kernel_objects(self):
+        """Everything of this instance that the host can see: cgroups, mounts, links."""
+        cgroups = [str(path) for path in pathlib.Path("/sys/fs/cgroup").glob(f"*/{self.prefix}/*") if path.is_dir()]
+        mounts = [line for line in pathlib.Path("/proc/self/mounts").read_text().splitlines()
+                  if str(self.dir) in line or self.prefix in line]
+        links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True).stdout
+        veths = [line for line in links.splitlines() if f"master {self.prefix}0" in line]
+        return cgroups, mounts, veths
