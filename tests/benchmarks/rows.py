@@ -1,0 +1,347 @@
+"""The rows of the table: what is measured, the same way for Slipway and for each peer."""
+
+import concurrent.futures
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import random
+import shutil
+import socket
+import statistics
+import subprocess
+import tempfile
+import time
+
+import images
+from cluster import SERVICES, Cluster
+from peers import Dockerd, Registry
+
+BRIDGE = "swbench0"
+
+
+class UnixClient(http.client.HTTPConnection):
+    """One kept-alive connection to a Docker API socket."""
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=120)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(120)
+        self.sock.connect(self.path)
+
+    def call(self, method, path, body=None, expect=(200, 201, 204)):
+        data = None if body is None else json.dumps(body)
+        self.request(method, "/v1.41" + path, data, {"Content-Type": "application/json"})
+        response = self.getresponse()
+        answer = response.read()
+        if response.status not in expect:
+            raise RuntimeError(f"{method} {path}: {response.status} {answer[:300]!r}")
+        return answer
+
+
+def life(client, network):
+    """create, start, wait, remove of `true`; seconds."""
+    begin = time.perf_counter()
+    identity = json.loads(client.call("POST", "/containers/create", {
+        "Image": "busybox", "Cmd": ["true"], "HostConfig": {"NetworkMode": network}}))["Id"]
+    client.call("POST", f"/containers/{identity}/start")
+    client.call("POST", f"/containers/{identity}/wait")
+    client.call("DELETE", f"/containers/{identity}")
+    return time.perf_counter() - begin
+
+
+def pss_bytes(pid):
+    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(next(line for line in text.splitlines() if line.startswith("Pss:")).split()[1]) * 1024
+
+
+def descendants(pid):
+    found = [pid]
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += descendants(int(child))
+    return found
+
+
+class Ours:
+    name = "slipway"
+
+    def __init__(self):
+        self.cluster = Cluster()
+        self.cluster.up()
+        self.cluster.busybox()
+        self.socket = self.cluster.socket
+        self.env = self.cluster.env
+
+    def platform_pids(self):
+        pids = [self.cluster.pid(service) for service in SERVICES]
+        for entry in pathlib.Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError):
+                    command = (entry / "cmdline").read_bytes()
+                    if b"slipway-supervisor" in command.split(b"\0")[0] and str(self.cluster.run_dir).encode() in command:
+                        pids.append(int(entry.name))
+        return pids
+
+    def close(self):
+        self.cluster.close()
+
+
+class Theirs:
+    name = "dockerd"
+
+    def __init__(self):
+        self.daemon = Dockerd(bridge=BRIDGE)
+        self.daemon.docker("import", "--change", 'CMD ["sh"]', "-", "busybox:latest", input=images.busybox_tar(),
+                           text=False)
+        self.socket = self.daemon.socket
+        self.env = self.daemon.env
+
+    def platform_pids(self):
+        """dockerd, its containerd and the shims, but not the containers' own processes."""
+        pids = []
+        for pid in descendants(self.daemon.process.pid):
+            if "docker" in os.readlink(f"/proc/{pid}/exe") or "containerd" in os.readlink(f"/proc/{pid}/exe"):
+                pids.append(pid)
+        for entry in pathlib.Path("/proc").iterdir():  # shims are children of init
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError):
+                    command = (entry / "cmdline").read_bytes()
+                    if b"containerd-shim" in command.split(b"\0")[0] and str(self.daemon.dir).encode() in command:
+                        pids.append(int(entry.name))
+        return sorted(set(pids))
+
+    def close(self):
+        self.daemon.close()
+
+
+class Bench:
+    def __init__(self, short):
+        self.short = short
+        self.results = []
+        self.stack = contextlib.ExitStack()
+
+    def __enter__(self):
+        self.ours = Ours()
+        self.stack.callback(self.ours.close)
+        self.theirs = Theirs()
+        self.stack.callback(self.theirs.close)
+        return self
+
+    def __exit__(self, *error):
+        self.stack.close()
+
+    @property
+    def both(self):
+        return (self.ours, self.theirs)
+
+    def add(self, row, unit, values, better="lower"):
+        """`values`: {name: measured}. The ratio says how many times better we are than each peer."""
+        ours = values["slipway"]
+        ratios = {name: (value / ours if better == "lower" else ours / value)
+                  for name, value in values.items() if name != "slipway"}
+        self.results.append({"row": row, "unit": unit, "values": values, "ratios": ratios})
+        print("  " + self.line(self.results[-1]), flush=True)
+
+    @staticmethod
+    def line(result):
+        values = "  ".join(f"{name} {value:.4g}" for name, value in result["values"].items())
+        ratios = "  ".join(f"{ratio:.1f}x {name}" for name, ratio in result["ratios"].items())
+        return f"{result['row']:<44} {result['unit']:<10} {values:<50} {ratios}"
+
+    def table(self):
+        return "\n".join(["", *map(self.line, self.results)])
+
+
+def turns(bench, count, measure, peers=None):
+    """Medians of `count` measurements of each, taken in turn so that the machine's moods hit all alike."""
+    peers = peers or bench.both
+    seen = {peer.name: [] for peer in peers}
+    for peer in peers:
+        measure(peer)
+    for _ in range(count):
+        for peer in peers:
+            seen[peer.name].append(measure(peer))
+    return {name: statistics.median(values) for name, values in seen.items()}
+
+
+def timed(function, *arguments):
+    begin = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - begin
+
+
+def run_cli(peer, *arguments):
+    subprocess.run(["/usr/bin/docker", *arguments], env=peer.env, check=True, capture_output=True)
+
+
+class Crun:
+    """A bare `crun run` of the same root and command."""
+
+    name = "crun"
+
+    def __init__(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="swbench-", dir="/var/tmp"))
+        root = self.dir / "rootfs"
+        root.mkdir()
+        subprocess.run(["tar", "-C", root, "-xf", "-"], input=images.busybox_tar(), check=True)
+        subprocess.run(["crun", "spec"], cwd=self.dir, check=True)
+        spec = json.loads((self.dir / "config.json").read_text())
+        spec["process"].update(terminal=False, args=["true"])
+        (self.dir / "config.json").write_text(json.dumps(spec))
+
+    def run(self):
+        name = f"swbench{random.randrange(1 << 40):x}"
+        return timed(lambda: subprocess.run(
+            ["crun", "--root", self.dir / "state", "--cgroup-manager=cgroupfs", "run", "-b", self.dir, name],
+            check=True, stdin=subprocess.DEVNULL, capture_output=True))
+
+    def close(self):
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def row_api(bench):
+    count = 10 if bench.short else 40
+    clients = {peer.name: UnixClient(peer.socket) for peer in bench.both}
+    crun = Crun()
+    try:
+        for network in ("none", "bridge"):
+            peers = [*bench.both, *([crun] if network == "none" else [])]
+            values = turns(bench, count,
+                           lambda peer: crun.run() if peer is crun else life(clients[peer.name], network), peers)
+            bench.add(f"API create+start+wait+rm, {network}", "ms", {k: v * 1e3 for k, v in values.items()})
+    finally:
+        crun.close()
+
+
+def row_run(bench):
+    for network in ("none", "bridge"):
+        values = turns(bench, 5 if bench.short else 20, lambda peer: timed(
+            run_cli, peer, "run", "--rm", "--network", network, "busybox", "true"))
+        bench.add(f"docker run --rm, {network}", "ms", {k: v * 1e3 for k, v in values.items()})
+    values = turns(bench, 10, lambda peer: timed(run_cli, peer, "ps"))
+    bench.add("docker ps", "ms", {k: v * 1e3 for k, v in values.items()})
+
+
+def row_exec(bench):
+    for peer in bench.both:
+        run_cli(peer, "run", "-d", "--name", "target", "--network", "none", "busybox", "sleep", "100000")
+    try:
+        values = turns(bench, 5 if bench.short else 30, lambda peer: timed(run_cli, peer, "exec", "target", "true"))
+        bench.add("docker exec true", "ms", {k: v * 1e3 for k, v in values.items()})
+    finally:
+        for peer in bench.both:
+            run_cli(peer, "rm", "-f", "target")
+
+
+def row_concurrent(bench):
+    counts = {"slipway": 64 if bench.short else 640, "dockerd": 32 if bench.short else 64}
+    for network in ("none", "bridge"):
+        rates = {}
+        for peer in bench.both:
+            count = counts[peer.name]
+            clients = [UnixClient(peer.socket) for _ in range(32)]
+            with concurrent.futures.ThreadPoolExecutor(32) as pool:
+                begin = time.perf_counter()
+                futures = [pool.submit(lambda c: [life(c, network) for _ in range(count // 32)], client)
+                           for client in clients]
+                for future in futures:
+                    future.result()
+                rates[peer.name] = count / (time.perf_counter() - begin)
+        bench.add(f"32 at once, {network}", "per second", rates, better="higher")
+
+
+def big_image(directory, short):
+    """Seven gzip layers cut from the machine's own directories; about 1.28 GB unpacked (a tenth when short)."""
+    layout = images.OciLayout(directory)
+    total = (128 if short else 1280) << 20
+    names = subprocess.run(["find", "/usr/lib", "/usr/share", "/usr/bin", "-xdev", "-type", "f", "-size", "+0", "-size",
+                            "-20M", "-printf", "%s %p\n"], capture_output=True, text=True, check=True).stdout.splitlines()
+    files = sorted((line.split(" ", 1) for line in names), key=lambda pair: pair[1])
+    random.Random(1).shuffle(files)
+    at = 0
+    for _ in range(7):
+        size, members = 0, []
+        while size < total // 7 and at < len(files):
+            size += int(files[at][0])
+            members.append(files[at][1])
+            at += 1
+        tar = subprocess.run(["tar", "--null", "-T", "-", "-cf", "-", "--absolute-names", "--ignore-failed-read"],
+                             input="\0".join(members).encode(), capture_output=True).stdout
+        layout.add_layer(tar)
+    return layout.finish(Cmd=["true"])
+
+
+def row_pull(bench):
+    registry = Registry()
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="swbench-", dir="/var/tmp"))
+    try:
+        name = registry.push(big_image(directory / "oci", bench.short), "big:1")
+        shutil.rmtree(directory)
+
+        def pull(peer):
+            seconds = timed(run_cli, peer, "pull", name)
+            run_cli(peer, "rmi", name)
+            return seconds
+
+        bench.add("pull of 1.28 GB, 7 layers" if not bench.short else "pull of 128 MB, 7 layers", "s",
+                  turns(bench, 1 if bench.short else 3, pull))
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+        registry.close()
+
+
+def row_logs(bench):
+    """A container that writes 2,110,000 lines of 100 bytes, and reading them."""
+    lines = 200000 if bench.short else 2110000
+    script = f"yes {'x' * 99} | head -n {lines}"
+    written, read = {}, {}
+    for peer in bench.both:
+        written[peer.name] = timed(run_cli, peer, "run", "-d", "--name", "writer", "--network", "none", "busybox", "sh",
+                                   "-c", script) + timed(run_cli, peer, "wait", "writer")
+        begin = time.perf_counter()
+        with subprocess.Popen(["/usr/bin/docker", "logs", "writer"], env=peer.env, stdout=subprocess.PIPE) as logs:
+            size = sum(len(chunk) for chunk in iter(lambda: logs.stdout.read(1 << 20), b""))
+        read[peer.name] = time.perf_counter() - begin
+        assert size == lines * 100, (peer.name, size)
+        run_cli(peer, "rm", "writer")
+    bench.add(f"container writes {lines // 10000} MB to stdout", "s", written)
+    bench.add(f"docker logs of {lines // 10000} MB", "s", read)
+
+
+def row_memory(bench):
+    count = 20 if bench.short else 100
+    idle, each = {}, {}
+    for peer in bench.both:
+        before = sum(map(pss_bytes, peer.platform_pids()))
+        for i in range(count):
+            run_cli(peer, "run", "-d", "--name", f"idle{i}", "--network", "none", "busybox", "sleep", "100000")
+        after = sum(map(pss_bytes, peer.platform_pids()))
+        run_cli(peer, "rm", "-f", *[f"idle{i}" for i in range(count)])
+        idle[peer.name] = before / 1e6
+        each[peer.name] = max(after - before, 1) / count / 1e3
+    bench.add("memory of the platform, idle (PSS)", "MB", idle)
+    bench.add(f"memory per idle container, {count} of them (PSS)", "kB", each)
+
+
+def row_list(bench):
+    count = 50 if bench.short else 1000
+    clients = {peer.name: UnixClient(peer.socket) for peer in bench.both}
+    made = {peer.name: [] for peer in bench.both}
+    for peer in bench.both:
+        for _ in range(count):
+            made[peer.name].append(json.loads(clients[peer.name].call(
+                "POST", "/containers/create", {"Image": "busybox", "HostConfig": {"NetworkMode": "none"}}))["Id"])
+    values = turns(bench, 20, lambda peer: timed(clients[peer.name].call, "GET", "/containers/json?all=1"))
+    bench.add(f"list {count} containers, API", "ms", {k: v * 1e3 for k, v in values.items()})
+    for peer in bench.both:
+        for identity in made[peer.name]:
+            clients[peer.name].call("DELETE", f"/containers/{identity}")
+
+
+ROWS = {"memory": row_memory, "api": row_api, "run": row_run, "exec": row_exec, "concurrent": row_concurrent,
+        "pull": row_pull, "logs": row_logs, "list": row_list}
