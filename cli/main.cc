@@ -1,0 +1,36 @@
+// slipway: the native command-line client.
+
+#include <csignal>
+#include <cstdlib>
+
+#include "cli/context.h"
+
+int main(int argc, char** argv) {
+  // A reader that goes away (`slipway logs | head`) shows as a failed write.
+  std::signal(SIGPIPE, SIG_IGN);
+  CLI::App app("Slipway: containers, images and logs of this machine.", "slipway");
+  slipway::cli::Context context;
+  app.add_option("-H,--host", context.host, "address of the platform")
+      ->envname("SLIPWAY_HOST")
+      ->capture_default_str();
+  app.require_subcommand(1);
+  slipway::cli::AddRun(app, context);
+  slipway::cli::AddExec(app, context);
+  slipway::cli::AddLifecycle(app, context);
+  slipway::cli::AddPs(app, context);
+  slipway::cli::AddLogs(app, context);
+  slipway::cli::AddImages(app, context);
+  slipway::cli::AddPull(app, context);
+  slipway::cli::AddLoad(app, context);
+  slipway::cli::AddInspect(app, context);
+  slipway::cli::AddEvents(app, context);
+  slipway::cli::AddVersion(app, context);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    const int code = app.exit(e);
+    // The client's own errors are 125, as with docker, so that a container's exit codes stay apart.
+    return code == 0 ? 0 : 125;
+  }
+  return context.exit_code;
+}
