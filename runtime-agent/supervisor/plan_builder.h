@@ -11,6 +11,7 @@
 #include "absl/types/span.h"
 #include "base/os/unique_fd.h"
 #include "runtime-agent/supervisor/plan.h"
+#include "runtime-agent/supervisor/status_page.h"
 
 // Compiles what a process needs into a plan. The calls may come in any order: steps are sorted into
 // the order of plan.h; mounts, devices, links and directories keep the order in which they were
@@ -124,7 +125,8 @@ class PlanBuilder {
   // `key` with dots or slashes, relative to /proc/sys. Needs a /proc mount.
   void Sysctl(absl::string_view key, absl::string_view value, bool optional = false);
   void OomScoreAdj(int value);
-  void Rlimit(int resource, uint64_t soft, uint64_t hard);
+  // `clamp`: what may not be raised (no CAP_SYS_RESOURCE) is set as near as possible instead.
+  void Rlimit(int resource, uint64_t soft, uint64_t hard, bool clamp = false);
   void SessionKeyring(absl::string_view name);
 
   // --- Standard streams: by default stdout and stderr pipes into the spool, stdin /dev/null ---

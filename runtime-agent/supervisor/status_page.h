@@ -55,14 +55,14 @@ struct StatusSlot {
   uint64_t exit_time_ns;
   int32_t wait_status;  // as wait(2) gives it: WIFEXITED, WTERMSIG and so on
   uint32_t spool_policy;
-  std::atomic<uint64_t> spool_committed;  // file offset behind the last whole record
-  std::atomic<uint64_t> spool_acked;      // file offset up to which the agent needs nothing more
-  uint64_t spool_capacity;                // bytes that may lie between the two
-  std::atomic<uint64_t> dropped_bytes;    // since the last gap record, stdout and stderr together
-  std::atomic<uint64_t> dropped_chunks;
+  std::atomic<uint64_t> spool_committed;   // file offset behind the last whole record
+  std::atomic<uint64_t> spool_acked;       // file offset up to which the agent needs nothing more
+  uint64_t spool_capacity;                 // bytes that may lie between the two
+  std::atomic<uint64_t> dropped_bytes[2];  // stdout, stderr: not yet told by a gap record
+  std::atomic<uint64_t> dropped_chunks[2];
   std::atomic<uint64_t> total_dropped_bytes;
   int32_t helper_pid;  // first process of an exec, which ends when `pid` is known
-  uint32_t reserved[5];
+  uint32_t reserved;
   char id[kIdCapacity];
 };
 static_assert(sizeof(StatusSlot) == 256);

@@ -103,7 +103,7 @@ struct WireReply {
   WireEntry entry;  // of SPAWN, GET_FDS and the exit event
   char detail[kDetailCapacity];
 };
-static_assert(sizeof(WireReply) == 528);
+static_assert(sizeof(WireReply) == 520);
 
 inline constexpr uint32_t kMaxReplyBytes = sizeof(WireReply) + kListBatch * sizeof(WireEntry);
 
