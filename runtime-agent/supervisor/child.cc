@@ -19,6 +19,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <initializer_list>
+
 #include "runtime-agent/supervisor/packet.h"
 #include "runtime-agent/supervisor/syscalls.h"
 

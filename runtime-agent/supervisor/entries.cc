@@ -14,7 +14,7 @@ bool Supervisor::WatchRole(uint32_t slot, FdRole role) {
   if ((runtime_[slot].watched & RoleBit(role)) != 0) return true;
   int fd = FdOf(slot, role);
   // A pidfd hangs up when its process was reaped; that needs no event bit.
-  uint32_t events = role == FdRole::kPidfd ? 0 : EPOLLIN;
+  uint32_t events = role == FdRole::kPidfd ? 0 : uint32_t{EPOLLIN};
   if (fd < 0 || !Watch(fd, events, MakeTag(EventTag::kEntry, EntryHandle(slot, role)))) {
     return false;
   }

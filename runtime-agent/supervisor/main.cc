@@ -13,6 +13,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <initializer_list>
+
 #include "runtime-agent/supervisor/handoff.h"
 #include "runtime-agent/supervisor/keeper.h"
 #include "runtime-agent/supervisor/supervisor.h"

@@ -354,7 +354,7 @@ int Supervisor::Shutdown(uint32_t index, const WireRequest& request) {
 }
 
 // False when the message is malformed.
-bool Supervisor::Handle(uint32_t index, const WireRequest& request, PacketFds* fds) {
+bool Supervisor::Serve(uint32_t index, const WireRequest& request, PacketFds* fds) {
   WireReply reply = {};
   reply.op = request.op;
   reply.request_id = request.request_id;
@@ -414,7 +414,7 @@ void Supervisor::ReadConnection(uint32_t index) {
   if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
   uint32_t serial = connections_[index].serial;
   bool good = size == sizeof(request) && request.magic == kWireMagic &&
-              request.version == kWireVersion && Handle(index, request, &fds);
+              request.version == kWireVersion && Serve(index, request, &fds);
   fds.CloseAll();
   // A reply that could not be sent has closed it already.
   if (!good && connections_[index].used && connections_[index].serial == serial) {

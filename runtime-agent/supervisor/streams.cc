@@ -3,6 +3,8 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 
+#include <initializer_list>
+
 #include "runtime-agent/spool/format.h"
 #include "runtime-agent/supervisor/supervisor.h"
 

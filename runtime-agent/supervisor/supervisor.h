@@ -89,7 +89,7 @@ class Supervisor {
   void Accept();
   void ReadConnection(uint32_t index);
   void CloseConnection(uint32_t index);
-  bool Handle(uint32_t index, const WireRequest& request, PacketFds* fds);
+  bool Serve(uint32_t index, const WireRequest& request, PacketFds* fds);
   int HandleEntry(uint32_t index, const WireRequest& request, WireReply* reply);
   int HandleStore(const WireRequest& request, PacketFds* fds, WireReply* reply);
   void Hello(uint32_t index, const WireRequest& request);
