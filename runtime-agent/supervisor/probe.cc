@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <initializer_list>
+
 // Runs inside a container under test and prints what it sees. Arguments are verbs, run in order.
 namespace {
 
