@@ -1,0 +1,262 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "runtime-agent/supervisor/child.h"
+#include "runtime-agent/supervisor/syscalls.h"
+
+namespace slipway::agent {
+
+namespace {
+
+constexpr uint64_t kInside = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+constexpr long kProcMagic = 0x9fa0;
+constexpr unsigned kPlace = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+
+// Closes at the end of a scope and keeps errno.
+struct ScopedFd {
+  int fd;
+  ~ScopedFd() {
+    int error = errno;
+    if (fd >= 0) close(fd);
+    errno = error;
+  }
+};
+
+// The directory that holds the last component of `path`, made if missing; `*leaf` points at it.
+int OpenParent(Child* child, const char* path, const char** leaf) {
+  char parent[PATH_MAX];
+  const char* slash = strrchr(path, '/');
+  size_t length = slash == nullptr ? 0 : static_cast<size_t>(slash - path);
+  if (length >= sizeof(parent) || slash == nullptr || slash[1] == '\0') {
+    errno = EINVAL;
+    return -1;
+  }
+  *leaf = slash + 1;
+  memcpy(parent, path, length);
+  parent[length] = '\0';
+  return OpenTarget(child, length == 0 ? "/" : parent, false);
+}
+
+int SetAttributes(int fd, uint64_t set, uint64_t clear, uint64_t propagation, bool recursive) {
+  if (set == 0 && clear == 0 && propagation == 0) return 0;
+  mount_attr attributes = {set, clear, propagation, 0};
+  return mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attributes,
+                       sizeof(attributes));
+}
+
+}  // namespace
+
+int OpenInside(Child* child, const char* path, uint64_t flags) {
+  if (child->root < 0) {
+    child->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (child->root < 0) return -1;
+  }
+  return OpenAt2(child->root, path, flags | O_CLOEXEC, 0, kInside);
+}
+
+int OpenTarget(Child* child, const char* path, bool file) {
+  int found = OpenInside(child, path, O_PATH);
+  if (found >= 0 || errno != ENOENT) return found;
+  char prefix[PATH_MAX];
+  size_t length = strlen(path);
+  if (length >= sizeof(prefix)) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  int parent = OpenInside(child, "/", O_PATH);
+  size_t at = 0;
+  while (parent >= 0 && at < length) {
+    while (path[at] == '/') ++at;
+    size_t start = at;
+    while (at < length && path[at] != '/') ++at;
+    if (start == at) break;
+    memcpy(prefix, path, at);
+    prefix[at] = '\0';
+    ScopedFd holder = {parent};
+    parent = OpenInside(child, prefix, O_PATH);
+    if (parent >= 0 || errno != ENOENT) continue;
+    const char* name = prefix + start;
+    if (strcmp(name, "..") == 0) return -1;
+    bool last = path[at + strspn(path + at, "/")] == '\0';
+    if (last && file) {
+      ScopedFd made = {openat(holder.fd, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755)};
+      if (made.fd < 0) return -1;
+    } else if (mkdirat(holder.fd, name, 0755) != 0) {
+      return -1;
+    }
+    parent = OpenInside(child, prefix, O_PATH);
+  }
+  return parent;
+}
+
+int SetPropagation(uint64_t flags) { return mount(nullptr, "/", nullptr, flags, nullptr); }
+
+int ChangeRoot(Child* child, const PlanStepRecord& step) {
+  const char* staging = child->plan.text(step, 0);
+  if (staging[0] == '\0') staging = child->staging;
+  int root = child->fd[step.fd];
+  if (move_mount(root, "", AT_FDCWD, staging, MOVE_MOUNT_F_EMPTY_PATH) != 0) return -1;
+  if (fchdir(root) != 0 || PivotRoot(".", ".") != 0) return -1;
+  if (umount2(".", MNT_DETACH) != 0) return -1;
+  return chdir("/");
+}
+
+int MountFilesystem(Child* child, const PlanStepRecord& step) {
+  const PlanView& plan = child->plan;
+  ScopedFd target = {OpenTarget(child, plan.text(step, 1), false)};
+  if (target.fd < 0 || fchdir(target.fd) != 0) return -1;
+  // mount(2) on "." cannot be led elsewhere by a link. Read-only comes last, and on the mount
+  // alone: some file systems share their superblock with the host.
+  const char* data = plan.text(step, 2);
+  int result = mount(plan.text(step, 3), ".", plan.text(step, 0), step.a & ~uint64_t{MS_RDONLY},
+                     data[0] == '\0' ? nullptr : data);
+  int error = errno;
+  if (chdir("/") != 0) return -1;
+  errno = error;
+  if (result != 0) return -1;
+  ScopedFd mounted = {OpenInside(child, plan.text(step, 1), O_PATH)};
+  if (mounted.fd < 0) return -1;
+  if ((step.flags & kPlanCopyUp) != 0) {
+    ScopedFd from = {OpenAt2(target.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, 0)};
+    ScopedFd to = {OpenInside(child, plan.text(step, 1), O_RDONLY | O_DIRECTORY)};
+    if (from.fd < 0 || to.fd < 0 || CopyTree(from.fd, to.fd, 0) != 0) return -1;
+  }
+  uint64_t read_only = (step.a & MS_RDONLY) != 0 ? MOUNT_ATTR_RDONLY : 0;
+  return SetAttributes(mounted.fd, read_only, 0, step.c, false);
+}
+
+int BindTree(Child* child, const PlanStepRecord& step) {
+  ScopedFd target = {OpenTarget(child, child->plan.text(step, 1), (step.flags & kPlanFile) != 0)};
+  if (target.fd < 0) return -1;
+  int tree = child->fd[step.fd];
+  bool recursive = (step.flags & kPlanRecursive) != 0;
+  // First the attributes: the mount never appears without them.
+  if (SetAttributes(tree, step.a, step.b, 0, recursive) != 0) return -1;
+  if (move_mount(tree, "", target.fd, "", kPlace) != 0) return -1;
+  return SetAttributes(tree, 0, 0, step.c, recursive);
+}
+
+int MakeDevice(Child* child, const PlanStepRecord& step) {
+  const char* leaf;
+  ScopedFd parent = {OpenParent(child, child->plan.text(step, 1), &leaf)};
+  if (parent.fd < 0) return -1;
+  auto mode = static_cast<mode_t>(step.a);
+  auto device = static_cast<dev_t>(step.b);
+  if (mknodat(parent.fd, leaf, mode, device) != 0) {
+    struct stat info;
+    if (errno != EEXIST || fstatat(parent.fd, leaf, &info, AT_SYMLINK_NOFOLLOW) != 0) return -1;
+    errno = EEXIST;
+    return (info.st_mode & S_IFMT) == (mode & S_IFMT) && info.st_rdev == device ? 0 : -1;
+  }
+  auto uid = static_cast<uid_t>(step.c >> 32);
+  auto gid = static_cast<gid_t>(step.c);
+  if (uid == 0 && gid == 0) return 0;
+  return fchownat(parent.fd, leaf, uid, gid, AT_SYMLINK_NOFOLLOW);
+}
+
+int MakeSymlink(Child* child, const PlanStepRecord& step) {
+  const char* leaf;
+  ScopedFd parent = {OpenParent(child, child->plan.text(step, 1), &leaf)};
+  if (parent.fd < 0) return -1;
+  if (symlinkat(child->plan.text(step, 0), parent.fd, leaf) == 0 || errno == EEXIST) return 0;
+  return -1;
+}
+
+int MakePath(Child* child, const char* path, uint32_t mode) {
+  ScopedFd existing = {OpenInside(child, path, O_PATH)};
+  if (existing.fd >= 0) {
+    struct stat info;
+    if (fstat(existing.fd, &info) != 0) return -1;
+    errno = ENOTDIR;
+    return S_ISDIR(info.st_mode) ? 0 : -1;
+  }
+  ScopedFd made = {OpenTarget(child, path, false)};
+  if (made.fd < 0) return -1;
+  if (mode == 0755) return 0;
+  ScopedFd directory = {OpenInside(child, path, O_RDONLY | O_DIRECTORY)};
+  return directory.fd < 0 ? -1 : fchmod(directory.fd, mode);
+}
+
+int ReadonlyPath(Child* child, const PlanStepRecord& step) {
+  ScopedFd target = {OpenInside(child, child->plan.text(step, 1), O_PATH)};
+  if (target.fd < 0) return errno == ENOENT ? 0 : -1;
+  ScopedFd tree = {
+      open_tree(target.fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE)};
+  if (tree.fd < 0 || SetAttributes(tree.fd, MOUNT_ATTR_RDONLY, 0, 0, true) != 0) return -1;
+  return move_mount(tree.fd, "", target.fd, "", kPlace);
+}
+
+int MaskPath(Child* child, const PlanStepRecord& step) {
+  ScopedFd target = {OpenInside(child, child->plan.text(step, 1), O_PATH)};
+  if (target.fd < 0) return errno == ENOENT ? 0 : -1;
+  struct stat info;
+  if (fstat(target.fd, &info) != 0) return -1;
+  if (S_ISDIR(info.st_mode)) {
+    if (fchdir(target.fd) != 0) return -1;
+    int result = mount("tmpfs", ".", "tmpfs", MS_RDONLY, "size=0,nr_inodes=1,mode=555");
+    int error = errno;
+    if (chdir("/") != 0) return -1;
+    errno = error;
+    return result;
+  }
+  ScopedFd null = {OpenInside(child, "/dev/null", O_PATH)};
+  if (null.fd < 0 || fstat(null.fd, &info) != 0) return -1;
+  if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3)) {
+    errno = EPERM;  // an image's file in the place of /dev/null would be shown, not hidden
+    return -1;
+  }
+  ScopedFd tree = {open_tree(null.fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH)};
+  if (tree.fd < 0) return -1;
+  return move_mount(tree.fd, "", target.fd, "", kPlace);
+}
+
+int ReadonlyRoot() {
+  mount_attr attributes = {MOUNT_ATTR_RDONLY, 0, 0, 0};
+  return mount_setattr(AT_FDCWD, "/", 0, &attributes, sizeof(attributes));
+}
+
+int BindConsole(Child* child) {
+  ScopedFd target = {OpenTarget(child, "/dev/console", true)};
+  if (target.fd < 0) return -1;
+  ScopedFd tree = {
+      open_tree(child->terminal, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH)};
+  if (tree.fd < 0) return -1;
+  return move_mount(tree.fd, "", target.fd, "", kPlace);
+}
+
+int WriteSysctl(Child* child, const PlanStepRecord& step) {
+  char path[512];
+  const char* name = child->plan.text(step, 0);
+  size_t length = strlen(name);
+  static constexpr char kPrefix[] = "/proc/sys/";
+  if (length + sizeof(kPrefix) > sizeof(path)) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  memcpy(path, kPrefix, sizeof(kPrefix) - 1);
+  memcpy(path + sizeof(kPrefix) - 1, name, length + 1);
+  ScopedFd fd = {OpenInside(child, path, O_WRONLY)};
+  struct statfs filesystem;
+  if (fd.fd < 0 || fstatfs(fd.fd, &filesystem) != 0) return -1;
+  if (filesystem.f_type != kProcMagic) {
+    errno = ENOENT;
+    return -1;
+  }
+  const char* value = child->plan.text(step, 1);
+  return write(fd.fd, value, strlen(value)) < 0 ? -1 : 0;
+}
+
+int EnterDirectory(Child* child, const char* path) {
+  // No magic links: a working directory of /proc/self/fd/n must not lead out.
+  ScopedFd directory = {OpenInside(child, path, O_PATH | O_DIRECTORY)};
+  return directory.fd < 0 ? -1 : fchdir(directory.fd);
+}
+
+}  // namespace slipway::agent

@@ -1,0 +1,134 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+
+#include <initializer_list>
+
+#include "runtime-agent/spool/format.h"
+#include "runtime-agent/supervisor/supervisor.h"
+
+namespace slipway::agent {
+
+namespace {
+
+// Moved per stream before others get their turn.
+constexpr uint32_t kTurnBytes = 1u << 20;
+constexpr size_t kTerminalChunkBytes = 64 << 10;
+constexpr int kTerminalDrainChunks = 64;
+
+}  // namespace
+
+SpoolStream Supervisor::Stream(uint32_t slot, FdRole role) {
+  bool tty = (page_->slot[slot].flags.load(std::memory_order_relaxed) & kEntryTty) != 0;
+  return {&page_->slot[slot], FdOf(slot, FdRole::kSpool), FdOf(slot, role),
+          static_cast<uint8_t>(role == FdRole::kStderr ? 2 : 1),
+          static_cast<uint16_t>(tty ? kSpoolTty : 0)};
+}
+
+void Supervisor::EndStream(uint32_t slot, FdRole role) {
+  StatusSlot& entry = page_->slot[slot];
+  if (!WriteEnd(Stream(slot, role))) {
+    UnwatchRole(slot, role);
+    runtime_[slot].retry = retry_ = true;
+    return;
+  }
+  progressed_ = true;
+  entry.flags.fetch_or(role == FdRole::kStderr ? kEntryStderrEnded : kEntryStdoutEnded);
+  if ((entry.flags & kEntryTty) != 0) {
+    entry.flags.fetch_or(kEntryStderrEnded);
+    UnwatchRole(slot, FdRole::kPtyMaster);
+    Drop(slot, RoleBit(FdRole::kStdout) | RoleBit(FdRole::kPtyPipeWrite));
+  } else {
+    Drop(slot, RoleBit(role));
+  }
+}
+
+void Supervisor::PumpStream(uint32_t slot, FdRole role) {
+  switch (Pump(Stream(slot, role), kTurnBytes, false, null_)) {
+    case PumpResult::kMoved:
+      progressed_ = true;
+      break;
+    case PumpResult::kIdle:
+      break;
+    case PumpResult::kEnded:
+      EndStream(slot, role);
+      break;
+    case PumpResult::kBlocked:
+      page_->slot[slot].flags.fetch_or(kEntrySpoolBlocked);
+      UnwatchRole(slot, role);
+      progressed_ = true;
+      break;
+    case PumpResult::kNoSpace:
+      progressed_ = true;
+      UnwatchRole(slot, role);
+      runtime_[slot].retry = retry_ = true;
+      break;
+  }
+}
+
+// Terminal → intermediate pipe → spool. Only an empty pipe is filled again, so at no time is there
+// a byte that only this process has.
+void Supervisor::PumpTerminal(uint32_t slot) {
+  bool exited = (page_->slot[slot].flags & kEntryExitCollected) != 0;
+  for (int chunk = 0; chunk < (exited ? kTerminalDrainChunks : 1); ++chunk) {
+    PumpResult result = PumpResult::kMoved;
+    while (result == PumpResult::kMoved) {
+      result = Pump(Stream(slot, FdRole::kStdout), kTurnBytes, exited, null_);
+      progressed_ |= result == PumpResult::kMoved;
+    }
+    if (result == PumpResult::kBlocked || result == PumpResult::kNoSpace) {
+      UnwatchRole(slot, FdRole::kPtyMaster);
+      if (result == PumpResult::kNoSpace) runtime_[slot].retry = retry_ = true;
+      if (result == PumpResult::kBlocked) page_->slot[slot].flags.fetch_or(kEntrySpoolBlocked);
+      return;
+    }
+    ssize_t moved =
+        splice(FdOf(slot, FdRole::kPtyMaster), nullptr, FdOf(slot, FdRole::kPtyPipeWrite), nullptr,
+               kTerminalChunkBytes, SPLICE_F_NONBLOCK);
+    if (moved > 0) {
+      Pump(Stream(slot, FdRole::kStdout), kTurnBytes, exited, null_);
+      progressed_ = true;
+      continue;
+    }
+    if (moved < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    // EIO: nobody has the other side open. It may be opened again while the process lives.
+    if (exited) return EndStream(slot, FdRole::kStdout);
+    UnwatchRole(slot, FdRole::kPtyMaster);
+    runtime_[slot].retry = retry_ = true;
+    return;
+  }
+}
+
+// What is in the pipes at this moment was written before the exit: it is committed before the exit
+// is told, even past the capacity of the spool (by at most the size of the pipes).
+void Supervisor::DrainAtExit(uint32_t slot) {
+  if (FdOf(slot, FdRole::kSpool) < 0) return;
+  if (FdOf(slot, FdRole::kPtyPipeWrite) >= 0) {
+    if (FdOf(slot, FdRole::kPtyMaster) >= 0) PumpTerminal(slot);
+    return;
+  }
+  for (FdRole role : {FdRole::kStdout, FdRole::kStderr}) {
+    int available = 0;
+    if (FdOf(slot, role) < 0 || ioctl(FdOf(slot, role), FIONREAD, &available) != 0) continue;
+    if (available > 0) {
+      Pump(Stream(slot, role), static_cast<uint32_t>(available), true, null_);
+      progressed_ = true;
+    }
+    // The usual case is that nobody else writes: the end is then known together with the exit.
+    PumpStream(slot, role);
+  }
+}
+
+// Looks again at streams that had stopped: after an acknowledgement, a pause, or a restart.
+void Supervisor::ResumeStreams(uint32_t slot) {
+  if (FdOf(slot, FdRole::kSpool) < 0) return;
+  page_->slot[slot].flags.fetch_and(~static_cast<uint32_t>(kEntrySpoolBlocked));
+  for (FdRole role : {FdRole::kStdout, FdRole::kStderr, FdRole::kPtyMaster}) {
+    bool terminal = FdOf(slot, FdRole::kPtyPipeWrite) >= 0;
+    if (FdOf(slot, role) < 0 || terminal != (role == FdRole::kPtyMaster)) continue;
+    WatchRole(slot, role);
+  }
+}
+
+}  // namespace slipway::agent
