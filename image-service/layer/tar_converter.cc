@@ -2,6 +2,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <locale.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -37,6 +38,23 @@ absl::Status NameEntry(const absl::Status& status, absl::string_view name) {
                          name.size() > kMaxShownBytes ? "...\": " : "\": ", status.message()));
 }
 
+// libarchive converts names from and to the thread's character set; in "C" they go through as
+// bytes, whatever the process has set.
+class BytewiseLocale {
+ public:
+  BytewiseLocale() : locale_(newlocale(LC_ALL_MASK, "C", nullptr)), before_(uselocale(locale_)) {}
+  ~BytewiseLocale() {
+    uselocale(before_);
+    freelocale(locale_);
+  }
+  BytewiseLocale(const BytewiseLocale&) = delete;
+  BytewiseLocale& operator=(const BytewiseLocale&) = delete;
+
+ private:
+  locale_t locale_;
+  locale_t before_;
+};
+
 uint16_t TypeBits(mode_t type) { return static_cast<uint16_t>(type); }
 
 }  // namespace
@@ -49,6 +67,7 @@ ssize_t TarConverter::ReadInput(archive*, void* self, const void** bytes) {
 }
 
 absl::Status TarConverter::Run(Input input) {
+  const BytewiseLocale locale;
   input_ = std::move(input);
   const std::unique_ptr<archive, FreeReader> reader(archive_read_new());
   if (reader == nullptr) return absl::ResourceExhaustedError("no memory for a tar reader");
