@@ -29,7 +29,7 @@ namespace {
 
 std::string DigestOf(int fd) {
   Sha256 hash;
-  std::vector<char> buffer(1 << 20);
+  std::vector<char> buffer(64 << 10);
   ssize_t count;
   while ((count = read(fd, buffer.data(), buffer.size())) > 0) {
     hash.Update(absl::string_view(buffer.data(), static_cast<size_t>(count)));
@@ -38,6 +38,8 @@ std::string DigestOf(int fd) {
 }
 
 std::string XattrsOf(const std::string& path) {
+  const ssize_t room = llistxattr(path.c_str(), nullptr, 0);
+  if (room == 0) return "";
   std::vector<char> names(64 << 10);
   const ssize_t size = llistxattr(path.c_str(), names.data(), names.size());
   if (size < 0) return absl::StrCat("unreadable: ", ErrnoName(errno));
