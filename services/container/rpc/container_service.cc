@@ -8,6 +8,7 @@
 #include "services/container/codec/spec_codec.h"
 #include "services/container/domain/verbs.h"
 #include "services/container/rpc/event_stream.h"
+#include "services/container/rpc/unary_call.h"
 #include "services/container/rpc/wait_stream.h"
 #include "services/container/rpc/wire_codec.h"
 
@@ -16,8 +17,11 @@ namespace {
 
 constexpr size_t kMaximumBacklog = 8192;
 
-DoneStatus FinishWith(grpc::ServerUnaryReactor* reactor) {
-  return [reactor](const absl::Status& status) { reactor->Finish(ToGrpc(status)); };
+namespace verbs = ::slipway::container;
+using Call = std::shared_ptr<UnaryCall>;
+
+DoneStatus EndOf(const Call& call) {
+  return [call](const absl::Status& status) { call->End(status); };
 }
 
 // A stream that only has an error to tell.
@@ -36,146 +40,122 @@ StopCommand GetStop(const std::string& reference, const auto& request) {
 
 }  // namespace
 
-bool ContainerServiceImpl::Overloaded(Reactor* reactor) {
-  if (core_.executor().backlog() < kMaximumBacklog) return false;
-  reactor->Finish(ToGrpc(absl::ResourceExhaustedError("too many operations are waiting")));
-  return true;
+template <typename Operation>
+grpc::ServerUnaryReactor* ContainerServiceImpl::Answer(Operation operation) {
+  const Call call = UnaryCall::New();
+  if (core_.executor().backlog() < kMaximumBacklog) {
+    operation(call);
+  } else {
+    call->End(absl::ResourceExhaustedError("too many operations are waiting"));
+  }
+  return call.get();
 }
 
 grpc::ServerUnaryReactor* ContainerServiceImpl::CreateContainer(
-    Async* context, const v1::CreateContainerRequest* request,
-    v1::CreateContainerResponse* response) {
-  Reactor* reactor = context->DefaultReactor();
-  if (Overloaded(reactor)) return reactor;
-  ::slipway::container::CreateContainer(core_,
-                                        CreateCommand{.name = request->name(),
-                                                      .spec = codec::GetSpec(request->spec()),
-                                                      .host_id = request->host_id()},
-                                        [reactor, response](absl::StatusOr<CreateResult> result) {
-                                          if (result.ok()) {
-                                            response->set_id(result->id);
-                                            codec::PutList(result->warnings,
-                                                           response->mutable_warnings());
-                                          }
-                                          reactor->Finish(ToGrpc(result.status()));
-                                        });
-  return reactor;
+    Async*, const v1::CreateContainerRequest* request, v1::CreateContainerResponse* response) {
+  return Answer([&](const Call& call) {
+    CreateCommand command{.name = request->name(),
+                          .spec = codec::GetSpec(request->spec()),
+                          .host_id = request->host_id()};
+    verbs::CreateContainer(core_, std::move(command),
+                           [call, response](absl::StatusOr<CreateResult> result) {
+                             call->End(result.status(), [&] {
+                               response->set_id(result->id);
+                               codec::PutList(result->warnings, response->mutable_warnings());
+                             });
+                           });
+  });
 }
 
 grpc::ServerUnaryReactor* ContainerServiceImpl::StartContainer(
-    Async* context, const v1::StartContainerRequest* request,
-    v1::StartContainerResponse* response) {
-  Reactor* reactor = context->DefaultReactor();
-  if (Overloaded(reactor)) return reactor;
-  ::slipway::container::StartContainer(core_, request->container(),
-                                       [reactor, response](absl::StatusOr<bool> was_running) {
-                                         response->set_was_running(was_running.value_or(false));
-                                         reactor->Finish(ToGrpc(was_running.status()));
-                                       });
-  return reactor;
+    Async*, const v1::StartContainerRequest* request, v1::StartContainerResponse* response) {
+  return Answer([&](const Call& call) {
+    verbs::StartContainer(core_, request->container(), [call, response](absl::StatusOr<bool> was) {
+      call->End(was.status(), [&] { response->set_was_running(*was); });
+    });
+  });
 }
 
 grpc::ServerUnaryReactor* ContainerServiceImpl::StopContainer(
-    Async* context, const v1::StopContainerRequest* request, v1::StopContainerResponse* response) {
-  Reactor* reactor = context->DefaultReactor();
-  if (Overloaded(reactor)) return reactor;
-  ::slipway::container::StopContainer(core_, GetStop(request->container(), *request),
-                                      [reactor, response](absl::StatusOr<bool> was_stopped) {
-                                        response->set_was_stopped(was_stopped.value_or(false));
-                                        reactor->Finish(ToGrpc(was_stopped.status()));
-                                      });
-  return reactor;
+    Async*, const v1::StopContainerRequest* request, v1::StopContainerResponse* response) {
+  return Answer([&](const Call& call) {
+    verbs::StopContainer(core_, GetStop(request->container(), *request),
+                         [call, response](absl::StatusOr<bool> was) {
+                           call->End(was.status(), [&] { response->set_was_stopped(*was); });
+                         });
+  });
 }
 
 grpc::ServerUnaryReactor* ContainerServiceImpl::RestartContainer(
-    Async* context, const v1::RestartContainerRequest* request, v1::RestartContainerResponse*) {
-  Reactor* reactor = context->DefaultReactor();
-  if (Overloaded(reactor)) return reactor;
-  ::slipway::container::RestartContainer(core_, GetStop(request->container(), *request),
-                                         FinishWith(reactor));
-  return reactor;
+    Async*, const v1::RestartContainerRequest* request, v1::RestartContainerResponse*) {
+  return Answer([&](const Call& call) {
+    verbs::RestartContainer(core_, GetStop(request->container(), *request), EndOf(call));
+  });
 }
 
 grpc::ServerUnaryReactor* ContainerServiceImpl::KillContainer(
-    Async* context, const v1::KillContainerRequest* request, v1::KillContainerResponse*) {
-  Reactor* reactor = context->DefaultReactor();
-  if (Overloaded(reactor)) return reactor;
-  ::slipway::container::KillContainer(core_, request->container(), request->signal(),
-                                      FinishWith(reactor));
-  return reactor;
+    Async*, const v1::KillContainerRequest* request, v1::KillContainerResponse*) {
+  return Answer([&](const Call& call) {
+    verbs::KillContainer(core_, request->container(), request->signal(), EndOf(call));
+  });
 }
 
 grpc::ServerUnaryReactor* ContainerServiceImpl::RemoveContainer(
-    Async* context, const v1::RemoveContainerRequest* request, v1::RemoveContainerResponse*) {
-  Reactor* reactor = context->DefaultReactor();
-  if (Overloaded(reactor)) return reactor;
-  ::slipway::container::RemoveContainer(core_, request->container(), request->force(),
-                                        FinishWith(reactor));
-  return reactor;
+    Async*, const v1::RemoveContainerRequest* request, v1::RemoveContainerResponse*) {
+  return Answer([&](const Call& call) {
+    verbs::RemoveContainer(core_, request->container(), request->force(), EndOf(call));
+  });
 }
 
 grpc::ServerUnaryReactor* ContainerServiceImpl::RenameContainer(
-    Async* context, const v1::RenameContainerRequest* request, v1::RenameContainerResponse*) {
-  Reactor* reactor = context->DefaultReactor();
-  if (Overloaded(reactor)) return reactor;
-  ::slipway::container::RenameContainer(core_, request->container(), request->name(),
-                                        FinishWith(reactor));
-  return reactor;
+    Async*, const v1::RenameContainerRequest* request, v1::RenameContainerResponse*) {
+  return Answer([&](const Call& call) {
+    verbs::RenameContainer(core_, request->container(), request->name(), EndOf(call));
+  });
 }
 
-grpc::ServerUnaryReactor* ContainerServiceImpl::ListContainers(Async* context,
+grpc::ServerUnaryReactor* ContainerServiceImpl::ListContainers(Async*,
                                                                const grpc::ByteBuffer* request,
                                                                grpc::ByteBuffer* response) {
-  Reactor* reactor = context->DefaultReactor();
-  if (Overloaded(reactor)) return reactor;
-  v1::ListContainersRequest parsed;
-  grpc::ByteBuffer bytes = *request;
-  const grpc::Status good =
-      grpc::SerializationTraits<v1::ListContainersRequest>::Deserialize(&bytes, &parsed);
-  if (!good.ok()) {
-    reactor->Finish(good);
-    return reactor;
-  }
-  core_.executor().Post([this, reactor, response, parsed = std::move(parsed)] {
-    const auto listed = ::slipway::container::ListContainers(core_, GetListQuery(parsed));
-    if (listed.ok()) *response = list_encoder_.Encode(*listed, core_.table().size());
-    reactor->Finish(ToGrpc(listed.status()));
+  return Answer([&](const Call& call) {
+    v1::ListContainersRequest parsed;
+    grpc::ByteBuffer bytes = *request;
+    const grpc::Status good =
+        grpc::SerializationTraits<v1::ListContainersRequest>::Deserialize(&bytes, &parsed);
+    if (!good.ok()) return call->End(FromGrpc(good));
+    core_.executor().Post([this, call, response, parsed = std::move(parsed)] {
+      const auto listed = verbs::ListContainers(core_, GetListQuery(parsed));
+      call->End(listed.status(),
+                [&] { *response = list_encoder_.Encode(*listed, core_.table().size()); });
+    });
   });
-  return reactor;
 }
 
-grpc::ServerUnaryReactor* ContainerServiceImpl::StartExec(Async* context,
+grpc::ServerUnaryReactor* ContainerServiceImpl::StartExec(Async*,
                                                           const v1::StartExecRequest* request,
                                                           v1::StartExecResponse* response) {
-  Reactor* reactor = context->DefaultReactor();
-  if (Overloaded(reactor)) return reactor;
-  ::slipway::container::StartExec(
-      core_,
-      StartExecCommand{.exec_id = request->exec_id(),
-                       .detach = request->detach(),
-                       .terminal_size = TerminalSize{request->terminal_size().rows(),
-                                                     request->terminal_size().columns()}},
-      [reactor, response](absl::StatusOr<StartExecResult> result) {
-        if (result.ok()) {
-          response->set_container_id(result->container_id);
-          response->set_host_id(result->host_id);
-        }
-        reactor->Finish(ToGrpc(result.status()));
-      });
-  return reactor;
+  return Answer([&](const Call& call) {
+    StartExecCommand command{.exec_id = request->exec_id(),
+                             .detach = request->detach(),
+                             .terminal_size = TerminalSize{request->terminal_size().rows(),
+                                                           request->terminal_size().columns()}};
+    verbs::StartExec(core_, std::move(command),
+                     [call, response](absl::StatusOr<StartExecResult> result) {
+                       call->End(result.status(), [&] {
+                         response->set_container_id(result->container_id);
+                         response->set_host_id(result->host_id);
+                       });
+                     });
+  });
 }
 
-grpc::ServerUnaryReactor* ContainerServiceImpl::GetExec(Async* context,
-                                                        const v1::GetExecRequest* request,
+grpc::ServerUnaryReactor* ContainerServiceImpl::GetExec(Async*, const v1::GetExecRequest* request,
                                                         v1::GetExecResponse* response) {
-  Reactor* reactor = context->DefaultReactor();
-  if (Overloaded(reactor)) return reactor;
-  ::slipway::container::GetExec(core_, request->exec_id(),
-                                [reactor, response](absl::StatusOr<ExecRecord> record) {
-                                  if (record.ok()) PutExec(*record, response);
-                                  reactor->Finish(ToGrpc(record.status()));
-                                });
-  return reactor;
+  return Answer([&](const Call& call) {
+    verbs::GetExec(core_, request->exec_id(), [call, response](absl::StatusOr<ExecRecord> record) {
+      call->End(record.status(), [&] { PutExec(*record, response); });
+    });
+  });
 }
 
 grpc::ServerWriteReactor<v1::WaitContainerResponse>* ContainerServiceImpl::WaitContainer(

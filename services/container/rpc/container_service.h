@@ -66,8 +66,10 @@ class ContainerServiceImpl final : public internal::Base {
                           slipway::common::v1::GetVersionResponse* response) override;
 
  private:
-  // More calls than could be worked off in a sensible time are refused at the door.
-  bool Overloaded(Reactor* reactor);
+  // Runs `operation` with a call that it ends. More calls than could be worked off in a sensible
+  // time are refused at the door.
+  template <typename Operation>
+  Reactor* Answer(Operation operation);
 
   Core& core_;
   ListEncoder list_encoder_;
