@@ -78,12 +78,13 @@ struct Halves {
 
 absl::Status LoadOne(absl::string_view key, absl::string_view value, StoreContents& contents,
                      absl::btree_map<std::string, Halves>& halves) {
+  if (key.size() < 2) return absl::OkStatus();  // the format
   const absl::string_view name = key.substr(2);
-  if (absl::StartsWith(key, "c/") && absl::EndsWith(key, "/d")) {
+  if (absl::StartsWith(key, "c/") && absl::EndsWith(name, "/d")) {
     ASSIGN_OR_RETURN(Definition definition, DecodeDefinition(value));
     halves[std::string(name.substr(0, name.size() - 2))].definition =
         std::make_shared<const Definition>(std::move(definition));
-  } else if (absl::StartsWith(key, "c/") && absl::EndsWith(key, "/s")) {
+  } else if (absl::StartsWith(key, "c/") && absl::EndsWith(name, "/s")) {
     ASSIGN_OR_RETURN(halves[std::string(name.substr(0, name.size() - 2))].state,
                      DecodeState(value));
   } else if (absl::StartsWith(key, "i/")) {
