@@ -20,15 +20,9 @@ TEST(ContainerStateTest, EveryPairIsAsDocumented) {
   // A row per state, a column per transition, in the order of the enums; digits are states, '-' is
   // illegal. Written down a second time on purpose.
   const std::string table[kStateCount] = {
-      "1-2--0---77---08",
-      "1-206416--7---18",
-      "2-2--426--723-28",
-      "--3--436--7--238",
-      "4-4--446--74--48",
-      "512--66---7---58",
-      "1-2--6--577---68",
-      "--7----7-77----7",
-      "--2--8---77---88",
+      "1-2--0---77---08", "1-206416--7---18", "2-2--426--723-28",
+      "--3--436--7--238", "4-4--446--74--48", "512--66---7---58",
+      "1-2--6--577---68", "--7----7-77----7", "--2--8---77---88",
   };
   for (int state = 0; state < kStateCount; ++state) {
     ASSERT_EQ(table[state].size(), static_cast<size_t>(kTransitionCount));

@@ -68,14 +68,16 @@ TEST(EventLogTest, WakesOnceAndNotAfterCancel) {
         done.Notify();
       },
       &id));
-  ASSERT_TRUE(log.NotifyAfter(0, [&] { woken += 100; }, &cancelled));
+  ASSERT_TRUE(log.NotifyAfter(
+      0, [&] { woken += 100; }, &cancelled));
   log.Cancel(cancelled);
   log.Finish(log.Begin(Some(1)), true);
   done.WaitForNotification();
   log.Finish(log.Begin(Some(1)), true);
   executor.Shutdown();
   EXPECT_EQ(woken, 1);
-  EXPECT_FALSE(log.NotifyAfter(0, [] {}, &id));
+  EXPECT_FALSE(log.NotifyAfter(
+      0, [] {}, &id));
 }
 
 TEST(EventLogTest, GoesOnFromWhatWasKept) {

@@ -87,6 +87,9 @@ void RecordStarted(Core& core, const EntryPtr& entry, const Actual& actual, uint
   if (entry->removed() || IsOld(*now, actual, sequence)) return;
   const std::optional<State> state = Next(now->state, Transition::kStarted);
   if (!state.has_value()) return;
+  // A run whose end is recorded does not begin again.
+  const bool ended = now->state == State::kExited || now->state == State::kRestarting;
+  if (ended && actual.started_unix_ns == now->started_unix_ns) return;
   auto next = std::make_shared<Container>(*now);
   if (sequence != 0) next->agent_sequence = sequence;
   // What StartNow() recorded already; written with the next change.
@@ -103,7 +106,7 @@ void RecordStarted(Core& core, const EntryPtr& entry, const Actual& actual, uint
   core.Record(*entry, std::move(next), std::move(events), Entry::Fire::kNothing);
 }
 
-void RecordLost(Core& core, const EntryPtr& entry) {
+void RecordLost(Core& core, const EntryPtr& entry, uint64_t sequence) {
   const ContainerPtr now = entry->snapshot();
   const std::optional<State> state = Next(now->state, Transition::kLost);
   if (entry->removed() || !state.has_value() || now->state == State::kDead) return;
@@ -111,6 +114,7 @@ void RecordLost(Core& core, const EntryPtr& entry) {
   next->state = *state;
   next->pid = 0;
   next->endpoints.clear();
+  if (sequence != 0) next->agent_sequence = sequence;
   next->error = absl::StrCat("host ", now->definition->host_id, " does not know this container");
   std::vector<Event> events;
   if (HasProcess(now->state) || now->state == State::kStarting) {

@@ -140,7 +140,7 @@ absl::StatusOr<int> HostSync::Compare(uint64_t* sequence) {
       } else if (one.has_value()) {
         ReconcileWith(core_, entry, *one, usable);
       } else {
-        ReconcileMissing(core_, entry);
+        ReconcileMissing(core_, entry, usable);
       }
       shared->counter.DecrementCount();
     });

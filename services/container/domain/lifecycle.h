@@ -28,7 +28,7 @@ void RecordExit(Core& core, const EntryPtr& entry, const Actual& actual, uint64_
 // A run that the record does not have.
 void RecordStarted(Core& core, const EntryPtr& entry, const Actual& actual, uint64_t sequence);
 // The host does not have it.
-void RecordLost(Core& core, const EntryPtr& entry);
+void RecordLost(Core& core, const EntryPtr& entry, uint64_t sequence);
 // Waits for the delay that the record says, then starts.
 void ScheduleRestart(Core& core, const EntryPtr& entry);
 

@@ -9,7 +9,8 @@ namespace {
 using ::testing::ElementsAre;
 using Strings = std::vector<std::string>;
 
-// Dockerfile reference, "Understand how CMD and ENTRYPOINT interact", and `docker run --entrypoint`.
+// Dockerfile reference, "Understand how CMD and ENTRYPOINT interact", and `docker run
+// --entrypoint`.
 TEST(MergeTest, EntrypointAndCommand) {
   const struct {
     const char* what;

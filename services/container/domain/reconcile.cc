@@ -79,14 +79,14 @@ void ReconcileWith(Core& core, const EntryPtr& entry, const Actual& actual, uint
   }
 }
 
-void ReconcileMissing(Core& core, const EntryPtr& entry) {
+void ReconcileMissing(Core& core, const EntryPtr& entry, uint64_t sequence) {
   const ContainerPtr now = entry->snapshot();
   if (now->state == State::kRemoving) {
     const absl::Status removed = FinishRemove(core, entry);
     if (!removed.ok()) core.observer().Warning("removal", now->id(), removed);
     return;
   }
-  RecordLost(core, entry);
+  RecordLost(core, entry, sequence);
 }
 
 void ReconcileEvent(Core& core, const EntryPtr& entry, const AgentEvent& event) {
@@ -96,7 +96,9 @@ void ReconcileEvent(Core& core, const EntryPtr& entry, const AgentEvent& event) 
     RecordExit(core, entry, exited->actual, event.sequence);
   } else if (std::get_if<ContainerRemoved>(&event.kind) != nullptr) {
     // Ours are gone from the table, or are about to be.
-    if (event.sequence > entry->snapshot()->agent_sequence) ReconcileMissing(core, entry);
+    if (event.sequence > entry->snapshot()->agent_sequence) {
+      ReconcileMissing(core, entry, event.sequence);
+    }
   }
 }
 

@@ -11,8 +11,8 @@ namespace slipway::container {
 
 // The host's list of `sequence` (zero: it cannot be compared) has it like this.
 void ReconcileWith(Core& core, const EntryPtr& entry, const Actual& actual, uint64_t sequence);
-// The host's list does not have it.
-void ReconcileMissing(Core& core, const EntryPtr& entry);
+// The host's list of `sequence` does not have it.
+void ReconcileMissing(Core& core, const EntryPtr& entry, uint64_t sequence);
 // Started, exited, removed.
 void ReconcileEvent(Core& core, const EntryPtr& entry, const AgentEvent& event);
 void ReconcileExec(Core& core, const ExecExited& exited);

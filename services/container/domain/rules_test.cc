@@ -59,8 +59,8 @@ TEST(RestartPolicyTest, DecidesAsDockerDoes) {
   auto definition = std::make_shared<Definition>();
   Container container;
   container.definition = definition;
-  const auto decide = [&](RestartPolicy::Mode mode, int retries, int code, int count,
-                          bool manually, bool suppress) {
+  const auto decide = [&](RestartPolicy::Mode mode, int retries, int code, int count, bool manually,
+                          bool suppress) {
     definition->spec.restart_policy = {mode, retries};
     container.exit_code = code;
     container.restart_count = count;

@@ -42,18 +42,27 @@ TEST(ValidateTest, RefusesInDockersWords) {
       {"Invalid value 1001, range for oom score adj is [-1000, 1000]",
        [](auto& s) { s.resources.oom_score_adj = 1001; }},
       {"SHM size can not be less than 0", [](auto& s) { s.shm_size_bytes = -1; }},
-      {"invalid ulimit type: files", [](auto& s) { s.ulimits = {{"files", 1, 2}}; }},
+      {"invalid ulimit type: files",
+       [](auto& s) {
+         s.ulimits = {{"files", 1, 2}};
+       }},
       {"ulimit soft limit must be less than or equal to hard limit: 3 > 2",
-       [](auto& s) { s.ulimits = {{"nofile", 3, 2}}; }},
+       [](auto& s) {
+         s.ulimits = {{"nofile", 3, 2}};
+       }},
       {"can't create 'AutoRemove' container with restart policy",
        [](auto& s) {
          s.auto_remove = true;
          s.restart_policy.mode = RestartPolicy::Mode::kAlways;
        }},
       {"maximum retry count cannot be used with restart policy 'always'",
-       [](auto& s) { s.restart_policy = {RestartPolicy::Mode::kAlways, 1}; }},
+       [](auto& s) {
+         s.restart_policy = {RestartPolicy::Mode::kAlways, 1};
+       }},
       {"maximum retry count cannot be negative",
-       [](auto& s) { s.restart_policy = {RestartPolicy::Mode::kOnFailure, -1}; }},
+       [](auto& s) {
+         s.restart_policy = {RestartPolicy::Mode::kOnFailure, -1};
+       }},
       {"invalid restart policy '9'",
        [](auto& s) { s.restart_policy.mode = static_cast<RestartPolicy::Mode>(9); }},
       {"invalid environment variable: =x", [](auto& s) { s.env = {"=x"}; }},
@@ -73,8 +82,13 @@ TEST(ValidateTest, RefusesInDockersWords) {
        [](auto& s) { s.exposed_ports = {"90-80/tcp"}; }},
       {"invalid proto: icmp", [](auto& s) { s.exposed_ports = {"80/icmp"}; }},
       {"invalid port specification: \"70000\"",
-       [](auto& s) { s.network.ports = {{80, "tcp", "", 70000}}; }},
-      {"invalid IP address: 1.2.3", [](auto& s) { s.network.ports = {{80, "tcp", "1.2.3", 0}}; }},
+       [](auto& s) {
+         s.network.ports = {{80, "tcp", "", 70000}};
+       }},
+      {"invalid IP address: 1.2.3",
+       [](auto& s) {
+         s.network.ports = {{80, "tcp", "1.2.3", 0}};
+       }},
       {"invalid IP address: dns", [](auto& s) { s.network.dns_servers = {"dns"}; }},
       {"bad format for add-host: \"x\"", [](auto& s) { s.network.extra_hosts = {"x"}; }},
       {"invalid MAC address: 1:2", [](auto& s) { s.network.mac_address = "1:2"; }},
@@ -92,18 +106,30 @@ TEST(ValidateTest, RefusesInDockersWords) {
        }},
       {"invalid PID mode: foo", [](auto& s) { s.namespaces.pid = "foo"; }},
       {"invalid mount path: 'data' mount path must be absolute",
-       [](auto& s) { s.mounts = {{Mount::Type::kTmpfs, "", "data"}}; }},
+       [](auto& s) {
+         s.mounts = {{Mount::Type::kTmpfs, "", "data"}};
+       }},
       {"invalid mount path: '/a/../b' mount path must be absolute",
-       [](auto& s) { s.mounts = {{Mount::Type::kTmpfs, "", "/a/../b"}}; }},
+       [](auto& s) {
+         s.mounts = {{Mount::Type::kTmpfs, "", "/a/../b"}};
+       }},
       {"invalid specification: destination can't be '/'",
-       [](auto& s) { s.mounts = {{Mount::Type::kTmpfs, "", "//"}}; }},
+       [](auto& s) {
+         s.mounts = {{Mount::Type::kTmpfs, "", "//"}};
+       }},
       {"Duplicate mount point: /a/",
        [](auto& s) {
          s.mounts = {{Mount::Type::kTmpfs, "", "/a"}, {Mount::Type::kTmpfs, "", "/a/"}};
        }},
-      {"invalid mount config for type \"bind\": invalid mount path: 'x' mount path must be absolute",
-       [](auto& s) { s.mounts = {{Mount::Type::kBind, "x", "/a"}}; }},
-      {"mount type unknown", [](auto& s) { s.mounts = {{Mount::Type::kUnspecified, "", "/a"}}; }},
+      {"invalid mount config for type \"bind\": invalid mount path: 'x' mount path must be "
+       "absolute",
+       [](auto& s) {
+         s.mounts = {{Mount::Type::kBind, "x", "/a"}};
+       }},
+      {"mount type unknown",
+       [](auto& s) {
+         s.mounts = {{Mount::Type::kUnspecified, "", "/a"}};
+       }},
       {"client data of 65537 bytes is longer than 65536",
        [](auto& s) { s.client_data = std::string(65537, 'x'); }},
   };
