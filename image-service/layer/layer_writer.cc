@@ -1,0 +1,155 @@
+#include "image-service/layer/layer_writer.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "base/status/status_macros.h"
+#include "image-service/layer/directory_writer.h"
+#include "image-service/layer/erofs_image.h"
+#include "image-service/layer/layer_tree.h"
+#include "image-service/layer/tar_converter.h"
+
+namespace slipway::image {
+namespace {
+
+// Large enough that igzip's 32 KiB window, copied at each call, does not matter; small enough that
+// what one core wrote is still in the cache when the other reads it.
+constexpr size_t kTarChunkBytes = 256 << 10;
+constexpr size_t kTarChunks = 3;
+constexpr size_t kCompressedChunkBytes = 64 << 10;
+constexpr size_t kCompressedChunks = 4;
+
+// A UUID that tells layers apart and is the same for the same layer: the start of the diffID.
+std::array<uint8_t, 16> UuidOf(absl::string_view diff_id) {
+  const std::string bytes = absl::HexStringToBytes(diff_id.substr(diff_id.find(':') + 1));
+  std::array<uint8_t, 16> uuid = {};
+  memcpy(uuid.data(), bytes.data(), std::min(bytes.size(), uuid.size()));
+  return uuid;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<LayerWriter>> LayerWriter::Create(const LayerOptions& options) {
+  ASSIGN_OR_RETURN(LayerFile file, LayerFile::Create(options.directory));
+  return std::unique_ptr<LayerWriter>(new LayerWriter(options, std::move(file)));
+}
+
+LayerWriter::LayerWriter(const LayerOptions& options, LayerFile file)
+    : options_(options),
+      file_(std::move(file)),
+      compressed_(kCompressedChunks, kCompressedChunkBytes),
+      tar_(kTarChunks, kTarChunkBytes),
+      decompressor_([this] { RunDecompression(); }),
+      converter_([this] { RunConversion(); }) {}
+
+LayerWriter::~LayerWriter() {
+  compressed_.Cancel();
+  tar_.Cancel();
+  Join();
+}
+
+void LayerWriter::Join() {
+  if (decompressor_.joinable()) decompressor_.join();
+  if (converter_.joinable()) converter_.join();
+}
+
+void LayerWriter::Fail(const absl::Status& status) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (failure_.ok()) failure_ = status;
+  }
+  compressed_.Cancel();
+  tar_.Cancel();
+}
+
+absl::Status LayerWriter::failure() {
+  absl::MutexLock lock(&mutex_);
+  return failure_;
+}
+
+absl::Status LayerWriter::Append(absl::string_view bytes) {
+  if (finished_) return absl::FailedPreconditionError("Append after Finish");
+  blob_hash_.Update(bytes);
+  result_.compressed_bytes += bytes.size();
+  while (!bytes.empty()) {
+    if (pending_ == nullptr) {
+      pending_ = compressed_.Acquire();
+      pending_bytes_ = 0;
+      if (pending_ == nullptr) return failure();
+    }
+    const size_t part = std::min(bytes.size(), kCompressedChunkBytes - pending_bytes_);
+    memcpy(pending_ + pending_bytes_, bytes.data(), part);
+    pending_bytes_ += part;
+    bytes.remove_prefix(part);
+    if (pending_bytes_ == kCompressedChunkBytes) {
+      compressed_.Publish(pending_bytes_);
+      pending_ = nullptr;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<LayerResult> LayerWriter::Finish() {
+  if (finished_) return absl::FailedPreconditionError("Finish was called before");
+  finished_ = true;
+  if (pending_ != nullptr) compressed_.Publish(pending_bytes_);
+  compressed_.Close();
+  Join();
+  RETURN_IF_ERROR(failure());
+  result_.digest = blob_hash_.FinishDigest();
+  result_.compression = compression_;
+  if (options_.sync) RETURN_IF_ERROR(file_.Sync());
+  complete_ = true;
+  return result_;
+}
+
+absl::Status LayerWriter::Commit(const std::string& path) {
+  if (!complete_) return absl::FailedPreconditionError("Commit without a successful Finish");
+  return file_.Commit(path);
+}
+
+void LayerWriter::RunDecompression() {
+  const absl::string_view first = compressed_.Next().value_or("");
+  compression_ = DetectCompression(first);
+  const DecompressOptions options = {
+      .max_output_bytes = options_.limits.max_tar_bytes,
+      .max_zstd_window_log = options_.limits.max_zstd_window_log,
+      .accept_xz_and_bzip2 = options_.accept_xz_and_bzip2,
+  };
+  const absl::Status status = Decompress(compression_, first, &compressed_, &tar_, options);
+  if (!status.ok()) return Fail(status);
+  tar_.Close();
+}
+
+std::optional<absl::string_view> LayerWriter::NextTarBytes() {
+  const std::optional<absl::string_view> bytes = tar_.Next();
+  if (!bytes.has_value()) return bytes;
+  tar_hash_.Update(*bytes);
+  result_.tar_bytes += bytes->size();
+  return bytes;
+}
+
+void LayerWriter::RunConversion() {
+  if (const absl::Status status = Convert(); !status.ok()) Fail(status);
+}
+
+absl::Status LayerWriter::Convert() {
+  ErofsImage image(&file_, options_.limits.max_image_bytes);
+  LayerTree tree(options_.limits);
+  TarConverter converter(options_.limits, &image, &tree);
+  RETURN_IF_ERROR(converter.Run([this] { return NextTarBytes(); }));
+  // What follows the tar's end mark belongs to the diffID.
+  while (NextTarBytes().has_value()) {
+  }
+  if (tar_.cancelled()) return absl::CancelledError("cancelled");
+  result_.diff_id = tar_hash_.FinishDigest();
+  result_.entry_count = converter.entry_count();
+  result_.opaque_root = tree.directory(tree.node(LayerTree::kRoot)).is_opaque;
+  RETURN_IF_ERROR(WriteDirectories(&tree, &image));
+  ASSIGN_OR_RETURN(result_.image_bytes, image.Finish(UuidOf(result_.diff_id)));
+  return absl::OkStatus();
+}
+
+}  // namespace slipway::image
