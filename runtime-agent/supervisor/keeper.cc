@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "runtime-agent/supervisor/exit_status.h"
@@ -51,6 +52,9 @@ void Keeper::StartSupervisor() {
     state_->peer = -1;
     return;
   }
+  // A keeper that is stopped must not stop the supervisor for good.
+  timeval patience = {5, 0};
+  setsockopt(pair[1], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
   started_ns_ = RealtimeNs();
   pid_t pid = fork();
   if (pid == 0) {
