@@ -41,8 +41,12 @@ int Complain(const char* verb, const char* object) {
 void SetUpProcess() {
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);  // /proc/<pid> of a child that has joined a container
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  // Whoever started us may have ignored some; raw, as glibc hides two of them. Containers inherit.
+  uint64_t default_action[4] = {};
+  for (long number = 1; number <= 64; ++number) {
+    syscall(SYS_rt_sigaction, number, default_action, nullptr, sizeof(uint64_t));
+  }
   for (int ignored : {SIGPIPE, SIGXFSZ, SIGHUP, SIGINT, SIGTERM}) signal(ignored, SIG_IGN);
-  signal(SIGCHLD, SIG_DFL);
   sigset_t child;
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);
