@@ -57,11 +57,11 @@ struct CgroupStats {
   std::vector<std::pair<std::string, uint64_t>> memory_stat;
 };
 
-// How a process gets into a group. A child that has one thread writes "0" to each of `self_join_fds`
-// (v1) before exec; clone3 gets `clone_into_fd` with CLONE_INTO_CGROUP (v2) where it is >= 0.
-// v1 descriptors are of `tasks`, not `cgroup.procs`: a thread that moves itself by `tasks` spares the
-// kernel the lock of all thread groups, whose first taker waits for an RCU grace period
-// (7 ms against 0.04 ms measured on Linux 6.18).
+// How a process gets into a group. A child that has one thread writes "0" to each of
+// `self_join_fds` (v1) before exec; clone3 gets `clone_into_fd` with CLONE_INTO_CGROUP (v2) where
+// it is >= 0. v1 descriptors are of `tasks`, not `cgroup.procs`: a thread that moves itself by
+// `tasks` spares the kernel the lock of all thread groups, whose first taker waits for an RCU grace
+// period (7 ms against 0.04 ms measured on Linux 6.18).
 struct CgroupJoin {
   std::vector<UniqueFd> self_join_fds;
   UniqueFd clone_into_fd;
@@ -69,7 +69,8 @@ struct CgroupJoin {
 
 class CgroupDriver;
 
-// A group that removes itself on destruction unless released. Move-only. Must not outlive its driver.
+// A group that removes itself on destruction unless released. Move-only. Must not outlive its
+// driver.
 class CgroupLease {
  public:
   CgroupLease() = default;
@@ -88,7 +89,8 @@ class CgroupLease {
   const CgroupJoin& join() const { return join_; }
   // What of the limits this kernel cannot do.
   const std::vector<std::string>& warnings() const { return warnings_; }
-  // The group stays (the record that owns it is saved). Closes the join descriptors, returns the name.
+  // The group stays (the record that owns it is saved). Closes the join descriptors, returns the
+  // name.
   std::string Release();
 
  private:
@@ -98,8 +100,8 @@ class CgroupLease {
   std::vector<std::string> warnings_;
 };
 
-// Thread-safe. A `name` is one path component that does not start with '.' or contain '/'. Every method of
-// one group may be called again after a crash: NotFound says that there is no such group.
+// Thread-safe. A `name` is one path component that does not start with '.' or contain '/'. Every
+// method of one group may be called again after a crash: NotFound says that there is no such group.
 class CgroupDriver {
  public:
   virtual ~CgroupDriver() = default;
@@ -137,8 +139,8 @@ struct CgroupOptions {
   std::string v2_root;
 };
 
-// The driver for this machine: v2 where the v2 hierarchy has the memory or pids controller, v1 otherwise.
-// FailedPrecondition where neither is mounted.
+// The driver for this machine: v2 where the v2 hierarchy has the memory or pids controller, v1
+// otherwise. FailedPrecondition where neither is mounted.
 absl::StatusOr<std::unique_ptr<CgroupDriver>> DetectCgroupDriver(const CgroupOptions& options);
 
 // One of the two, for hosts and tests that must not guess.

@@ -13,7 +13,8 @@ namespace slipway::agent {
 struct LayerMountOptions {
   // Mount through a loop device even where the kernel can mount a file (Linux 6.12 on).
   bool force_loop_device = false;
-  // Read the layer file past the page cache, so that its data is cached once (by EROFS) and not twice.
+  // Read the layer file past the page cache, so that its data is cached once (by EROFS) and not
+  // twice.
   bool direct_io = true;
 };
 
@@ -23,8 +24,8 @@ absl::StatusOr<Mount> MountLayer(const std::string& layer_path, const LayerMount
 
 class MountedLayer;
 
-// Keeps a layer mounted. Copyable; the layer is unmounted when the last hold and every overlay over it
-// are gone.
+// Keeps a layer mounted. Copyable; the layer is unmounted when the last hold and every overlay over
+// it are gone.
 class LayerHold {
  public:
   LayerHold() = default;
@@ -46,8 +47,8 @@ class LayerMounts {
   explicit LayerMounts(LayerMountOptions options = {});
   ~LayerMounts();
 
-  // `diff_id` names the layer (the key of the cache), `layer_path` is where its file is if it must be
-  // mounted. After a failure the next call tries again.
+  // `diff_id` names the layer (the key of the cache), `layer_path` is where its file is if it must
+  // be mounted. After a failure the next call tries again.
   absl::StatusOr<LayerHold> Acquire(const std::string& diff_id, const std::string& layer_path);
 
   size_t mounted_count() const;

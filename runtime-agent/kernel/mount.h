@@ -14,9 +14,9 @@
 // wrote to the context's message log.
 namespace slipway::agent {
 
-// A detached mount, held by a descriptor: nothing of it is in any mount table. It dissolves when the
-// descriptor is closed, unless it was attached somewhere or something (an overlay) uses it as a layer.
-// Move-only.
+// A detached mount, held by a descriptor: nothing of it is in any mount table. It dissolves when
+// the descriptor is closed, unless it was attached somewhere or something (an overlay) uses it as a
+// layer. Move-only.
 class Mount {
  public:
   Mount() = default;
@@ -25,8 +25,8 @@ class Mount {
   int fd() const { return fd_.get(); }
   bool ok() const { return fd_.ok(); }
 
-  // Makes it visible at `path` (relative to `dir_fd`; an empty path means `dir_fd` itself). The mount
-  // then belongs to the mount namespace of the caller; the descriptor stays usable.
+  // Makes it visible at `path` (relative to `dir_fd`; an empty path means `dir_fd` itself). The
+  // mount then belongs to the mount namespace of the caller; the descriptor stays usable.
   absl::Status AttachAt(int dir_fd, const std::string& path) const;
 
   // The descriptor, to be handed to another process. The object is empty afterwards.

@@ -25,16 +25,17 @@ struct OverlayRequest {
   int work_fd = -1;
   // The mount is read-only although there is an upper directory.
   bool read_only = false;
-  // Nothing written is synced, neither by fsync in the container nor at unmount (which otherwise syncs the
-  // whole file system of the upper directory). For containers that are removed when they exit. A work
-  // directory so used cannot be mounted again until <work>/work/incompat is removed.
+  // Nothing written is synced, neither by fsync in the container nor at unmount (which otherwise
+  // syncs the whole file system of the upper directory). For containers that are removed when they
+  // exit. A work directory so used cannot be mounted again until <work>/work/incompat is removed.
   bool skip_sync = false;
   OverlayInterface interface = OverlayInterface::kAuto;
 };
 
-// A detached overlay mount, nosuid and nodev not set (images have set-uid programs; device nodes are the
-// devices cgroup's and the capability set's business). Thread-safe. The options are fixed:
-//   index=off, metacopy=off  the upper directory then holds whole files only, which diff, commit and
+// A detached overlay mount, nosuid and nodev not set (images have set-uid programs; device nodes
+// are the devices cgroup's and the capability set's business). Thread-safe. The options are fixed:
+//   index=off, metacopy=off  the upper directory then holds whole files only, which diff, commit
+//   and
 //                            export read without knowing the lower layers
 //   redirect_dir=nofollow    a redirect xattr smuggled in by an image leads nowhere; renaming a
 //                            directory of a lower layer gives EXDEV, as with Docker
