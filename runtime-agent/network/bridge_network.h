@@ -12,8 +12,8 @@
 namespace slipway::agent {
 
 struct BridgeOptions {
-  // Names of ours on the host: bridge "<prefix>0", nftables table "<prefix>", interfaces "<5 letters>...".
-  // 1 to 13 letters, digits, '-' or '_'.
+  // Names of ours on the host: bridge "<prefix>0", nftables table "<prefix>", interfaces "<5
+  // letters>...". 1 to 13 letters, digits, '-' or '_'.
   std::string prefix = "slipway";
   std::string subnet = "172.29.0.0/16";  // IPv4, /8 to /30; the gateway is the first address
   uint32_t mtu = 1500;
@@ -24,9 +24,9 @@ struct BridgeOptions {
   bool heal_rules = true;
 };
 
-// Makes the bridge, its address and the nftables table (idempotent), in the network namespace of the calling
-// thread, and enables IPv4 forwarding there. Bridge and table stay when the object is destroyed, endpoints
-// too: containers outlive the agent.
+// Makes the bridge, its address and the nftables table (idempotent), in the network namespace of
+// the calling thread, and enables IPv4 forwarding there. Bridge and table stay when the object is
+// destroyed, endpoints too: containers outlive the agent.
 absl::StatusOr<std::unique_ptr<NetworkDriver>> NewBridgeNetwork(const BridgeOptions& options);
 
 // Removes bridge, interfaces and table of `options.prefix` (for `down --all` and tests).

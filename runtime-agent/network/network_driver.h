@@ -36,8 +36,8 @@ struct Endpoint {
   std::string address;  // "172.29.0.2"
   uint32_t prefix_length = 0;
   std::string gateway;
-  std::string mac_address;     // "02:42:ac:1d:00:02"
-  std::string host_interface;  // the end of the veth pair that stays on the host
+  std::string mac_address;           // "02:42:ac:1d:00:02"
+  std::string host_interface;        // the end of the veth pair that stays on the host
   std::vector<PublishedPort> ports;  // host ports filled in
 };
 
@@ -82,15 +82,17 @@ class NetworkDriver {
   // Adds `eth0`, address, default route and published ports. The same id again gives the endpoint
   // that is there (AlreadyExists when the request differs from it).
   // ResourceExhausted: no address is left. InvalidArgument: an address outside the subnet.
-  // AlreadyExists with Docker's words, "Bind for 0.0.0.0:8080 failed: port is already allocated" (another
-  // container has it), or "... bind: address already in use" (a process of the host has it).
+  // AlreadyExists with Docker's words, "Bind for 0.0.0.0:8080 failed: port is already allocated"
+  // (another container has it), or "... bind: address already in use" (a process of the host has
+  // it).
   virtual absl::StatusOr<EndpointLease> Connect(const EndpointRequest& request, int netns_fd) = 0;
 
   // OK when there is none. The namespace itself is not touched but for its eth0.
   virtual absl::Status Disconnect(const std::string& id) = 0;
 
-  // After a restart, before anything else: takes over the endpoints that still live, publishes their ports
-  // again, and removes every interface and rule of ours that belongs to none of them.
+  // Once, before anything else (with nothing on a first start): takes over the endpoints that still
+  // live, publishes their ports again, and removes every interface and rule of ours that belongs to
+  // none of them. Until then the other methods answer FailedPrecondition.
   virtual absl::Status Recover(const std::vector<Endpoint>& live) = 0;
 };
 

@@ -26,8 +26,8 @@ class NetworkNamespace {
   UniqueFd fd_;
 };
 
-// A thread of its own that visits other network namespaces, so that no other thread ever leaves its own
-// and nothing forks. Thread-safe; visits run one after the other.
+// A thread of its own that visits other network namespaces, so that no other thread ever leaves its
+// own and nothing forks. Thread-safe; visits run one after the other.
 class NamespaceVisitor {
  public:
   // The namespace of the calling thread becomes "home".
