@@ -233,14 +233,20 @@ absl::StatusOr<Wire> BridgeNetwork::MakeWire(const EndpointRequest& request, int
     AddVethPair(batch, {wire.host_interface, names_.bridge, bridge_index_, kContainerInterface,
                         netns_fd, wire.mac, options_.mtu});
     RETURN_IF_ERROR(host.Run(batch));
-    return visitor_->Visit(netns_fd, [&]() -> absl::Status {
+    RETURN_IF_ERROR(visitor_->Visit(netns_fd, [&]() -> absl::Status {
       ASSIGN_OR_RETURN(NetlinkSocket inside, NetlinkSocket::Open(NETLINK_ROUTE));
       ASSIGN_OR_RETURN(int index, FindLink(inside, kContainerInterface));
       NetlinkBatch configuration;
+      SetLinkUp(configuration, index);
       AddAddress(configuration, index, wire.address, names_.subnet.prefix_length);
       AddDefaultRoute(configuration, names_.subnet.gateway(), index);
       return inside.Run(configuration);
-    });
+    }));
+    // Interfaces whose carrier just came drop packets until the kernel's link watch has run, which
+    // cost the first connection a second (a lost SYN). Asking for an interface waits for that
+    // (Linux 6.9 on).
+    RETURN_IF_ERROR(FindLink(host, wire.host_interface).status());
+    return FindLink(host, names_.bridge).status();
   };
   absl::Status made = make();
   if (made.ok()) return wire;

@@ -54,8 +54,8 @@ void AddVethPair(NetlinkBatch& batch, const VethPair& pair) {
   mnl_attr_put_strz(header, IFLA_INFO_KIND, "veth");
   nlattr* data = mnl_attr_nest_start(header, IFLA_INFO_DATA);
   nlattr* peer = mnl_attr_nest_start(header, VETH_INFO_PEER);
-  auto* peer_info = static_cast<ifinfomsg*>(mnl_nlmsg_put_extra_header(header, sizeof(ifinfomsg)));
-  peer_info->ifi_flags = peer_info->ifi_change = IFF_UP;
+  // Its flags stay zero: a peer cannot be up before the two are joined (ENOTCONN).
+  mnl_nlmsg_put_extra_header(header, sizeof(ifinfomsg));
   mnl_attr_put_strz(header, IFLA_IFNAME, pair.peer_name.c_str());
   mnl_attr_put(header, IFLA_ADDRESS, pair.peer_mac.size(), pair.peer_mac.data());
   mnl_attr_put_u32(header, IFLA_MTU, pair.mtu);

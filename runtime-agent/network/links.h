@@ -27,8 +27,8 @@ struct VethPair {
 };
 
 void AddBridge(NetlinkBatch& batch, const std::string& name, const MacAddress& mac, uint32_t mtu);
-// Both ends up; the host's in the bridge, in hairpin mode (a container that connects to itself by a
-// port published on the host needs it).
+// The host's end is up and in the bridge, the peer still down, in hairpin mode (a container that
+// connects to itself by a port published on the host needs it).
 void AddVethPair(NetlinkBatch& batch, const VethPair& pair);
 void SetLinkUp(NetlinkBatch& batch, int index);
 void DeleteLink(NetlinkBatch& batch, const std::string& name);
