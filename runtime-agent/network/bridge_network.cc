@@ -24,6 +24,7 @@
 #include "base/os/file.h"
 #include "base/status/status_macros.h"
 #include "runtime-agent/network/address_pool.h"
+#include "runtime-agent/network/connection_tracking.h"
 #include "runtime-agent/network/links.h"
 #include "runtime-agent/network/nat_table.h"
 #include "runtime-agent/network/netlink.h"
@@ -371,12 +372,16 @@ absl::StatusOr<NetworkNamespace> BridgeNetwork::CreateIsolatedNamespace() {
 absl::StatusOr<ConnectedNamespace> BridgeNetwork::CreateConnectedNamespace(
     const EndpointRequest& request) {
   std::optional<ReadyEndpoint> ready;
-  if (request.address.empty() && request.mac_address.empty()) {
+  {
     absl::MutexLock lock(&mutex_);
-    if (!records_.contains(request.id) && !ready_connected_.empty()) {
+    if (records_.contains(request.id)) {
+      return absl::AlreadyExistsError(
+          absl::StrCat("endpoint ", request.id, " is connected to a namespace already"));
+    }
+    bool any_will_do = request.address.empty() && request.mac_address.empty();
+    if (any_will_do && !ready_connected_.empty()) {
       ready = std::move(ready_connected_.front());
       ready_connected_.pop_front();
-      if (request.id.empty()) dead_.push_back(ready->wire);
     }
   }
   if (!ready.has_value()) {
@@ -459,6 +464,8 @@ bool BridgeNetwork::HasWork() const {
 void BridgeNetwork::Reap(const Wire& wire) {
   // A failure leaves the interface to the next Recover; its address stays taken until then.
   bool deleted = DeleteInterface(wire.host_interface).ok();
+  // Best effort: an older kernel lets them time out.
+  ForgetConnectionsTo(wire.address).IgnoreError();
   absl::MutexLock lock(&mutex_);
   if (deleted) addresses_.Release(wire.address);
   --reaping_;

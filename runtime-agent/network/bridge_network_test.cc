@@ -23,6 +23,7 @@
 #include "base/os/file.h"
 #include "gtest/gtest.h"
 #include "runtime-agent/network/address_pool.h"
+#include "runtime-agent/network/connection_tracking.h"
 #include "runtime-agent/network/links.h"
 #include "runtime-agent/network/nat_rules.h"
 #include "runtime-agent/network/nat_table.h"
@@ -216,6 +217,7 @@ TEST_F(BridgeNetworkTest, ConnectsWithRequestedAddressAndMac) {
   EXPECT_EQ(made->lease.endpoint().gateway, "172.29.0.1");
   PeerNameServer server(made->network_namespace.fd(), kStream, 80);
   EXPECT_EQ(Ask(kStream, "172.29.7.9", 80), "172.29.0.1");
+  EXPECT_TRUE(absl::IsAlreadyExists(network_->CreateConnectedNamespace({.id = "a"}).status()));
   // Again the same is the same, another is refused.
   auto again = network_->Connect({.id = "a"}, made->network_namespace.fd());
   ASSERT_TRUE(again.ok()) << again.status();
@@ -254,6 +256,28 @@ TEST_F(BridgeNetworkTest, PublishedPortIsReachedFromEverywhere) {
   }
   EXPECT_EQ(AskFrom(outside.fd(), kStream, address, 81, 300), "") << "not published";
   EXPECT_EQ(AskFrom(inside, kStream, address, 81), client.lease.endpoint().address);
+}
+
+// One UDP client that never changes its port meets the successor of a removed container.
+TEST_F(BridgeNetworkTest, UdpClientIsNotSentToARemovedContainer) {
+  StartNetwork();
+  EXPECT_TRUE(ForgetConnectionsTo(*ParseIpv4("172.29.200.200")).ok());
+  UniqueFd client(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  timeval timeout = {.tv_sec = 0, .tv_usec = 100000};
+  setsockopt(client.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+  sockaddr_in remote = SocketAddress("127.0.0.1", 8053);
+  ASSERT_EQ(connect(client.get(), reinterpret_cast<sockaddr*>(&remote), sizeof(remote)), 0);
+  for (const char* id : {"first", "second"}) {
+    ConnectedNamespace server = Container(id, {Publish(8053, 53, PortProtocol::kUdp)});
+    PeerNameServer udp(server.network_namespace.fd(), kDatagram, 53);
+    bool answered = false;
+    for (int attempt = 0; attempt < 30 && !answered; ++attempt) {
+      char answer[64];
+      send(client.get(), "?", 1, 0);
+      answered = recv(client.get(), answer, sizeof(answer), 0) > 0;
+    }
+    EXPECT_TRUE(answered) << id;
+  }
 }
 
 TEST_F(BridgeNetworkTest, ReachesTheOutsideByTheHostsAddress) {

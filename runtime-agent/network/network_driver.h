@@ -76,6 +76,7 @@ class NetworkDriver {
   virtual absl::StatusOr<NetworkNamespace> CreateIsolatedNamespace() = 0;
 
   // A namespace with `eth0` connected, from the pool where one is ready: the fast path of Connect.
+  // AlreadyExists when the id is connected; other errors as Connect.
   virtual absl::StatusOr<ConnectedNamespace> CreateConnectedNamespace(
       const EndpointRequest& request) = 0;
 
