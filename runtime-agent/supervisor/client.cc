@@ -217,6 +217,8 @@ absl::Status SupervisorClient::Forget(absl::string_view id, absl::Duration timeo
   RETURN_IF_ERROR(CheckId(id));
   ASSIGN_OR_RETURN(SupervisorReply reply,
                    connection_->CallAndWait(MakeRequest(WireOp::kForget, id), {}, timeout));
+  // Gone already: also what a repetition after a lost reply meets.
+  if (reply.reply.error == ENOENT) return absl::OkStatus();
   return ReplyStatus(reply, absl::StrCat("forget ", id));
 }
 
@@ -251,6 +253,7 @@ absl::Status SupervisorClient::StoreDrop(absl::string_view name, absl::Duration 
   RETURN_IF_ERROR(CheckId(name));
   ASSIGN_OR_RETURN(SupervisorReply reply,
                    connection_->CallAndWait(MakeRequest(WireOp::kStoreDrop, name), {}, timeout));
+  if (reply.reply.error == ENOENT) return absl::OkStatus();
   return ReplyStatus(reply, absl::StrCat("drop stored ", name));
 }
 

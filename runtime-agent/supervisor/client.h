@@ -123,7 +123,8 @@ class SupervisorClient {
   absl::StatusOr<std::vector<EntryInfo>> List(absl::Duration timeout);
   absl::StatusOr<EntryFds> GetFds(absl::string_view id, absl::Duration timeout);
   absl::Status CloseStdin(absl::string_view id, absl::Duration timeout);
-  // Drops an entry whose exit has been saved. FailedPrecondition while it has not exited.
+  // Drops an entry whose exit has been saved. FailedPrecondition while it has not exited; OK when
+  // there is none. Processes that still hold its pipes get SIGPIPE from then on.
   absl::Status Forget(absl::string_view id, absl::Duration timeout);
   // The spool up to `offset` is not needed any more. Does not wait for an answer.
   absl::Status Ack(absl::string_view id, uint64_t offset);
@@ -131,6 +132,7 @@ class SupervisorClient {
   // Descriptors that outlive the agent, by name. Put replaces.
   absl::Status StorePut(absl::string_view name, int fd, absl::Duration timeout);
   absl::StatusOr<UniqueFd> StoreGet(absl::string_view name, absl::Duration timeout);
+  // OK when there is none.
   absl::Status StoreDrop(absl::string_view name, absl::Duration timeout);
   absl::StatusOr<std::vector<std::string>> StoreList(absl::Duration timeout);
 

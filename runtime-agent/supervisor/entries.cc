@@ -115,6 +115,11 @@ void Supervisor::OnSyncEnd(uint32_t slot) {
   Runtime& runtime = runtime_[slot];
   Drop(slot, RoleBit(FdRole::kSync));
   if (runtime.failure != nullptr) return FinishFailure(slot);
+  if (StateOf(slot) == EntryState::kCreated && runtime.connection_plus_one == 0) {
+    // Ended while it was held: to the client that is an exit like any other.
+    SetState(slot, EntryState::kRunning);
+    return;
+  }
   if ((!runtime.exec_announced && !runtime.resumed) || page_->slot[slot].pid == 0) {
     SpawnFailureReport report = {static_cast<uint32_t>(PlanStep::kSync), ECHILD,
                                  "the process ended before its exec"};

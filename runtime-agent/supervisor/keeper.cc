@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "runtime-agent/supervisor/exit_status.h"
@@ -42,7 +43,7 @@ class Keeper {
 };
 
 void Keeper::StartSupervisor() {
-  if (started_ns_ != 0 && RealtimeNs() - started_ns_ < kQuickDeathNs) usleep(kRestartPauseUs);
+  if (started_ns_ != 0 && MonotonicNs() - started_ns_ < kQuickDeathNs) usleep(kRestartPauseUs);
   if (state_->peer >= 0) close(state_->peer);
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
@@ -51,7 +52,10 @@ void Keeper::StartSupervisor() {
     state_->peer = -1;
     return;
   }
-  started_ns_ = RealtimeNs();
+  // A keeper that is stopped must not stop the supervisor for good.
+  timeval patience = {5, 0};
+  setsockopt(pair[1], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+  started_ns_ = MonotonicNs();
   pid_t pid = fork();
   if (pid == 0) {
     close(pair[0]);

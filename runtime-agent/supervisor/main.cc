@@ -15,6 +15,7 @@
 
 #include <initializer_list>
 
+#include "runtime-agent/supervisor/control.h"
 #include "runtime-agent/supervisor/handoff.h"
 #include "runtime-agent/supervisor/keeper.h"
 #include "runtime-agent/supervisor/supervisor.h"
@@ -41,8 +42,12 @@ int Complain(const char* verb, const char* object) {
 void SetUpProcess() {
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);  // /proc/<pid> of a child that has joined a container
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  // Whoever started us may have ignored some; raw, as glibc hides two of them. Containers inherit.
+  uint64_t default_action[4] = {};
+  for (long number = 1; number <= 64; ++number) {
+    syscall(SYS_rt_sigaction, number, default_action, nullptr, sizeof(uint64_t));
+  }
   for (int ignored : {SIGPIPE, SIGXFSZ, SIGHUP, SIGINT, SIGTERM}) signal(ignored, SIG_IGN);
-  signal(SIGCHLD, SIG_DFL);
   sigset_t child;
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);
@@ -174,6 +179,13 @@ const char* Option(int argc, char** argv, const char* name) {
   return nullptr;
 }
 
+bool HasFlag(int argc, char** argv, const char* name) {
+  for (int i = 1; i < argc; ++i) {
+    if (strcmp(argv[i], name) == 0) return true;
+  }
+  return false;
+}
+
 int Main(int argc, char** argv) {
   if (const char* version = Option(argc, argv, "--check-handoff")) {
     return strtoul(version, nullptr, 10) == kHandoffVersion ? 0 : 1;
@@ -181,9 +193,11 @@ int Main(int argc, char** argv) {
   if (const char* memfd = Option(argc, argv, "--resume")) return Resume(atoi(memfd));
   const char* run_dir = Option(argc, argv, "--run-dir");
   if (run_dir == nullptr) {
-    dprintf(2, "usage: slipway-supervisor --run-dir DIR --root DIR\n");
+    dprintf(2, "usage: slipway-supervisor --run-dir DIR [--shutdown | --upgrade]\n");
     return 2;
   }
+  if (HasFlag(argc, argv, "--shutdown")) return ShutdownCommand(run_dir);
+  if (HasFlag(argc, argv, "--upgrade")) return UpgradeCommand(run_dir);
   return StartDaemon(run_dir);
 }
 

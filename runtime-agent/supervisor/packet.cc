@@ -48,9 +48,15 @@ ssize_t ReceivePacket(int socket, void* data, size_t capacity, PacketFds* fds, i
   message.msg_controllen = sizeof(control);
   fds->count = 0;
   ssize_t received;
-  do {
+  bool reset = false;
+  for (;;) {
     received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | flags);
-  } while (received < 0 && errno == EINTR);
+    if (received >= 0) break;
+    // A peer that closed with packets of ours unread: told once, ahead of what it had sent before.
+    bool again = errno == EINTR || (errno == ECONNRESET && !reset);
+    reset |= errno == ECONNRESET;
+    if (!again) break;
+  }
   if (received < 0) return -1;
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
        header = CMSG_NXTHDR(&message, header)) {

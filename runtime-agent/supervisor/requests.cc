@@ -51,7 +51,14 @@ bool CanTakeOver(int binary) {
 
 void Supervisor::Accept() {
   int fd = accept4(table_->Get(kListenHandle), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (fd < 0) return;
+  if (fd < 0) {
+    // Out of descriptors: the waiting connection would wake us at once again.
+    if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
+      epoll_ctl(epoll_, EPOLL_CTL_DEL, table_->Get(kListenHandle), nullptr);
+      listen_paused_ = retry_ = true;
+    }
+    return;
+  }
   ucred peer = {};
   socklen_t length = sizeof(peer);
   uint32_t index = 0;

@@ -19,6 +19,8 @@ constexpr uint64_t kGapRecordBytes = kHeaderBytes + sizeof(SpoolGap);
 // A pipe this full belongs to a producer in a hurry: it gets a larger one.
 constexpr int kCrowdedPipeBytes = 48 << 10;
 constexpr int kLargePipeBytes = 1 << 20;
+// … unless its spool is small: what is in the pipe at the exit goes in past the capacity.
+constexpr uint64_t kLargeSpoolBytes = 4 << 20;
 
 SpoolRecordHeader MakeHeader(SpoolRecordType type, const SpoolStream& stream, uint32_t length) {
   SpoolRecordHeader header = {
@@ -120,7 +122,8 @@ PumpResult Pump(const SpoolStream& stream, uint32_t limit, bool past_capacity, i
     if ((polled.revents & POLLIN) != 0) return PumpResult::kMoved;  // came in since
     return (polled.revents & POLLHUP) != 0 ? PumpResult::kEnded : PumpResult::kIdle;
   }
-  if (available >= kCrowdedPipeBytes && available <= 2 * kCrowdedPipeBytes) {
+  if (available >= kCrowdedPipeBytes && available <= 2 * kCrowdedPipeBytes &&
+      stream.slot->spool_capacity >= kLargeSpoolBytes) {
     fcntl(stream.pipe, F_SETPIPE_SZ, kLargePipeBytes);
   }
   uint32_t length = static_cast<uint32_t>(available);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "runtime-agent/supervisor/exit_status.h"
+#include "runtime-agent/supervisor/syscalls.h"
 
 namespace slipway::agent {
 
@@ -90,7 +91,12 @@ void Supervisor::SignalSubscribers() {
 }
 
 void Supervisor::Retry() {
+  next_retry_ns_ = MonotonicNs() + uint64_t{kRetryMs} * 1000000;
   retry_ = false;
+  if (listen_paused_) {
+    listen_paused_ = !Watch(table_->Get(kListenHandle), EPOLLIN, MakeTag(EventTag::kListen, 0));
+    retry_ = listen_paused_;
+  }
   for (uint32_t slot = 0; slot < page_->used_entries; ++slot) {
     if (!runtime_[slot].retry) continue;
     runtime_[slot].retry = false;
@@ -156,7 +162,7 @@ int Supervisor::Run(ProcessState* state) {
     int count = epoll_wait(epoll_, events, 64, retry_ ? kRetryMs : -1);
     if (count < 0 && errno != EINTR) return 73;
     for (int i = 0; i < count; ++i) Dispatch(events[i].data.u64, events[i].events);
-    if (retry_ && count <= 0) Retry();
+    if (retry_ && MonotonicNs() >= next_retry_ns_) Retry();
     if (progressed_) SignalSubscribers();
     if (keeper_died_) BecomeKeeper();
   }

@@ -125,8 +125,10 @@ class Supervisor {
   bool progressed_;
   bool retry_;
   bool keeper_died_;
+  bool listen_paused_;
   bool done_;
   uint32_t next_serial_;
+  uint64_t next_retry_ns_;
   Connection connections_[kMaxConnections];
   Runtime runtime_[kMaxEntries];
 };

@@ -1,0 +1,296 @@
+#include "image-service/domain/catalog.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "base/logging/logging.h"
+#include "base/status/status_macros.h"
+
+namespace slipway::image {
+namespace {
+
+// How long a finished layer of an interrupted pull waits for the pull to come back.
+constexpr absl::Duration kUnusedLayerAge = absl::Hours(24);
+
+}  // namespace
+
+void LayerLease::Release() {
+  if (catalog_ != nullptr) std::exchange(catalog_, nullptr)->ReleaseLease(layer_.blob);
+}
+
+absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(MetadataStore& metadata,
+                                                       ContentStore& content, ImageFormat& format,
+                                                       ImageMetrics& metrics) {
+  ASSIGN_OR_RETURN(MetadataSnapshot snapshot, metadata.Load());
+  std::unique_ptr<Catalog> catalog(
+      new Catalog(metadata, content, format, metrics, std::move(snapshot.events)));
+  RETURN_IF_ERROR(catalog->Restore(std::move(snapshot)));
+  catalog->Report();
+  return catalog;
+}
+
+absl::Status Catalog::Restore(MetadataSnapshot snapshot) {
+  RETURN_IF_ERROR(RestoreLayers(std::move(snapshot.layers)));
+  for (ImageRecord& record : snapshot.images) RETURN_IF_ERROR(RestoreImage(std::move(record)));
+  RestoreReferences(snapshot);
+
+  // What an interrupted pull left and nobody came back for.
+  std::vector<Digest> stale;
+  {
+    absl::MutexLock lock(&mu_);
+    const int64_t oldest = absl::ToUnixNanos(absl::Now() - kUnusedLayerAge);
+    for (const auto& [blob, entry] : layers_) {
+      if (entry.images == 0 && entry.layer.created_unix_ns < oldest) stale.push_back(blob);
+    }
+  }
+  DropUnused(stale);
+
+  std::set<Digest> files;
+  std::set<Digest> blobs;
+  {
+    absl::MutexLock lock(&mu_);
+    for (const auto& [blob, entry] : layers_) {
+      blobs.insert(blob);
+      files.insert(entry.layer.diff_id);
+    }
+  }
+  ASSIGN_OR_RETURN(const int swept,
+                   content_.Sweep([&](const Digest& digest) { return files.contains(digest); },
+                                  [&](const Digest& digest) { return blobs.contains(digest); }));
+  if (swept > 0) {
+    Log(LogLevel::kInfo, "removed files that no image uses", {{"files", absl::StrCat(swept)}});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Catalog::RestoreLayers(std::vector<Layer> layers) {
+  MetadataBatch batch;
+  for (Layer& layer : layers) {
+    const bool after_power_cut =
+        !layer.unsynced_boot_id.empty() && layer.unsynced_boot_id != content_.BootId();
+    const bool whole =
+        (after_power_cut || content_.HasLayer(layer.diff_id, layer.erofs_size_bytes)) &&
+        content_.HasBlob(layer.blob, layer.blob_size_bytes);
+    if (!whole) {
+      Log(LogLevel::kWarning, "a layer's files are missing; pull its image again",
+          {{"layer", layer.blob.ToString()}});
+      batch.delete_layers.push_back(layer.blob);
+      continue;
+    }
+    if (!layer.unsynced_boot_id.empty()) {
+      if (after_power_cut) {
+        if (const absl::Status status = Rebuild(layer); !status.ok()) {
+          Log(LogLevel::kError, status.message(), {{"layer", layer.blob.ToString()}});
+          batch.delete_layers.push_back(layer.blob);
+          continue;
+        }
+      } else {
+        RETURN_IF_ERROR(content_.SyncLayer(layer.diff_id));
+      }
+      layer.unsynced_boot_id.clear();
+      batch.put_layers.push_back(layer);
+    }
+    absl::MutexLock lock(&mu_);
+    const Digest blob = layer.blob;
+    layers_[blob].layer = std::move(layer);
+  }
+  if (batch.delete_layers.empty() && batch.put_layers.empty()) return absl::OkStatus();
+  return metadata_.Apply(batch);
+}
+
+absl::Status Catalog::Rebuild(Layer& layer) {
+  ASSIGN_OR_RETURN(const auto sink, content_.NewLayer(/*any_compression=*/true));
+  RETURN_IF_ERROR(
+      content_.ReadBlob(layer.blob, [&](absl::string_view bytes) { return sink->Append(bytes); }));
+  ASSIGN_OR_RETURN(const ConvertedLayer converted, sink->Finish());
+  if (converted.blob != layer.blob || converted.diff_id != layer.diff_id) {
+    return absl::DataLossError(absl::StrCat("blob ", layer.blob.ToString(), " was damaged"));
+  }
+  layer.erofs_size_bytes = converted.erofs_size_bytes;
+  RETURN_IF_ERROR(sink->Commit(content_.LayerPath(layer.diff_id)));
+  return content_.SyncLayer(layer.diff_id);
+}
+
+absl::Status Catalog::RestoreImage(ImageRecord record) {
+  absl::MutexLock lock(&mu_);
+  absl::StatusOr<Image> image = BuildImage(record);
+  if (!image.ok()) {
+    // One bad record must not take all other images with it.
+    Log(LogLevel::kError, "an image cannot be used; pull it again",
+        {{"image", record.id.ToString()}, {"error", std::string(image.status().message())}});
+    return absl::OkStatus();
+  }
+  InsertImage(std::make_shared<const Image>(*std::move(image)));
+  return absl::OkStatus();
+}
+
+void Catalog::RestoreReferences(const MetadataSnapshot& snapshot) {
+  absl::MutexLock lock(&mu_);
+  for (const auto& [text, id] : snapshot.references) {
+    const auto reference = ImageReference::Parse(text);
+    if (reference.ok() && images_.contains(id)) PointReference(*reference, id);
+  }
+  for (const auto& [owner, ids] : snapshot.owners) {
+    for (const Digest& id : ids) {
+      const auto found = images_.find(id);
+      if (found == images_.end()) continue;
+      found->second.owners.insert(owner);
+      owners_[owner].push_back(id);
+    }
+  }
+}
+
+absl::StatusOr<Image> Catalog::BuildImage(const ImageRecord& record) const {
+  Image image;
+  image.id = record.id;
+  ASSIGN_OR_RETURN(image.description, format_.ParseConfig(record.config_json));
+  image.manifest_digest = record.manifest_digest;
+  image.manifest_media_type = record.manifest_media_type;
+  image.last_tagged_unix_ns = record.last_tagged_unix_ns;
+  for (const LayerReference& reference : record.layers) {
+    const auto found = layers_.find(reference.blob);
+    if (found == layers_.end()) {
+      return absl::DataLossError(absl::StrCat("layer ", reference.blob.ToString(), " of image ",
+                                              record.id.ToString(), " is missing"));
+    }
+    image.layers.push_back(found->second.layer);
+    image.layers.back().media_type = reference.media_type;
+  }
+  return image;
+}
+
+void Catalog::InsertImage(std::shared_ptr<const Image> image) {
+  for (const Layer& layer : image->layers) ++layers_[layer.blob].images;
+  const Digest id = image->id;
+  images_[id].image = std::move(image);
+}
+
+void Catalog::PointReference(const ImageReference& reference, const Digest& id) {
+  const std::string full = reference.FullString();
+  DropReference(full);
+  references_[full] = {reference, id};
+  images_[id].references.insert(full);
+}
+
+void Catalog::DropReference(const std::string& full) {
+  const auto found = references_.find(full);
+  if (found == references_.end()) return;
+  const auto image = images_.find(found->second.image);
+  if (image != images_.end()) image->second.references.erase(full);
+  references_.erase(found);
+}
+
+std::optional<LayerLease> Catalog::LeaseLayer(const Digest& blob) {
+  absl::MutexLock lock(&mu_);
+  const auto found = layers_.find(blob);
+  if (found == layers_.end() || found->second.removing) return std::nullopt;
+  ++found->second.leases;
+  return LayerLease(this, found->second.layer);
+}
+
+void Catalog::ReleaseLease(const Digest& blob) {
+  absl::MutexLock lock(&mu_);
+  const auto found = layers_.find(blob);
+  if (found != layers_.end()) --found->second.leases;
+}
+
+absl::StatusOr<LayerLease> Catalog::AddLayer(const Layer& layer,
+                                             const std::function<absl::Status(bool)>& commit) {
+  absl::MutexLock commit_lock(&commit_mu_);
+  bool have_file = false;
+  {
+    absl::MutexLock lock(&mu_);
+    const auto found = layers_.find(layer.blob);
+    if (found != layers_.end()) {
+      ++found->second.leases;
+      return LayerLease(this, found->second.layer);
+    }
+    have_file = LayerFileUsed(layer.diff_id);
+  }
+  RETURN_IF_ERROR(commit(have_file));
+  MetadataBatch batch;
+  batch.put_layers.push_back(layer);
+  if (absl::Status status = metadata_.Apply(batch); !status.ok()) {
+    (void)content_.RemoveBlob(layer.blob);
+    if (!have_file) (void)content_.RemoveLayer(layer.diff_id);
+    return status;
+  }
+  absl::MutexLock lock(&mu_);
+  LayerEntry& entry = layers_[layer.blob];
+  entry.layer = layer;
+  entry.leases = 1;
+  return LayerLease(this, layer);
+}
+
+void Catalog::MarkSynced(const Digest& blob) {
+  absl::MutexLock commit_lock(&commit_mu_);
+  MetadataBatch batch;
+  {
+    absl::MutexLock lock(&mu_);
+    const auto found = layers_.find(blob);
+    if (found == layers_.end()) return;
+    found->second.layer.unsynced_boot_id.clear();
+    batch.put_layers.push_back(found->second.layer);
+  }
+  const absl::Status status = metadata_.Apply(batch);
+  if (!status.ok()) Log(LogLevel::kWarning, status.message());
+}
+
+bool Catalog::LayerFileUsed(const Digest& diff_id) const {
+  return std::any_of(layers_.begin(), layers_.end(),
+                     [&](const auto& item) { return item.second.layer.diff_id == diff_id; });
+}
+
+void Catalog::DropUnused(const std::vector<Digest>& blobs) {
+  if (blobs.empty()) return;
+  absl::MutexLock commit_lock(&commit_mu_);
+  MetadataBatch batch;
+  std::vector<Layer> dropped;
+  {
+    absl::MutexLock lock(&mu_);
+    for (const Digest& blob : blobs) {
+      const auto found = layers_.find(blob);
+      if (found == layers_.end()) continue;
+      if (found->second.images > 0 || found->second.leases > 0) continue;
+      batch.delete_layers.push_back(blob);
+      dropped.push_back(found->second.layer);
+      layers_.erase(found);
+    }
+  }
+  if (dropped.empty()) return;
+  if (const absl::Status status = metadata_.Apply(batch); !status.ok()) {
+    Log(LogLevel::kWarning, status.message());
+  }
+  RemoveFiles(dropped);
+}
+
+void Catalog::RemoveFiles(const std::vector<Layer>& layers) {
+  for (const Layer& layer : layers) {
+    absl::Status status = content_.RemoveBlob(layer.blob);
+    bool used;
+    {
+      absl::MutexLock lock(&mu_);
+      used = LayerFileUsed(layer.diff_id);
+    }
+    if (!used) status.Update(content_.RemoveLayer(layer.diff_id));
+    // The next start sweeps what is left.
+    if (!status.ok()) Log(LogLevel::kWarning, status.message());
+  }
+}
+
+void Catalog::Report() const {
+  absl::MutexLock lock(&mu_);
+  int64_t blob_bytes = 0;
+  int64_t layer_bytes = 0;
+  std::set<Digest> files;
+  for (const auto& [blob, entry] : layers_) {
+    blob_bytes += entry.layer.blob_size_bytes;
+    if (files.insert(entry.layer.diff_id).second) layer_bytes += entry.layer.erofs_size_bytes;
+  }
+  metrics_.OnStore(static_cast<int64_t>(images_.size()), static_cast<int64_t>(files.size()),
+                   blob_bytes, layer_bytes);
+}
+
+}  // namespace slipway::image

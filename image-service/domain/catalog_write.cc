@@ -1,0 +1,163 @@
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/status/status_macros.h"
+#include "image-service/domain/catalog.h"
+
+namespace slipway::image {
+
+bool Catalog::IsUpToDate(const PutImageCommand& command) const {
+  const auto found = images_.find(command.record.id);
+  if (found == images_.end()) return false;
+  const Image& image = *found->second.image;
+  if (image.manifest_digest != command.record.manifest_digest) return false;
+  for (const ImageReference& reference : command.references) {
+    if (!found->second.references.contains(reference.FullString())) return false;
+  }
+  return true;
+}
+
+absl::StatusOr<PutImageOutcome> Catalog::Put(PutImageCommand command) {
+  std::vector<Digest> replaced;
+  absl::StatusOr<PutImageOutcome> outcome = PutImage(command, replaced);
+  DropUnused(replaced);
+  Report();
+  return outcome;
+}
+
+absl::StatusOr<PutImageOutcome> Catalog::PutImage(PutImageCommand& command,
+                                                  std::vector<Digest>& replaced) {
+  absl::MutexLock commit_lock(&commit_mu_);
+  command.record.last_tagged_unix_ns = absl::GetCurrentTimeNanos();
+  PutImageOutcome outcome;
+  MetadataBatch batch;
+  std::shared_ptr<const Image> image;
+  {
+    absl::MutexLock lock(&mu_);
+    outcome.changed = !IsUpToDate(command);
+    const auto old = images_.find(command.record.id);
+    // Its blobs stay those that it came with, unless it comes from a registry now: these are what
+    // its repository knows.
+    const bool keep = old != images_.end() && command.action != "pull";
+    if (keep || !outcome.changed) {
+      image = old->second.image;
+    } else {
+      ASSIGN_OR_RETURN(Image built, BuildImage(command.record));
+      image = std::make_shared<const Image>(std::move(built));
+      batch.put_images.push_back(command.record);
+    }
+  }
+  if (outcome.changed) {
+    for (const ImageReference& reference : command.references) {
+      batch.put_references.emplace_back(reference.FullString(), command.record.id);
+    }
+  }
+  std::map<std::string, std::string> attributes = image->description.config.labels;
+  const std::string id = command.record.id.ToString();
+  attributes["name"] = command.name.empty() ? id : command.name;
+  events_.Stage(batch, command.action, command.actor.empty() ? id : command.actor,
+                std::move(attributes));
+  RETURN_IF_ERROR(metadata_.Apply(batch));
+
+  {
+    absl::MutexLock lock(&mu_);
+    if (!batch.put_images.empty()) {
+      const auto old = images_.find(image->id);
+      if (old != images_.end()) {
+        for (const Layer& layer : old->second.image->layers) {
+          --layers_[layer.blob].images;
+          replaced.push_back(layer.blob);
+        }
+      }
+      InsertImage(image);
+    }
+    if (outcome.changed) {
+      for (const ImageReference& reference : command.references) {
+        PointReference(reference, image->id);
+      }
+    }
+    outcome.image = image;
+  }
+  events_.Publish(batch);
+  return outcome;
+}
+
+absl::Status Catalog::Tag(absl::string_view source, absl::string_view target) {
+  ASSIGN_OR_RETURN(const ImageReference parsed, ImageReference::Parse(target));
+  if (!parsed.digest().empty()) {
+    return absl::InvalidArgumentError("refusing to create a tag with a digest reference");
+  }
+  const ImageReference reference = parsed.WithDefaultTag();
+  absl::MutexLock commit_lock(&commit_mu_);
+  MetadataBatch batch;
+  Digest id;
+  {
+    absl::MutexLock lock(&mu_);
+    ASSIGN_OR_RETURN(id, Resolve(source));
+    events_.Stage(batch, "tag", id.ToString(), {{"name", reference.FamiliarString()}});
+  }
+  ASSIGN_OR_RETURN(ImageRecord record, metadata_.ReadImage(id));
+  record.last_tagged_unix_ns = absl::GetCurrentTimeNanos();
+  batch.put_references.emplace_back(reference.FullString(), id);
+  const int64_t now_ns = record.last_tagged_unix_ns;
+  batch.put_images.push_back(std::move(record));
+  RETURN_IF_ERROR(metadata_.Apply(batch));
+  {
+    absl::MutexLock lock(&mu_);
+    PointReference(reference, id);
+    Image copy = *images_.at(id).image;
+    copy.last_tagged_unix_ns = now_ns;
+    images_.at(id).image = std::make_shared<const Image>(std::move(copy));
+  }
+  events_.Publish(batch);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ImageView> Catalog::Acquire(absl::string_view reference, absl::string_view owner) {
+  if (owner.empty() || owner.size() > 256) {
+    return absl::InvalidArgumentError("owner of an image must have 1 to 256 bytes");
+  }
+  const std::string name(owner);
+  absl::MutexLock commit_lock(&commit_mu_);
+  MetadataBatch batch;
+  Digest id;
+  {
+    absl::MutexLock lock(&mu_);
+    ASSIGN_OR_RETURN(id, Resolve(reference));
+    const auto held = owners_.find(name);
+    std::vector<Digest> ids;
+    if (held != owners_.end()) ids = held->second;
+    if (std::find(ids.begin(), ids.end(), id) != ids.end()) return View(images_.at(id));
+    ids.push_back(id);
+    batch.put_owners.emplace_back(name, std::move(ids));
+  }
+  RETURN_IF_ERROR(metadata_.Apply(batch));
+  absl::MutexLock lock(&mu_);
+  owners_[name] = batch.put_owners[0].second;
+  ImageEntry& entry = images_.at(id);
+  entry.owners.insert(name);
+  return View(entry);
+}
+
+absl::Status Catalog::Release(absl::string_view owner) {
+  const std::string name(owner);
+  absl::MutexLock commit_lock(&commit_mu_);
+  {
+    absl::MutexLock lock(&mu_);
+    if (!owners_.contains(name)) return absl::OkStatus();
+  }
+  MetadataBatch batch;
+  batch.delete_owners.push_back(name);
+  RETURN_IF_ERROR(metadata_.Apply(batch));
+  absl::MutexLock lock(&mu_);
+  for (const Digest& id : owners_[name]) {
+    const auto found = images_.find(id);
+    if (found != images_.end()) found->second.owners.erase(name);
+  }
+  owners_.erase(name);
+  return absl::OkStatus();
+}
+
+}  // namespace slipway::image

@@ -1,0 +1,71 @@
+#ifndef IMAGE_SERVICE_PORTS_CONTENT_STORE_H_
+#define IMAGE_SERVICE_PORTS_CONTENT_STORE_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "image-service/domain/digest.h"
+#include "image-service/ports/layer_sink.h"
+
+namespace slipway::image {
+
+// A blob that is being written. Destroyed before Commit, a resumable one stays as it is for the
+// next attempt, any other is gone. One thread at a time. Errors name the file; a full disk is
+// ResourceExhausted and names the directory.
+class BlobWriter {
+ public:
+  virtual ~BlobWriter() = default;
+  virtual int64_t size_bytes() const = 0;
+  // Calls `sink` with all that is there, in order; stops at its first error.
+  virtual absl::Status ForEachChunk(const std::function<absl::Status(absl::string_view)>& sink) = 0;
+  virtual absl::Status Append(absl::string_view bytes) = 0;
+  virtual absl::Status Sync() = 0;
+  // Gives the blob its final name.
+  virtual absl::Status Commit(const Digest& digest) = 0;
+  // Drops what was written, also of a resumable one.
+  virtual absl::Status Truncate() = 0;
+  virtual void Discard() = 0;
+};
+
+// The files of one host's images. Thread-safe. Names are only given to complete files.
+class ContentStore {
+ public:
+  virtual ~ContentStore() = default;
+
+  virtual std::string LayerPath(const Digest& diff_id) const = 0;
+  virtual std::string BlobPath(const Digest& blob) const = 0;
+  virtual bool HasLayer(const Digest& diff_id, int64_t size_bytes) const = 0;
+  virtual bool HasBlob(const Digest& blob, int64_t size_bytes) const = 0;
+
+  // `any_compression`: also xz and bzip2, which `docker import` takes and registries do not have.
+  virtual absl::StatusOr<std::unique_ptr<LayerSink>> NewLayer(bool any_compression) = 0;
+  virtual absl::StatusOr<std::unique_ptr<BlobWriter>> NewBlob() = 0;
+  // The blob as far as earlier attempts got. One writer per digest at a time.
+  virtual absl::StatusOr<std::unique_ptr<BlobWriter>> ResumeBlob(const Digest& blob) = 0;
+  // fdatasync of a layer file that has its name already.
+  virtual absl::Status SyncLayer(const Digest& diff_id) = 0;
+  // Differs after each boot of the host: what was not synced may have been lost in between.
+  virtual std::string BootId() const = 0;
+  // Calls `sink` with the content of a complete blob.
+  virtual absl::Status ReadBlob(const Digest& blob,
+                                const std::function<absl::Status(absl::string_view)>& sink) = 0;
+
+  // Takes the file away at once; what it occupied is freed by EmptyTrash.
+  virtual absl::Status RemoveLayer(const Digest& diff_id) = 0;
+  virtual absl::Status RemoveBlob(const Digest& blob) = 0;
+  virtual void EmptyTrash() = 0;
+
+  // At start: removes temporary files, partial blobs older than a day, and every layer and blob for
+  // which `knows_layer`, `knows_blob` answer false. Returns how many layers and blobs went.
+  virtual absl::StatusOr<int> Sweep(const std::function<bool(const Digest&)>& knows_layer,
+                                    const std::function<bool(const Digest&)>& knows_blob) = 0;
+};
+
+}  // namespace slipway::image
+
+#endif  // IMAGE_SERVICE_PORTS_CONTENT_STORE_H_

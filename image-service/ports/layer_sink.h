@@ -1,0 +1,44 @@
+#ifndef IMAGE_SERVICE_PORTS_LAYER_SINK_H_
+#define IMAGE_SERVICE_PORTS_LAYER_SINK_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "image-service/domain/digest.h"
+
+namespace slipway::image {
+
+enum class LayerEncoding { kTar, kGzip, kZstd, kOther };
+
+// What became known of a layer while its bytes went by.
+struct ConvertedLayer {
+  Digest blob;
+  Digest diff_id;
+  int64_t blob_size_bytes = 0;
+  int64_t tar_size_bytes = 0;
+  int64_t erofs_size_bytes = 0;
+  int64_t entries = 0;
+  LayerEncoding encoding = LayerEncoding::kTar;
+  // The layers below this one are hidden whole and must be left out of the stack.
+  bool opaque_root = false;
+};
+
+// Turns the bytes of one layer (a tar: plain, gzip or zstd) into an EROFS file that has no name
+// until it is committed; destroyed before that, it leaves nothing. One thread at a time.
+class LayerSink {
+ public:
+  virtual ~LayerSink() = default;
+  // InvalidArgument or DataLoss for bytes that are no layer, ResourceExhausted for a full disk.
+  // After an error only destruction is allowed.
+  virtual absl::Status Append(absl::string_view bytes) = 0;
+  virtual absl::StatusOr<ConvertedLayer> Finish() = 0;
+  // Gives the finished file its name. Its content is not synced.
+  virtual absl::Status Commit(const std::string& path) = 0;
+};
+
+}  // namespace slipway::image
+
+#endif  // IMAGE_SERVICE_PORTS_LAYER_SINK_H_

@@ -1,0 +1,73 @@
+#ifndef IMAGE_SERVICE_RPC_IMAGE_SERVICE_H_
+#define IMAGE_SERVICE_RPC_IMAGE_SERVICE_H_
+
+#include "image-service/domain/catalog.h"
+#include "image-service/domain/import.h"
+#include "image-service/domain/load.h"
+#include "image-service/domain/pull.h"
+#include "image-service/domain/worker_pool.h"
+#include "slipway/image/v1/image.grpc.pb.h"
+
+namespace slipway::image {
+
+// What the service calls; all outlive it.
+struct ImageServiceParts {
+  Catalog& catalog;
+  ContentStore& content;
+  Puller& puller;
+  Loader& loader;
+  Importer& importer;
+  WorkerPool& jobs;  // for pulls, loads and imports, which block
+};
+
+// Streams use the callback API, so that a slow client costs no thread.
+using ImageServiceBase = v1::ImageService::WithCallbackMethod_PullImage<
+    v1::ImageService::WithCallbackMethod_LoadImage<v1::ImageService::WithCallbackMethod_ImportImage<
+        v1::ImageService::WithCallbackMethod_ReadLayer<
+            v1::ImageService::WithCallbackMethod_WatchImageEvents<v1::ImageService::Service>>>>>;
+
+// slipway.image.v1.ImageService: checks the request, calls the domain, converts the answer.
+// Thread-safe.
+class ImageServiceImpl : public ImageServiceBase {
+ public:
+  explicit ImageServiceImpl(ImageServiceParts parts) : parts_(parts) {}
+
+  grpc::ServerWriteReactor<v1::PullImageResponse>* PullImage(
+      grpc::CallbackServerContext* context, const v1::PullImageRequest* request) override;
+  grpc::ServerBidiReactor<v1::LoadImageRequest, v1::LoadImageResponse>* LoadImage(
+      grpc::CallbackServerContext* context) override;
+  grpc::ServerReadReactor<v1::ImportImageRequest>* ImportImage(
+      grpc::CallbackServerContext* context, v1::ImportImageResponse* response) override;
+  grpc::ServerWriteReactor<v1::ReadLayerResponse>* ReadLayer(
+      grpc::CallbackServerContext* context, const v1::ReadLayerRequest* request) override;
+  grpc::ServerWriteReactor<v1::WatchImageEventsResponse>* WatchImageEvents(
+      grpc::CallbackServerContext* context, const v1::WatchImageEventsRequest* request) override;
+
+  grpc::Status ListImages(grpc::ServerContext* context, const v1::ListImagesRequest* request,
+                          v1::ListImagesResponse* response) override;
+  grpc::Status GetImage(grpc::ServerContext* context, const v1::GetImageRequest* request,
+                        v1::GetImageResponse* response) override;
+  grpc::Status TagImage(grpc::ServerContext* context, const v1::TagImageRequest* request,
+                        v1::TagImageResponse* response) override;
+  grpc::Status RemoveImage(grpc::ServerContext* context, const v1::RemoveImageRequest* request,
+                           v1::RemoveImageResponse* response) override;
+  grpc::Status AcquireImage(grpc::ServerContext* context, const v1::AcquireImageRequest* request,
+                            v1::AcquireImageResponse* response) override;
+  grpc::Status ReleaseImage(grpc::ServerContext* context, const v1::ReleaseImageRequest* request,
+                            v1::ReleaseImageResponse* response) override;
+  grpc::Status ListImageOwners(grpc::ServerContext* context,
+                               const v1::ListImageOwnersRequest* request,
+                               v1::ListImageOwnersResponse* response) override;
+  grpc::Status GetLayer(grpc::ServerContext* context, const v1::GetLayerRequest* request,
+                        v1::GetLayerResponse* response) override;
+  grpc::Status GetVersion(grpc::ServerContext* context,
+                          const slipway::common::v1::GetVersionRequest* request,
+                          slipway::common::v1::GetVersionResponse* response) override;
+
+ private:
+  const ImageServiceParts parts_;
+};
+
+}  // namespace slipway::image
+
+#endif  // IMAGE_SERVICE_RPC_IMAGE_SERVICE_H_

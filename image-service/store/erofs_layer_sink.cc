@@ -1,0 +1,44 @@
+#include "image-service/store/erofs_layer_sink.h"
+
+#include "base/status/status_macros.h"
+
+namespace slipway::image {
+
+absl::StatusOr<std::unique_ptr<LayerSink>> ErofsLayerSink::Create(const std::string& directory,
+                                                                  bool accept_xz_and_bzip2) {
+  LayerOptions options;
+  options.directory = directory;
+  options.accept_xz_and_bzip2 = accept_xz_and_bzip2;
+  options.sync = false;
+  ASSIGN_OR_RETURN(std::unique_ptr<LayerWriter> writer, LayerWriter::Create(options));
+  return std::unique_ptr<LayerSink>(new ErofsLayerSink(std::move(writer)));
+}
+
+absl::StatusOr<ConvertedLayer> ErofsLayerSink::Finish() {
+  ASSIGN_OR_RETURN(const LayerResult result, writer_->Finish());
+  ConvertedLayer layer;
+  ASSIGN_OR_RETURN(layer.blob, Digest::Parse(result.digest));
+  ASSIGN_OR_RETURN(layer.diff_id, Digest::Parse(result.diff_id));
+  layer.blob_size_bytes = static_cast<int64_t>(result.compressed_bytes);
+  layer.tar_size_bytes = static_cast<int64_t>(result.tar_bytes);
+  layer.erofs_size_bytes = static_cast<int64_t>(result.image_bytes);
+  layer.entries = static_cast<int64_t>(result.entry_count);
+  layer.opaque_root = result.opaque_root;
+  switch (result.compression) {
+    case Compression::kNone:
+      layer.encoding = LayerEncoding::kTar;
+      break;
+    case Compression::kGzip:
+      layer.encoding = LayerEncoding::kGzip;
+      break;
+    case Compression::kZstd:
+      layer.encoding = LayerEncoding::kZstd;
+      break;
+    default:
+      layer.encoding = LayerEncoding::kOther;
+      break;
+  }
+  return layer;
+}
+
+}  // namespace slipway::image

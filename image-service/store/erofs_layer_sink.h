@@ -1,0 +1,32 @@
+#ifndef IMAGE_SERVICE_STORE_EROFS_LAYER_SINK_H_
+#define IMAGE_SERVICE_STORE_EROFS_LAYER_SINK_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "image-service/layer/layer_writer.h"
+#include "image-service/ports/layer_sink.h"
+
+namespace slipway::image {
+
+// LayerSink on the layer library. The file is not synced before Sync. One thread at a time.
+class ErofsLayerSink : public LayerSink {
+ public:
+  // `directory` is on the file system of the final path.
+  static absl::StatusOr<std::unique_ptr<LayerSink>> Create(const std::string& directory,
+                                                           bool accept_xz_and_bzip2);
+
+  absl::Status Append(absl::string_view bytes) override { return writer_->Append(bytes); }
+  absl::StatusOr<ConvertedLayer> Finish() override;
+  absl::Status Commit(const std::string& path) override { return writer_->Commit(path); }
+
+ private:
+  explicit ErofsLayerSink(std::unique_ptr<LayerWriter> writer) : writer_(std::move(writer)) {}
+  const std::unique_ptr<LayerWriter> writer_;
+};
+
+}  // namespace slipway::image
+
+#endif  // IMAGE_SERVICE_STORE_EROFS_LAYER_SINK_H_

@@ -1,0 +1,162 @@
+#include "image-service/store/file_content_store.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "base/os/file.h"
+#include "base/status/errno_status.h"
+#include "base/status/status_macros.h"
+#include "image-service/store/erofs_layer_sink.h"
+#include "image-service/store/file_blob_writer.h"
+
+namespace slipway::image {
+namespace {
+
+constexpr absl::string_view kLayerSuffix = ".erofs";
+constexpr absl::Duration kPartialAge = absl::Hours(24);
+
+std::string TemporaryName() {
+  static std::atomic<uint64_t> next = 0;
+  return absl::StrCat(getpid(), "-", next.fetch_add(1));
+}
+
+bool HasSize(const std::string& path, int64_t size_bytes) {
+  struct stat st;
+  return stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && st.st_size == size_bytes;
+}
+
+// Calls `visit` with each name in `directory`.
+absl::Status ForEachName(const std::string& directory,
+                         const std::function<void(const std::string&)>& visit) {
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
+       entry.increment(error)) {
+    visit(entry->path().filename().string());
+  }
+  if (error) return ErrnoStatus(error.value(), absl::StrCat("read directory ", directory));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<FileContentStore>> FileContentStore::Open(const std::string& root) {
+  for (const char* name : {"/blobs/sha256", "/layers", "/partial", "/tmp"}) {
+    RETURN_IF_ERROR(MakeDirectories(absl::StrCat(root, name), 0755));
+  }
+  ASSIGN_OR_RETURN(const std::string boot_id, ReadFile("/proc/sys/kernel/random/boot_id"));
+  return std::unique_ptr<FileContentStore>(
+      new FileContentStore(root, std::string(absl::StripAsciiWhitespace(boot_id))));
+}
+
+std::string FileContentStore::LayerPath(const Digest& diff_id) const {
+  return absl::StrCat(root_, "/layers/", diff_id.hex(), kLayerSuffix);
+}
+
+std::string FileContentStore::BlobPath(const Digest& blob) const {
+  return absl::StrCat(root_, "/blobs/sha256/", blob.hex());
+}
+
+bool FileContentStore::HasLayer(const Digest& diff_id, int64_t size_bytes) const {
+  return HasSize(LayerPath(diff_id), size_bytes);
+}
+
+bool FileContentStore::HasBlob(const Digest& blob, int64_t size_bytes) const {
+  return HasSize(BlobPath(blob), size_bytes);
+}
+
+absl::StatusOr<std::unique_ptr<LayerSink>> FileContentStore::NewLayer(bool any_compression) {
+  return ErofsLayerSink::Create(absl::StrCat(root_, "/tmp"), any_compression);
+}
+
+absl::StatusOr<std::unique_ptr<BlobWriter>> FileContentStore::NewBlob() {
+  return FileBlobWriter::Open(absl::StrCat(root_, "/tmp/blob-", TemporaryName()),
+                              absl::StrCat(root_, "/blobs/sha256"), /*resumable=*/false);
+}
+
+absl::StatusOr<std::unique_ptr<BlobWriter>> FileContentStore::ResumeBlob(const Digest& blob) {
+  return FileBlobWriter::Open(absl::StrCat(root_, "/partial/", blob.hex()),
+                              absl::StrCat(root_, "/blobs/sha256"), /*resumable=*/true);
+}
+
+absl::Status FileContentStore::SyncLayer(const Digest& diff_id) {
+  const std::string path = LayerPath(diff_id);
+  ASSIGN_OR_RETURN(const UniqueFd fd, OpenFile(path, O_RDONLY));
+  if (fdatasync(fd.get()) != 0) return ErrnoStatus(errno, absl::StrCat("sync ", path));
+  return absl::OkStatus();
+}
+
+absl::Status FileContentStore::ReadBlob(
+    const Digest& blob, const std::function<absl::Status(absl::string_view)>& sink) {
+  const std::string path = BlobPath(blob);
+  ASSIGN_OR_RETURN(const UniqueFd fd, OpenFile(path, O_RDONLY));
+  return ReadWholeFile(fd.get(), path, sink);
+}
+
+absl::Status FileContentStore::Trash(const std::string& path, const std::string& name) {
+  const std::string target = absl::StrCat(root_, "/tmp/trash-", name, "-", TemporaryName());
+  if (rename(path.c_str(), target.c_str()) != 0 && errno != ENOENT) {
+    return ErrnoStatus(errno, absl::StrCat("remove ", path));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FileContentStore::RemoveLayer(const Digest& diff_id) {
+  return Trash(LayerPath(diff_id), diff_id.hex());
+}
+
+absl::Status FileContentStore::RemoveBlob(const Digest& blob) {
+  return Trash(BlobPath(blob), blob.hex());
+}
+
+void FileContentStore::EmptyTrash() {
+  const std::string directory = absl::StrCat(root_, "/tmp");
+  (void)ForEachName(directory, [&](const std::string& name) {
+    if (name.rfind("trash-", 0) == 0) unlink(absl::StrCat(directory, "/", name).c_str());
+  });
+}
+
+absl::StatusOr<int> FileContentStore::Sweep(const std::function<bool(const Digest&)>& knows_layer,
+                                            const std::function<bool(const Digest&)>& knows_blob) {
+  int removed = 0;
+  std::error_code error;
+  const std::string tmp = absl::StrCat(root_, "/tmp");
+  RETURN_IF_ERROR(ForEachName(
+      tmp, [&](const std::string& name) { std::filesystem::remove_all(tmp + "/" + name, error); }));
+  const std::string partial = absl::StrCat(root_, "/partial");
+  RETURN_IF_ERROR(ForEachName(partial, [&](const std::string& name) {
+    const std::string path = absl::StrCat(partial, "/", name);
+    struct stat st;
+    if (stat(path.c_str(), &st) != 0) return;
+    if (absl::FromTimeT(st.st_mtime) < absl::Now() - kPartialAge) unlink(path.c_str());
+  }));
+  const std::string layers = absl::StrCat(root_, "/layers");
+  RETURN_IF_ERROR(ForEachName(layers, [&](const std::string& name) {
+    absl::string_view hex = name;
+    if (absl::ConsumeSuffix(&hex, kLayerSuffix)) {
+      const auto digest = Digest::FromHex(hex);
+      if (digest.ok() && knows_layer(*digest)) return;
+    }
+    if (unlink(absl::StrCat(layers, "/", name).c_str()) == 0) ++removed;
+  }));
+  const std::string blobs = absl::StrCat(root_, "/blobs/sha256");
+  RETURN_IF_ERROR(ForEachName(blobs, [&](const std::string& name) {
+    const auto digest = Digest::FromHex(name);
+    if (digest.ok() && knows_blob(*digest)) return;
+    if (unlink(absl::StrCat(blobs, "/", name).c_str()) == 0) ++removed;
+  }));
+  return removed;
+}
+
+}  // namespace slipway::image

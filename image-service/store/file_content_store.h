@@ -1,0 +1,54 @@
+#ifndef IMAGE_SERVICE_STORE_FILE_CONTENT_STORE_H_
+#define IMAGE_SERVICE_STORE_FILE_CONTENT_STORE_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "image-service/ports/content_store.h"
+
+namespace slipway::image {
+
+// Content below one directory, all on one file system:
+//
+//   blobs/sha256/<hex>     bytes as the registry has them, complete and verified
+//   layers/<hex>.erofs     the layer file of a diffID
+//   partial/<hex>          what arrived of a blob so far; a later pull goes on from there
+//   tmp/                   blobs without a name yet, removed files; emptied at start
+//
+// Thread-safe.
+class FileContentStore : public ContentStore {
+ public:
+  // Makes the directories.
+  static absl::StatusOr<std::unique_ptr<FileContentStore>> Open(const std::string& root);
+
+  std::string LayerPath(const Digest& diff_id) const override;
+  std::string BlobPath(const Digest& blob) const override;
+  bool HasLayer(const Digest& diff_id, int64_t size_bytes) const override;
+  bool HasBlob(const Digest& blob, int64_t size_bytes) const override;
+  absl::StatusOr<std::unique_ptr<LayerSink>> NewLayer(bool any_compression) override;
+  absl::StatusOr<std::unique_ptr<BlobWriter>> NewBlob() override;
+  absl::StatusOr<std::unique_ptr<BlobWriter>> ResumeBlob(const Digest& blob) override;
+  absl::Status SyncLayer(const Digest& diff_id) override;
+  std::string BootId() const override { return boot_id_; }
+  absl::Status ReadBlob(const Digest& blob,
+                        const std::function<absl::Status(absl::string_view)>& sink) override;
+  absl::Status RemoveLayer(const Digest& diff_id) override;
+  absl::Status RemoveBlob(const Digest& blob) override;
+  void EmptyTrash() override;
+  absl::StatusOr<int> Sweep(const std::function<bool(const Digest&)>& knows_layer,
+                            const std::function<bool(const Digest&)>& knows_blob) override;
+
+ private:
+  FileContentStore(std::string root, std::string boot_id)
+      : root_(std::move(root)), boot_id_(std::move(boot_id)) {}
+  // Into tmp/, from where EmptyTrash takes it.
+  absl::Status Trash(const std::string& path, const std::string& name);
+
+  const std::string root_;
+  const std::string boot_id_;
+};
+
+}  // namespace slipway::image
+
+#endif  // IMAGE_SERVICE_STORE_FILE_CONTENT_STORE_H_

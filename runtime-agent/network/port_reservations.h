@@ -1,0 +1,49 @@
+#ifndef RUNTIME_AGENT_NETWORK_PORT_RESERVATIONS_H_
+#define RUNTIME_AGENT_NETWORK_PORT_RESERVATIONS_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "base/os/unique_fd.h"
+#include "runtime-agent/network/network_driver.h"
+
+namespace slipway::agent {
+
+const char* PortProtocolName(PortProtocol protocol);  // "tcp"
+uint8_t PortProtocolNumber(PortProtocol protocol);    // IPPROTO_TCP
+
+// Ports of the host that containers have. Each is held by a socket that nobody ever reads from, so
+// that no process of the host can take it; its packets never get there, the NAT table redirects
+// them. Sockets belong to the network namespace of the calling thread. Thread-safe.
+class PortReservations {
+ public:
+  // Fills in host_port where it was zero. Errors as NetworkDriver::Connect says.
+  absl::StatusOr<PublishedPort> Reserve(const PublishedPort& port);
+  // Of a container that already runs: succeeds although a process of the host has the port by now.
+  absl::Status Restore(const PublishedPort& port);
+  void Release(const PublishedPort& port);
+
+ private:
+  struct Holder {
+    uint32_t address;  // host byte order, 0: every address
+    UniqueFd socket;
+  };
+  using Key = std::pair<PortProtocol, uint16_t>;
+
+  absl::Status CheckFree(const PublishedPort& port, uint32_t address)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  absl::Mutex mutex_;
+  absl::flat_hash_map<Key, std::vector<Holder>> holders_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace slipway::agent
+
+#endif  // RUNTIME_AGENT_NETWORK_PORT_RESERVATIONS_H_

@@ -1,0 +1,243 @@
+#include "services/container/clients/agent_client.h"
+
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/rpc/channel.h"
+#include "base/rpc/status_conversion.h"
+#include "base/status/status_macros.h"
+#include "services/container/codec/spec_codec.h"
+
+namespace slipway::container {
+namespace {
+
+constexpr absl::Duration kConnectWait = absl::Seconds(5);
+constexpr absl::Duration kCallTime = absl::Seconds(120);
+constexpr int kAttempts = 3;
+
+Actual GetActual(const agent::v1::ContainerActual& from) {
+  Actual to;
+  to.container_id = from.container_id();
+  switch (from.status()) {
+    case agent::v1::ContainerActual::STATUS_PREPARED:
+      to.status = Actual::Status::kPrepared;
+      break;
+    case agent::v1::ContainerActual::STATUS_RUNNING:
+      to.status = Actual::Status::kRunning;
+      break;
+    case agent::v1::ContainerActual::STATUS_EXITED:
+      to.status = Actual::Status::kExited;
+      break;
+    default:
+      break;
+  }
+  to.pid = from.pid();
+  to.started_unix_ns = from.started_unix_ns();
+  to.finished_unix_ns = from.finished_unix_ns();
+  to.exit_code = from.exit_code();
+  to.oom_killed = from.oom_killed();
+  for (const auto& endpoint : from.endpoints()) {
+    to.endpoints.push_back(codec::GetEndpoint(endpoint));
+  }
+  return to;
+}
+
+AgentEvent GetEvent(const agent::v1::WatchAgentEventsResponse& from) {
+  AgentEvent to;
+  to.sequence = from.sequence();
+  to.time_unix_ns = from.time_unix_ns();
+  switch (from.kind_case()) {
+    case agent::v1::WatchAgentEventsResponse::kContainerStarted:
+      to.kind = ContainerStarted{GetActual(from.container_started())};
+      break;
+    case agent::v1::WatchAgentEventsResponse::kContainerExited:
+      to.kind = ContainerExited{GetActual(from.container_exited())};
+      break;
+    case agent::v1::WatchAgentEventsResponse::kExecExited:
+      to.kind = ExecExited{from.exec_exited().exec_id(), from.exec_exited().container_id(),
+                           from.exec_exited().exit_code()};
+      break;
+    case agent::v1::WatchAgentEventsResponse::kContainerRemoved:
+      to.kind = ContainerRemoved{from.container_removed()};
+      break;
+    default:  // a newer agent's
+      break;
+  }
+  return to;
+}
+
+void PutExecSpec(const ExecSpec& from, v1::ExecSpec* to) {
+  codec::PutList(from.command, to->mutable_command());
+  codec::PutList(from.env, to->mutable_env());
+  to->set_working_directory(from.working_directory);
+  to->set_user(from.user);
+  to->set_tty(from.tty);
+  to->set_attach_stdin(from.attach_stdin);
+  to->set_attach_stdout(from.attach_stdout);
+  to->set_attach_stderr(from.attach_stderr);
+  to->set_privileged(from.privileged);
+  to->set_detach_keys(from.detach_keys);
+}
+
+}  // namespace
+
+AgentClient::AgentClient(absl::string_view address)
+    : channel_(NewChannel(address)), stub_(agent::v1::AgentService::NewStub(channel_)) {}
+
+absl::Status AgentClient::WaitForConnection() {
+  const absl::Time deadline = absl::Now() + kConnectWait;
+  while (channel_->GetState(true) != GRPC_CHANNEL_READY) {
+    if (cancelled_ || absl::Now() >= deadline) {
+      return absl::UnavailableError("the host's agent does not answer");
+    }
+    channel_->WaitForConnected(std::chrono::system_clock::now() + std::chrono::milliseconds(100));
+  }
+  return absl::OkStatus();
+}
+
+template <typename Request, typename Response>
+absl::StatusOr<Response> AgentClient::Call(grpc::Status (agent::v1::AgentService::Stub::*method)(
+                                               grpc::ClientContext*, const Request&, Response*),
+                                           const Request& request) {
+  absl::Status status;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    RETURN_IF_ERROR(WaitForConnection());
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + kCallTime));
+    Response response;
+    status = FromGrpc((stub_.get()->*method)(&context, request, &response));
+    if (status.ok()) return response;
+    if (!absl::IsUnavailable(status)) return status;
+  }
+  return absl::UnavailableError(
+      absl::StrCat("the host's agent does not answer: ", status.message()));
+}
+
+absl::StatusOr<HostInfo> AgentClient::GetHost() {
+  ASSIGN_OR_RETURN(const auto response,
+                   Call(&agent::v1::AgentService::Stub::GetHost, agent::v1::GetHostRequest()));
+  if (response.host_id().empty()) return absl::InternalError("the agent named no host id");
+  return HostInfo{response.host_id(), response.hostname(), response.cpu_count()};
+}
+
+absl::StatusOr<std::vector<std::string>> AgentClient::Prepare(const PrepareCommand& command) {
+  const Definition& definition = *command.definition;
+  agent::v1::PrepareContainerRequest request;
+  request.set_container_id(definition.id);
+  request.set_name(command.name);
+  request.set_sandbox_id(command.join_sandbox_id);
+  codec::PutSpec(definition.spec, request.mutable_spec());
+  request.mutable_spec()->clear_client_data();
+  codec::PutList(definition.effective.volumes, [&request] {
+    request.mutable_spec()->clear_volumes();
+    return request.mutable_spec()->mutable_volumes();
+  }());
+  codec::PutList(definition.effective.exposed_ports, [&request] {
+    request.mutable_spec()->clear_exposed_ports();
+    return request.mutable_spec()->mutable_exposed_ports();
+  }());
+  request.add_argv(definition.path);
+  for (const std::string& argument : definition.args) request.add_argv(argument);
+  codec::PutList(definition.process_env, request.mutable_env());
+  request.set_working_directory(definition.effective.working_directory);
+  request.set_user(definition.effective.user);
+  codec::PutList(command.layer_diff_ids, request.mutable_layer_diff_ids());
+  request.set_hostname(definition.hostname);
+  ASSIGN_OR_RETURN(const auto response,
+                   Call(&agent::v1::AgentService::Stub::PrepareContainer, request));
+  return codec::GetList(response.warnings());
+}
+
+absl::StatusOr<StartResult> AgentClient::Start(const std::string& container_id) {
+  agent::v1::StartContainerRequest request;
+  request.set_container_id(container_id);
+  ASSIGN_OR_RETURN(const auto response,
+                   Call(&agent::v1::AgentService::Stub::StartContainer, request));
+  StartResult result{.pid = response.pid(),
+                     .started_unix_ns = response.started_unix_ns(),
+                     .was_running = response.was_running()};
+  for (const auto& endpoint : response.endpoints()) {
+    result.endpoints.push_back(codec::GetEndpoint(endpoint));
+  }
+  return result;
+}
+
+absl::StatusOr<bool> AgentClient::Signal(const std::string& container_id, int signal) {
+  agent::v1::SignalContainerRequest request;
+  request.set_container_id(container_id);
+  request.set_signal_number(signal);
+  ASSIGN_OR_RETURN(const auto response,
+                   Call(&agent::v1::AgentService::Stub::SignalContainer, request));
+  return response.was_running();
+}
+
+absl::Status AgentClient::Remove(const std::string& container_id) {
+  agent::v1::RemoveContainerRequest request;
+  request.set_container_id(container_id);
+  return Call(&agent::v1::AgentService::Stub::RemoveContainer, request).status();
+}
+
+absl::StatusOr<ActualList> AgentClient::List() {
+  ASSIGN_OR_RETURN(const auto response, Call(&agent::v1::AgentService::Stub::ListContainers,
+                                             agent::v1::ListContainersRequest()));
+  ActualList list;
+  list.sequence = response.sequence();
+  for (const auto& container : response.containers()) {
+    list.containers.push_back(GetActual(container));
+  }
+  return list;
+}
+
+absl::StatusOr<int64_t> AgentClient::StartExec(const ExecCommand& command) {
+  agent::v1::StartExecRequest request;
+  request.set_exec_id(command.exec_id);
+  request.set_container_id(command.container_id);
+  PutExecSpec(command.spec, request.mutable_spec());
+  codec::PutList(command.env, request.mutable_env());
+  request.set_user(command.user);
+  request.set_working_directory(command.working_directory);
+  request.set_detach(command.detach);
+  request.mutable_terminal_size()->set_rows(command.terminal_size.rows);
+  request.mutable_terminal_size()->set_columns(command.terminal_size.columns);
+  ASSIGN_OR_RETURN(const auto response, Call(&agent::v1::AgentService::Stub::StartExec, request));
+  return response.pid();
+}
+
+absl::StatusOr<ExecStatus> AgentClient::GetExec(const std::string& exec_id) {
+  agent::v1::GetExecRequest request;
+  request.set_exec_id(exec_id);
+  ASSIGN_OR_RETURN(const auto response, Call(&agent::v1::AgentService::Stub::GetExec, request));
+  ExecStatus status{.running = response.running(), .pid = response.pid()};
+  if (response.has_exit_code()) status.exit_code = response.exit_code();
+  return status;
+}
+
+absl::Status AgentClient::Watch(uint64_t after_sequence,
+                                const std::function<void(const AgentEvent&)>& on_event) {
+  grpc::ClientContext context;
+  {
+    absl::MutexLock lock(&mu_);
+    if (cancelled_) return absl::CancelledError("the watch was cancelled");
+    watch_ = &context;
+  }
+  agent::v1::WatchAgentEventsRequest request;
+  request.set_after_sequence(after_sequence);
+  const auto reader = stub_->WatchAgentEvents(&context, request);
+  agent::v1::WatchAgentEventsResponse response;
+  while (reader->Read(&response)) on_event(GetEvent(response));
+  const absl::Status status = FromGrpc(reader->Finish());
+  absl::MutexLock lock(&mu_);
+  watch_ = nullptr;
+  if (status.ok()) return absl::UnavailableError("the agent ended its stream of events");
+  return status;
+}
+
+void AgentClient::CancelWatch() {
+  absl::MutexLock lock(&mu_);
+  cancelled_ = true;
+  if (watch_ != nullptr) watch_->TryCancel();
+}
+
+}  // namespace slipway::container

@@ -1,0 +1,51 @@
+#ifndef SERVICES_CONTAINER_CLIENTS_AGENT_CLIENT_H_
+#define SERVICES_CONTAINER_CLIENTS_AGENT_CLIENT_H_
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "services/container/ports/agent_port.h"
+#include "slipway/agent/v1/agent.grpc.pb.h"
+
+namespace slipway::container {
+
+// The agent behind a socket. A call waits up to 5 s for a connection and, since calls may be
+// repeated, is made again when the connection broke under it. Thread-safe.
+class AgentClient : public AgentPort {
+ public:
+  explicit AgentClient(absl::string_view address);
+
+  absl::StatusOr<HostInfo> GetHost() override;
+  absl::StatusOr<std::vector<std::string>> Prepare(const PrepareCommand& command) override;
+  absl::StatusOr<StartResult> Start(const std::string& container_id) override;
+  absl::StatusOr<bool> Signal(const std::string& container_id, int signal) override;
+  absl::Status Remove(const std::string& container_id) override;
+  absl::StatusOr<ActualList> List() override;
+  absl::StatusOr<int64_t> StartExec(const ExecCommand& command) override;
+  absl::StatusOr<ExecStatus> GetExec(const std::string& exec_id) override;
+  absl::Status Watch(uint64_t after_sequence,
+                     const std::function<void(const AgentEvent&)>& on_event) override
+      ABSL_LOCKS_EXCLUDED(mu_);
+  void CancelWatch() override ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  absl::Status WaitForConnection();
+  template <typename Request, typename Response>
+  absl::StatusOr<Response> Call(grpc::Status (agent::v1::AgentService::Stub::*method)(
+                                    grpc::ClientContext*, const Request&, Response*),
+                                const Request& request);
+
+  const std::shared_ptr<grpc::Channel> channel_;
+  const std::unique_ptr<agent::v1::AgentService::Stub> stub_;
+  absl::Mutex mu_;
+  grpc::ClientContext* watch_ ABSL_GUARDED_BY(mu_) = nullptr;
+  std::atomic<bool> cancelled_{false};
+};
+
+}  // namespace slipway::container
+
+#endif  // SERVICES_CONTAINER_CLIENTS_AGENT_CLIENT_H_

@@ -1,0 +1,80 @@
+#include "services/container/clients/image_client.h"
+
+#include <chrono>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/rpc/channel.h"
+#include "base/rpc/status_conversion.h"
+#include "base/status/status_macros.h"
+#include "services/container/codec/spec_codec.h"
+
+namespace slipway::container {
+namespace {
+
+constexpr std::chrono::seconds kConnectWait(5);
+constexpr absl::Duration kCallTime = absl::Seconds(30);
+constexpr int kAttempts = 3;
+
+}  // namespace
+
+ImageClient::ImageClient(absl::string_view address)
+    : channel_(NewChannel(address)), stub_(image::v1::ImageService::NewStub(channel_)) {}
+
+template <typename Request, typename Response>
+absl::StatusOr<Response> ImageClient::Call(grpc::Status (image::v1::ImageService::Stub::*method)(
+                                               grpc::ClientContext*, const Request&, Response*),
+                                           const Request& request) {
+  absl::Status status;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    if (channel_->GetState(true) != GRPC_CHANNEL_READY &&
+        !channel_->WaitForConnected(std::chrono::system_clock::now() + kConnectWait)) {
+      return absl::UnavailableError("the image service does not answer");
+    }
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + kCallTime));
+    Response response;
+    status = FromGrpc((stub_.get()->*method)(&context, request, &response));
+    if (status.ok()) return response;
+    if (!absl::IsUnavailable(status)) return status;
+  }
+  return absl::UnavailableError(
+      absl::StrCat("the image service does not answer: ", status.message()));
+}
+
+absl::StatusOr<Image> ImageClient::Acquire(const std::string& reference, const std::string& owner) {
+  image::v1::AcquireImageRequest request;
+  request.set_reference(reference);
+  request.set_owner(owner);
+  ASSIGN_OR_RETURN(const auto response,
+                   Call(&image::v1::ImageService::Stub::AcquireImage, request));
+  const auto& message = response.image();
+  Image image;
+  image.id = message.id();
+  image.config = codec::GetImageConfig(message.config());
+  for (const auto& layer : message.layers()) image.layer_diff_ids.push_back(layer.diff_id());
+  image.platform = Platform{message.platform().os(), message.platform().architecture(),
+                            message.platform().variant()};
+  return image;
+}
+
+absl::Status ImageClient::Release(const std::string& owner) {
+  image::v1::ReleaseImageRequest request;
+  request.set_owner(owner);
+  return Call(&image::v1::ImageService::Stub::ReleaseImage, request).status();
+}
+
+absl::StatusOr<std::vector<std::string>> ImageClient::ListOwners() {
+  ASSIGN_OR_RETURN(const auto response, Call(&image::v1::ImageService::Stub::ListImageOwners,
+                                             image::v1::ListImageOwnersRequest()));
+  return codec::GetList(response.owners());
+}
+
+absl::StatusOr<std::string> ImageClient::Resolve(const std::string& reference) {
+  image::v1::GetImageRequest request;
+  request.set_reference(reference);
+  ASSIGN_OR_RETURN(const auto response, Call(&image::v1::ImageService::Stub::GetImage, request));
+  return response.image().id();
+}
+
+}  // namespace slipway::container

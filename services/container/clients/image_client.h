@@ -1,0 +1,36 @@
+#ifndef SERVICES_CONTAINER_CLIENTS_IMAGE_CLIENT_H_
+#define SERVICES_CONTAINER_CLIENTS_IMAGE_CLIENT_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "services/container/ports/image_port.h"
+#include "slipway/image/v1/image.grpc.pb.h"
+
+namespace slipway::container {
+
+// The image service behind a socket. Waits up to 5 s for a connection. Thread-safe.
+class ImageClient : public ImagePort {
+ public:
+  explicit ImageClient(absl::string_view address);
+
+  absl::StatusOr<Image> Acquire(const std::string& reference, const std::string& owner) override;
+  absl::Status Release(const std::string& owner) override;
+  absl::StatusOr<std::vector<std::string>> ListOwners() override;
+  absl::StatusOr<std::string> Resolve(const std::string& reference) override;
+
+ private:
+  template <typename Request, typename Response>
+  absl::StatusOr<Response> Call(grpc::Status (image::v1::ImageService::Stub::*method)(
+                                    grpc::ClientContext*, const Request&, Response*),
+                                const Request& request);
+
+  const std::shared_ptr<grpc::Channel> channel_;
+  const std::unique_ptr<image::v1::ImageService::Stub> stub_;
+};
+
+}  // namespace slipway::container
+
+#endif  // SERVICES_CONTAINER_CLIENTS_IMAGE_CLIENT_H_

@@ -1,0 +1,44 @@
+#ifndef SERVICES_CONTAINER_DOMAIN_LIFECYCLE_H_
+#define SERVICES_CONTAINER_DOMAIN_LIFECYCLE_H_
+
+#include <cstdint>
+#include <string>
+
+#include "services/container/domain/container_state.h"
+#include "services/container/domain/core.h"
+
+// The steps that several verbs and the host's events are made of. Each runs inside one of the
+// entry's operations (Entry::Post) and may block on the agent. Intent is written before the agent
+// is asked.
+namespace slipway::container {
+
+// start.cc. Whether it ran already. UNAVAILABLE leaves it "starting", for reconciliation to settle.
+absl::StatusOr<bool> StartNow(Core& core, const EntryPtr& entry, Transition transition);
+// 126 or 127 as a shell has them, 128 otherwise.
+int ExitCodeOfFailedStart(const absl::Status& status);
+
+// stop.cc. Sends what the entry's stop asks for, and SIGKILL at its deadline; repeatable.
+absl::Status DriveStop(Core& core, const EntryPtr& entry);
+// SIGKILL to the present run, again each second while the agent does not answer.
+void KillRun(Core& core, const EntryPtr& entry);
+
+// exit.cc. The end of a run, once: a report that is already part of the record changes nothing.
+// Decides what follows: nothing, the next start, removal. `sequence` is zero where there is none.
+void RecordExit(Core& core, const EntryPtr& entry, const Actual& actual, uint64_t sequence);
+// A run that the record does not have.
+void RecordStarted(Core& core, const EntryPtr& entry, const Actual& actual, uint64_t sequence);
+// The host does not have it.
+void RecordLost(Core& core, const EntryPtr& entry, uint64_t sequence);
+// Waits for the delay that the record says, then starts.
+void ScheduleRestart(Core& core, const EntryPtr& entry);
+
+// remove.cc. Takes down what is left, tells all who wait. The entry is "removing".
+absl::Status FinishRemove(Core& core, const EntryPtr& entry);
+// From any state in which nothing runs.
+absl::Status RemoveNow(Core& core, const EntryPtr& entry);
+// Kills what runs and removes it afterwards.
+void DriveRemove(Core& core, const EntryPtr& entry);
+
+}  // namespace slipway::container
+
+#endif  // SERVICES_CONTAINER_DOMAIN_LIFECYCLE_H_

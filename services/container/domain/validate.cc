@@ -1,0 +1,253 @@
+#include "services/container/domain/validate.h"
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "base/status/status_macros.h"
+#include "services/container/domain/signal_name.h"
+
+namespace slipway::container {
+namespace {
+
+constexpr int64_t kMinimumHealthcheckNs = 1'000'000;
+constexpr absl::string_view kUlimits[] = {"core",    "cpu",      "data",   "fsize",      "locks",
+                                          "memlock", "msgqueue", "nice",   "nofile",     "nproc",
+                                          "rss",     "rtprio",   "rttime", "sigpending", "stack"};
+
+template <typename... Parts>
+absl::Status Bad(const Parts&... parts) {
+  return absl::InvalidArgumentError(absl::StrCat(parts...));
+}
+
+template <typename List>
+bool Contains(const List& list, absl::string_view wanted) {
+  return std::find(std::begin(list), std::end(list), wanted) != std::end(list);
+}
+
+absl::Status ValidateHealthcheck(const Healthcheck& check) {
+  if (!check.test.empty() && !check.test[0].empty() &&
+      !Contains(std::array<absl::string_view, 3>{"NONE", "CMD", "CMD-SHELL"}, check.test[0])) {
+    return Bad("Unknown type \"", check.test[0], "\" in healthcheck");
+  }
+  const struct {
+    absl::string_view name;
+    int64_t value;
+  } durations[] = {{"Interval", check.interval_ns},
+                   {"Timeout", check.timeout_ns},
+                   {"StartPeriod", check.start_period_ns},
+                   {"StartInterval", check.start_interval_ns}};
+  for (const auto& duration : durations) {
+    if (duration.value != 0 && duration.value < kMinimumHealthcheckNs) {
+      return Bad(duration.name, " in Healthcheck cannot be less than one millisecond");
+    }
+  }
+  if (check.retries < 0) return Bad("Retries in Healthcheck cannot be negative");
+  return absl::OkStatus();
+}
+
+absl::Status ValidateRestartPolicy(const ContainerSpec& spec) {
+  const RestartPolicy& policy = spec.restart_policy;
+  switch (policy.mode) {
+    case RestartPolicy::Mode::kUnspecified:
+    case RestartPolicy::Mode::kNo:
+      if (policy.maximum_retries != 0) {
+        return Bad(
+            "invalid restart policy: maximum retry count can only be used with 'on-failure'");
+      }
+      return absl::OkStatus();
+    case RestartPolicy::Mode::kAlways:
+    case RestartPolicy::Mode::kUnlessStopped:
+      if (policy.maximum_retries != 0) {
+        return Bad("maximum retry count cannot be used with restart policy '",
+                   policy.mode == RestartPolicy::Mode::kAlways ? "always" : "unless-stopped", "'");
+      }
+      break;
+    case RestartPolicy::Mode::kOnFailure:
+      if (policy.maximum_retries < 0) return Bad("maximum retry count cannot be negative");
+      break;
+    default:
+      return Bad("invalid restart policy '", static_cast<int>(policy.mode), "'");
+  }
+  if (spec.auto_remove) return Bad("can't create 'AutoRemove' container with restart policy");
+  return absl::OkStatus();
+}
+
+// "0-3,7"; cpuset(7), "Formats", "List format".
+bool IsCpuList(absl::string_view text) {
+  if (text.empty()) return true;
+  for (const absl::string_view part : absl::StrSplit(text, ',')) {
+    const std::pair<absl::string_view, absl::string_view> range =
+        absl::StrSplit(part, absl::MaxSplits('-', 1));
+    uint32_t first = 0;
+    uint32_t last = 0;
+    if (!absl::SimpleAtoi(range.first, &first)) return false;
+    if (!absl::StrContains(part, '-')) continue;
+    if (!absl::SimpleAtoi(range.second, &last) || last < first || last > 8192) return false;
+  }
+  return true;
+}
+
+absl::Status ValidateMemory(const Resources& resources) {
+  const int64_t memory = resources.memory_bytes;
+  const int64_t swap = resources.memory_swap_bytes;
+  const int64_t reservation = resources.memory_reservation_bytes;
+  if (memory < 0 || (memory > 0 && memory < kMinimumMemoryBytes)) {
+    return Bad("Minimum memory limit allowed is 6MB");
+  }
+  if (swap > 0 && memory == 0) {
+    return Bad("You should always set the Memory limit when using Memoryswap limit, see usage");
+  }
+  if (swap < -1 || (swap > 0 && swap < memory)) {
+    return Bad("Minimum memoryswap limit should be larger than memory limit, see usage");
+  }
+  if (reservation < 0 || (reservation > 0 && reservation < kMinimumMemoryBytes)) {
+    return Bad("Minimum memory reservation allowed is 6MB");
+  }
+  if (memory > 0 && reservation > memory) {
+    return Bad("Minimum memory limit can not be less than memory reservation limit, see usage");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateCpu(const Resources& resources, int host_cpus) {
+  if (resources.nano_cpus != 0 && resources.cpu_period_us != 0) {
+    return Bad("Conflicting options: Nano CPUs and CPU Period cannot both be set.");
+  }
+  if (resources.nano_cpus != 0 && resources.cpu_quota_us != 0) {
+    return Bad("Conflicting options: Nano CPUs and CPU Quota cannot both be set.");
+  }
+  if (resources.nano_cpus < 0 ||
+      (host_cpus > 0 && resources.nano_cpus > int64_t{host_cpus} * 1'000'000'000)) {
+    return Bad("Range of CPUs is from 0.01 to ", host_cpus, ".00, as there are only ", host_cpus,
+               " CPUs available");
+  }
+  if (resources.cpu_shares < 0) return Bad("invalid CPU shares (", resources.cpu_shares, ")");
+  if (resources.cpu_period_us != 0 &&
+      (resources.cpu_period_us < 1000 || resources.cpu_period_us > 1'000'000)) {
+    return Bad(
+        "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
+  }
+  if (resources.cpu_quota_us > 0 && resources.cpu_quota_us < 1000) {
+    return Bad("CPU cfs quota can not be less than 1ms (i.e. 1000)");
+  }
+  if (!IsCpuList(resources.cpuset_cpus)) {
+    return Bad("Invalid value ", resources.cpuset_cpus, " for cpuset cpus");
+  }
+  if (!IsCpuList(resources.cpuset_mems)) {
+    return Bad("Invalid value ", resources.cpuset_mems, " for cpuset mems");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateUlimits(const ContainerSpec& spec) {
+  for (const Ulimit& limit : spec.ulimits) {
+    if (!Contains(kUlimits, limit.name)) return Bad("invalid ulimit type: ", limit.name);
+    if (limit.soft < -1 || limit.hard < -1) {
+      return Bad("invalid ulimit value for ", limit.name, ": ", limit.soft, ":", limit.hard);
+    }
+    const bool soft_is_more = limit.hard != -1 && (limit.soft == -1 || limit.soft > limit.hard);
+    if (soft_is_more) {
+      return Bad("ulimit soft limit must be less than or equal to hard limit: ", limit.soft, " > ",
+                 limit.hard);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateLog(const LogPolicy& log) {
+  constexpr std::array<absl::string_view, 4> kDrivers = {"", "local", "json-file", "none"};
+  if (!Contains(kDrivers, log.driver)) {
+    return Bad("logger: no log driver named '", log.driver, "' is registered");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::string_view JoinedContainer(absl::string_view mode) {
+  return absl::ConsumePrefix(&mode, "container:") ? mode : absl::string_view();
+}
+
+absl::Status ValidateResources(const ContainerSpec& spec, int host_cpus) {
+  const Resources& resources = spec.resources;
+  RETURN_IF_ERROR(ValidateMemory(resources));
+  RETURN_IF_ERROR(ValidateCpu(resources, host_cpus));
+  if (resources.pids_limit < -1) return Bad("invalid pids limit (", resources.pids_limit, ")");
+  if (resources.oom_score_adj < -1000 || resources.oom_score_adj > 1000) {
+    return Bad("Invalid value ", resources.oom_score_adj,
+               ", range for oom score adj is [-1000, 1000]");
+  }
+  if (resources.blkio_weight != 0 &&
+      (resources.blkio_weight < 10 || resources.blkio_weight > 1000)) {
+    return Bad("Range of blkio weight is from 10 to 1000");
+  }
+  if (spec.shm_size_bytes < 0) return Bad("SHM size can not be less than 0");
+  return ValidateUlimits(spec);
+}
+
+absl::Status ValidateProcess(const ContainerSpec& spec) {
+  for (const std::string& entry : spec.env) {
+    if (entry.empty() || entry[0] == '=' || entry.find('\0') != std::string::npos) {
+      return Bad("invalid environment variable: ", entry.substr(0, 200));
+    }
+  }
+  if (!spec.working_directory.empty() && spec.working_directory[0] != '/') {
+    return Bad("the working directory '", spec.working_directory,
+               "' is invalid, it needs to be an absolute path");
+  }
+  if (!spec.stop_signal.empty()) RETURN_IF_ERROR(ParseSignal(spec.stop_signal).status());
+  if (spec.stop_timeout_seconds.value_or(0) < -1) {
+    return Bad("invalid stop timeout: ", *spec.stop_timeout_seconds);
+  }
+  if (spec.hostname.size() > 63 ||
+      !std::all_of(spec.hostname.begin(), spec.hostname.end(), [](char c) {
+        return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '.' ||
+               c == '_';
+      })) {
+    return Bad("invalid hostname format: ", spec.hostname.substr(0, 200));
+  }
+  for (const auto& [key, value] : spec.labels) {
+    if (key.empty()) return Bad("invalid label: empty name");
+  }
+  for (const auto& [key, value] : spec.sysctls) {
+    if (key.empty() || absl::StrContains(key, "..") || absl::StrContains(key, ' ')) {
+      return Bad("invalid sysctl: ", key);
+    }
+  }
+  if (spec.healthcheck.has_value()) return ValidateHealthcheck(*spec.healthcheck);
+  return absl::OkStatus();
+}
+
+absl::Status ValidateSpec(const ContainerSpec& spec, int host_cpus) {
+  if (spec.image.empty()) return Bad("no image specified");
+  if (spec.client_data.size() > kMaximumClientDataBytes) {
+    return Bad("client data of ", spec.client_data.size(), " bytes is longer than 65536");
+  }
+  RETURN_IF_ERROR(ValidateProcess(spec));
+  RETURN_IF_ERROR(ValidateRestartPolicy(spec));
+  RETURN_IF_ERROR(ValidateResources(spec, host_cpus));
+  RETURN_IF_ERROR(ValidateNetwork(spec));
+  RETURN_IF_ERROR(ValidateMounts(spec));
+  return ValidateLog(spec.log);
+}
+
+absl::Status ValidateExecSpec(const ExecSpec& spec) {
+  if (spec.command.empty() || spec.command[0].empty()) return Bad("No exec command specified");
+  for (const std::string& entry : spec.env) {
+    if (entry.empty() || entry[0] == '=') return Bad("invalid environment variable: ", entry);
+  }
+  if (!spec.working_directory.empty() && spec.working_directory[0] != '/') {
+    return Bad("the working directory '", spec.working_directory,
+               "' is invalid, it needs to be an absolute path");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace slipway::container

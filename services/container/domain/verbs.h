@@ -1,0 +1,73 @@
+#ifndef SERVICES_CONTAINER_DOMAIN_VERBS_H_
+#define SERVICES_CONTAINER_DOMAIN_VERBS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "services/container/domain/core.h"
+#include "services/container/domain/list_filter.h"
+
+// The use cases. Those with a Done return at once and call it exactly once, from another thread or
+// from here; it must not block. `reference` is an id, a unique prefix of one, or a name. Errors are
+// Docker's messages under the codes that container.proto promises. Thread-safe.
+namespace slipway::container {
+
+struct CreateCommand {
+  std::string name;  // empty: made up
+  ContainerSpec spec;
+  std::string host_id;  // empty: any
+};
+struct CreateResult {
+  std::string id;
+  std::vector<std::string> warnings;
+};
+// create.cc. Done when it has been synced to disk; a failure leaves nothing behind.
+void CreateContainer(Core& core, CreateCommand command, Done<CreateResult> done);
+
+// start.cc. Whether it ran already.
+void StartContainer(Core& core, const std::string& reference, Done<bool> done);
+
+struct StopCommand {
+  std::string reference;
+  std::optional<int32_t> timeout_seconds;  // unset: the container's own, or 10; negative: for ever
+  std::string signal;                      // empty: the container's own
+};
+// stop.cc. Whether it had ended already; done when its end has been recorded.
+void StopContainer(Core& core, StopCommand command, Done<bool> done);
+void RestartContainer(Core& core, StopCommand command, DoneStatus done);
+
+// kill.cc. After SIGKILL done when the end has been recorded.
+void KillContainer(Core& core, const std::string& reference, const std::string& signal,
+                   DoneStatus done);
+
+// remove.cc
+void RemoveContainer(Core& core, const std::string& reference, bool force, DoneStatus done);
+
+// rename.cc
+void RenameContainer(Core& core, const std::string& reference, const std::string& name,
+                     DoneStatus done);
+
+// list.cc. From memory only, but for an ancestor that has to be looked up.
+absl::StatusOr<std::vector<ContainerPtr>> ListContainers(Core& core, ListQuery query);
+
+// exec.cc
+absl::StatusOr<std::string> CreateExec(Core& core, const std::string& reference, ExecSpec spec);
+struct StartExecCommand {
+  std::string exec_id;
+  bool detach = false;
+  TerminalSize terminal_size;
+};
+struct StartExecResult {
+  std::string container_id;
+  std::string host_id;
+};
+void StartExec(Core& core, StartExecCommand command, Done<StartExecResult> done);
+// Asks the agent unless the end is known.
+void GetExec(Core& core, const std::string& exec_id, Done<ExecRecord> done);
+void RecordExecExit(Core& core, const ExecExited& exited);
+
+}  // namespace slipway::container
+
+#endif  // SERVICES_CONTAINER_DOMAIN_VERBS_H_

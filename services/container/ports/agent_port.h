@@ -1,0 +1,121 @@
+#ifndef SERVICES_CONTAINER_PORTS_AGENT_PORT_H_
+#define SERVICES_CONTAINER_PORTS_AGENT_PORT_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "services/container/model/container.h"
+
+// The actual state of one host, as the domain needs it (slipway.agent.v1.AgentService). Calls block
+// the calling thread, bounded by the implementation's deadlines; each may be repeated with the same
+// outcome. Implementations are thread-safe. Errors: UNAVAILABLE when the agent did not answer (what
+// was asked may have happened), otherwise the agent's own.
+namespace slipway::container {
+
+struct HostInfo {
+  std::string host_id;
+  std::string hostname;
+  int32_t cpu_count = 0;
+};
+
+struct PrepareCommand {
+  const Definition* definition = nullptr;  // borrowed for the call
+  std::string name;
+  std::string join_sandbox_id;
+  std::vector<std::string> layer_diff_ids;  // bottom first
+};
+
+struct StartResult {
+  int64_t pid = 0;
+  int64_t started_unix_ns = 0;
+  std::vector<Endpoint> endpoints;
+  bool was_running = false;
+};
+
+struct Actual {
+  enum class Status { kUnspecified, kPrepared, kRunning, kExited };
+  std::string container_id;
+  Status status = Status::kUnspecified;
+  int64_t pid = 0;
+  int64_t started_unix_ns = 0;
+  int64_t finished_unix_ns = 0;
+  int32_t exit_code = 0;
+  bool oom_killed = false;
+  std::vector<Endpoint> endpoints;
+};
+
+struct ActualList {
+  std::vector<Actual> containers;
+  uint64_t sequence = 0;
+};
+
+struct ExecCommand {
+  std::string exec_id;
+  std::string container_id;
+  ExecSpec spec;
+  std::vector<std::string> env;
+  std::string user;
+  std::string working_directory;
+  bool detach = false;
+  TerminalSize terminal_size;
+};
+
+struct ExecStatus {
+  bool running = false;
+  std::optional<int32_t> exit_code;
+  int64_t pid = 0;
+};
+
+struct ContainerStarted {
+  Actual actual;
+};
+struct ContainerExited {
+  Actual actual;
+};
+struct ExecExited {
+  std::string exec_id;
+  std::string container_id;
+  int32_t exit_code = 0;
+};
+struct ContainerRemoved {
+  std::string container_id;
+};
+
+struct AgentEvent {
+  uint64_t sequence = 0;
+  int64_t time_unix_ns = 0;
+  std::variant<std::monostate, ContainerStarted, ContainerExited, ExecExited, ContainerRemoved>
+      kind;
+};
+
+class AgentPort {
+ public:
+  virtual ~AgentPort() = default;
+
+  virtual absl::StatusOr<HostInfo> GetHost() = 0;
+  // Warnings for the client.
+  virtual absl::StatusOr<std::vector<std::string>> Prepare(const PrepareCommand& command) = 0;
+  virtual absl::StatusOr<StartResult> Start(const std::string& container_id) = 0;
+  // Whether it ran.
+  virtual absl::StatusOr<bool> Signal(const std::string& container_id, int signal) = 0;
+  virtual absl::Status Remove(const std::string& container_id) = 0;
+  virtual absl::StatusOr<ActualList> List() = 0;
+  virtual absl::StatusOr<int64_t> StartExec(const ExecCommand& command) = 0;
+  virtual absl::StatusOr<ExecStatus> GetExec(const std::string& exec_id) = 0;
+  // Calls `on_event` for each event after `after_sequence`, in order, until the stream breaks or
+  // CancelWatch(). DATA_LOSS: that far back is not kept. One watch at a time.
+  virtual absl::Status Watch(uint64_t after_sequence,
+                             const std::function<void(const AgentEvent&)>& on_event) = 0;
+  // Ends the running watch and every later one at once. Any thread.
+  virtual void CancelWatch() = 0;
+};
+
+}  // namespace slipway::container
+
+#endif  // SERVICES_CONTAINER_PORTS_AGENT_PORT_H_

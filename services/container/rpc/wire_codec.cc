@@ -1,0 +1,130 @@
+#include "services/container/rpc/wire_codec.h"
+
+#include "services/container/codec/spec_codec.h"
+
+namespace slipway::container {
+namespace {
+
+v1::ContainerStatus StatusOf(const Container& container) {
+  switch (container.state) {
+    case State::kCreated:
+      return v1::CONTAINER_STATUS_CREATED;
+    case State::kStarting:
+      return container.started_unix_ns == 0 ? v1::CONTAINER_STATUS_CREATED
+                                            : v1::CONTAINER_STATUS_EXITED;
+    case State::kRunning:
+    case State::kStopping:
+      return v1::CONTAINER_STATUS_RUNNING;
+    case State::kPaused:
+      return v1::CONTAINER_STATUS_PAUSED;
+    case State::kRestarting:
+      return v1::CONTAINER_STATUS_RESTARTING;
+    case State::kRemoving:
+      return v1::CONTAINER_STATUS_REMOVING;
+    case State::kExited:
+      return v1::CONTAINER_STATUS_EXITED;
+    case State::kDead:
+      return v1::CONTAINER_STATUS_DEAD;
+  }
+  return v1::CONTAINER_STATUS_UNSPECIFIED;
+}
+
+}  // namespace
+
+void PutContainer(const Container& from, bool whole, v1::Container* to) {
+  const Definition& definition = *from.definition;
+  to->set_id(definition.id);
+  to->set_name(from.name);
+  to->set_host_id(definition.host_id);
+  to->set_sandbox_id(definition.sandbox_id);
+  to->set_created_unix_ns(definition.created_unix_ns);
+  codec::PutSpec(definition.spec, to->mutable_spec());
+  if (!whole) to->mutable_spec()->clear_client_data();
+  to->set_path(definition.path);
+  codec::PutList(definition.args, to->mutable_args());
+  codec::PutImageConfig(definition.effective, to->mutable_effective_config());
+  to->set_image_id(definition.image_id);
+  v1::ContainerState* state = to->mutable_state();
+  state->set_status(StatusOf(from));
+  state->set_pid(from.pid);
+  state->set_exit_code(from.exit_code);
+  state->set_oom_killed(from.oom_killed);
+  state->set_error(from.error);
+  state->set_started_unix_ns(from.started_unix_ns);
+  state->set_finished_unix_ns(from.finished_unix_ns);
+  state->set_restart_count(from.restart_count);
+  for (const Endpoint& endpoint : from.endpoints) {
+    codec::PutEndpoint(endpoint, to->add_endpoints());
+  }
+}
+
+void PutEvent(const Event& from, slipway::common::v1::Event* to) {
+  to->set_sequence(from.sequence);
+  to->set_time_unix_ns(from.time_unix_ns);
+  to->set_type(from.type);
+  to->set_action(from.action);
+  to->set_actor_id(from.actor_id);
+  codec::PutMap(from.attributes, to->mutable_attributes());
+  to->set_host_id(from.host_id);
+}
+
+ListQuery GetListQuery(const v1::ListContainersRequest& from) {
+  ListQuery to;
+  to.all = from.all();
+  to.limit = from.limit();
+  to.ids = codec::GetList(from.ids());
+  to.names = codec::GetList(from.names());
+  to.labels = codec::GetList(from.labels());
+  to.statuses = codec::GetList(from.statuses());
+  to.ancestors = codec::GetList(from.ancestors());
+  to.exit_codes.assign(from.exit_codes().begin(), from.exit_codes().end());
+  to.before = from.before();
+  to.since = from.since();
+  to.networks = codec::GetList(from.networks());
+  return to;
+}
+
+ExecSpec GetExecSpec(const v1::ExecSpec& from) {
+  return ExecSpec{.command = codec::GetList(from.command()),
+                  .env = codec::GetList(from.env()),
+                  .working_directory = from.working_directory(),
+                  .user = from.user(),
+                  .tty = from.tty(),
+                  .attach_stdin = from.attach_stdin(),
+                  .attach_stdout = from.attach_stdout(),
+                  .attach_stderr = from.attach_stderr(),
+                  .privileged = from.privileged(),
+                  .detach_keys = from.detach_keys()};
+}
+
+void PutExec(const ExecRecord& from, v1::GetExecResponse* to) {
+  to->set_exec_id(from.id);
+  to->set_container_id(from.container_id);
+  v1::ExecSpec* spec = to->mutable_spec();
+  codec::PutList(from.spec.command, spec->mutable_command());
+  codec::PutList(from.spec.env, spec->mutable_env());
+  spec->set_working_directory(from.spec.working_directory);
+  spec->set_user(from.spec.user);
+  spec->set_tty(from.spec.tty);
+  spec->set_attach_stdin(from.spec.attach_stdin);
+  spec->set_attach_stdout(from.spec.attach_stdout);
+  spec->set_attach_stderr(from.spec.attach_stderr);
+  spec->set_privileged(from.spec.privileged);
+  spec->set_detach_keys(from.spec.detach_keys);
+  to->set_running(from.phase == ExecRecord::Phase::kRunning);
+  if (from.exit_code.has_value()) to->set_exit_code(*from.exit_code);
+  to->set_pid(from.pid);
+}
+
+WaitCondition GetCondition(v1::WaitContainerRequest::Condition from) {
+  switch (from) {
+    case v1::WaitContainerRequest::CONDITION_NEXT_EXIT:
+      return WaitCondition::kNextExit;
+    case v1::WaitContainerRequest::CONDITION_REMOVED:
+      return WaitCondition::kRemoved;
+    default:
+      return WaitCondition::kNotRunning;
+  }
+}
+
+}  // namespace slipway::container
