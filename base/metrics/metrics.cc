@@ -94,12 +94,17 @@ Metrics::Metrics()
 
 Metrics::~Metrics() = default;
 
+void Metrics::Register(std::shared_ptr<prometheus::Collectable> collectable) {
+  others_.push_back(std::move(collectable));
+}
+
 absl::Status Metrics::Serve(absl::string_view address) {
   if (address.empty()) return absl::OkStatus();
   try {
     exposer_ = std::make_unique<prometheus::Exposer>(std::string(address), 1);
     exposer_->RegisterCollectable(registry_);
     exposer_->RegisterCollectable(process_);
+    for (const auto& other : others_) exposer_->RegisterCollectable(other);
   } catch (const std::exception& e) {
     return absl::UnavailableError(absl::StrCat("listen for metrics on ", address, ": ", e.what()));
   }
@@ -109,6 +114,9 @@ absl::Status Metrics::Serve(absl::string_view address) {
 std::string Metrics::Text() const {
   std::vector<prometheus::MetricFamily> families = registry_->Collect();
   for (auto& family : process_->Collect()) families.push_back(std::move(family));
+  for (const auto& other : others_) {
+    for (auto& family : other->Collect()) families.push_back(std::move(family));
+  }
   return prometheus::TextSerializer().Serialize(families);
 }
 

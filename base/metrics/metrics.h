@@ -1,10 +1,12 @@
 #ifndef BASE_METRICS_METRICS_H_
 #define BASE_METRICS_METRICS_H_
 
+#include <prometheus/collectable.h>
 #include <prometheus/registry.h>
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -27,6 +29,9 @@ class Metrics {
 
   const std::shared_ptr<prometheus::Registry>& registry() const { return registry_; }
 
+  // Figures that are made when somebody asks for them. Call before Serve.
+  void Register(std::shared_ptr<prometheus::Collectable> collectable);
+
   // Serves /metrics on "address:port". An empty address serves nothing. The error names the
   // address.
   absl::Status Serve(absl::string_view address);
@@ -37,6 +42,7 @@ class Metrics {
  private:
   std::shared_ptr<prometheus::Registry> registry_;
   std::shared_ptr<prometheus::Collectable> process_;
+  std::vector<std::shared_ptr<prometheus::Collectable>> others_;
   std::unique_ptr<prometheus::Exposer> exposer_;
 };
 

@@ -1,0 +1,200 @@
+#include "services/log/domain/log_reading.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/status/status_macros.h"
+
+namespace slipway::log {
+namespace {
+
+constexpr std::array<StdStream, kStreams> kBoth = {StdStream::kStdout, StdStream::kStderr};
+
+// A reader that wants little of much gives others a turn.
+constexpr size_t kMostScanned = 4 << 20;
+
+}  // namespace
+
+LogReading::LogReading(std::shared_ptr<ReadableLog> log, const ReadOptions& options)
+    : log_(std::move(log)), options_(options), lines_(options.since_unix_ns) {}
+
+absl::StatusOr<std::unique_ptr<LogReading>> LogReading::Start(std::shared_ptr<ReadableLog> log,
+                                                              const ReadOptions& options,
+                                                              ReadBuffer& buffer) {
+  if (!options.streams[0] && !options.streams[1]) {
+    return absl::InvalidArgumentError("neither stdout nor stderr is asked for");
+  }
+  if (options.until_unix_ns != 0 && options.until_unix_ns < options.since_unix_ns) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "until (", options.until_unix_ns, ") is before since (", options.since_unix_ns, ")"));
+  }
+  std::unique_ptr<LogReading> reading(new LogReading(std::move(log), options));
+  const LogState state = reading->log_->State();
+  reading->stop_ = state.end;
+  reading->start_ = {.begin = state.begin, .streams = {state.begin, state.begin}};
+  if (options.tail_lines) {
+    ASSIGN_OR_RETURN(reading->start_,
+                     FindTail(*reading->log_, state, *options.tail_lines, options.streams, buffer));
+  }
+  if (options.since_unix_ns > 0) RETURN_IF_ERROR(reading->SeekToTime());
+  reading->cursor_ = reading->log_->NewCursor(reading->start_.begin);
+  return reading;
+}
+
+// The clock may have gone back: the maximum up to each block only grows, and a block that it does
+// not bring to `since` has nothing for this reader.
+absl::Status LogReading::SeekToTime() {
+  const int64_t since = options_.since_unix_ns;
+  const std::vector<SegmentSummary> segments = log_->Segments();
+  auto segment = std::partition_point(
+      segments.begin(), segments.end(),
+      [&](const SegmentSummary& each) { return each.max_time_before_unix_ns < since; });
+  // The segment before it is the one in which the time is reached.
+  if (segment != segments.begin()) --segment;
+  for (; segment != segments.end(); ++segment) {
+    ASSIGN_OR_RETURN(const std::vector<BlockSummary> blocks, log_->Blocks(segment->segment));
+    const auto block = std::partition_point(
+        blocks.begin(), blocks.end(),
+        [&](const BlockSummary& each) { return each.max_time_unix_ns < since; });
+    if (block == blocks.end()) continue;
+    if (block->begin <= start_.begin) return absl::OkStatus();
+    start_.begin = block->begin;
+    for (const StdStream stream : kBoth) {
+      const size_t index = StreamIndex(stream);
+      // A line that begins before the block is too early.
+      if (block->unterminated_before[index] && start_.streams[index] < block->begin) {
+        lines_.LeaveOutRest(stream);
+      }
+    }
+    return absl::OkStatus();
+  }
+  const LogState state = log_->State();
+  start_.begin = std::max(start_.begin, stop_);
+  for (const StdStream stream : kBoth) {
+    if (state.end == stop_ && state.unterminated[StreamIndex(stream)]) {
+      lines_.LeaveOutRest(stream);
+    }
+  }
+  return absl::OkStatus();
+}
+
+bool LogReading::Wanted(StdStream stream) const { return options_.streams[StreamIndex(stream)]; }
+
+absl::StatusOr<LogReading::Progress> LogReading::Fill(ReadBuffer& buffer, size_t piece_bytes,
+                                                      EntrySink& sink) {
+  buffer.Forget();
+  LogItem item;
+  size_t scanned = 0;
+  while (!sink.Full() && scanned < kMostScanned) {
+    ASSIGN_OR_RETURN(const bool more, cursor_->Next(buffer, item));
+    if (!more || (!options_.follow && item.position >= stop_)) return AtEnd(sink);
+    if (Finished(item)) {
+      for (const StdStream stream : kBoth) BreakLines(stream, sink);
+      return Progress::kDone;
+    }
+    if (!Take(item, piece_bytes, sink)) {
+      cursor_->StepBack();
+      return Progress::kMore;
+    }
+    scanned += item.record.data.size();
+  }
+  return Progress::kMore;
+}
+
+// A line that began in time is given whole, however late it ends.
+bool LogReading::Finished(const LogItem& item) const {
+  if (options_.until_unix_ns == 0 || item.lost_bytes != 0 ||
+      item.record.time_unix_ns <= options_.until_unix_ns) {
+    return false;
+  }
+  return !lines_.Open(StdStream::kStdout) && !lines_.Open(StdStream::kStderr);
+}
+
+bool LogReading::Take(const LogItem& item, size_t piece_bytes, EntrySink& sink) {
+  if (item.record.time_unix_ns != 0) last_time_unix_ns_ = item.record.time_unix_ns;
+  if (item.lost_bytes != 0 || item.record.kind == RecordKind::kGap) {
+    TakeGap(item, sink);
+    return true;
+  }
+  if (item.record.kind == RecordKind::kEnd) {
+    for (const StdStream stream : kBoth) BreakLines(stream, sink);
+    return true;
+  }
+  return TakeChunk(item, piece_bytes, sink);
+}
+
+bool LogReading::TakeChunk(const LogItem& item, size_t piece_bytes, EntrySink& sink) {
+  const Record& record = item.record;
+  if (!Wanted(record.stream)) return true;
+  const Position& start = start_.streams[StreamIndex(record.stream)];
+  if (item.position < start) {
+    const bool inside =
+        start.segment == item.position.segment && start.offset == item.position.offset;
+    const size_t skipped = inside ? start.data_offset : record.data.size();
+    taken_ = std::max(taken_, std::min(skipped, record.data.size()));
+  }
+  const bool late = options_.until_unix_ns != 0 && record.time_unix_ns > options_.until_unix_ns;
+  const absl::string_view rest = record.data.substr(taken_);
+  size_t taken = rest.size();
+  if (options_.lines) {
+    if (late && !lines_.Open(record.stream)) {
+      taken_ = 0;
+      return true;
+    }
+    taken = lines_.Feed(record.stream, record.time_unix_ns, rest, piece_bytes, late, sink);
+    // Of a late chunk only the end of the open line is wanted.
+    if (late && !lines_.Open(record.stream)) taken = rest.size();
+  } else if (!rest.empty() && record.time_unix_ns >= options_.since_unix_ns) {
+    taken = std::min(rest.size(), piece_bytes);
+    sink.Add({.time_unix_ns = record.time_unix_ns,
+              .stream = record.stream,
+              .data = rest.substr(0, taken)});
+  }
+  taken_ += taken;
+  if (taken_ < record.data.size()) return false;
+  taken_ = 0;
+  return true;
+}
+
+void LogReading::TakeGap(const LogItem& item, EntrySink& sink) {
+  const Record& record = item.record;
+  taken_ = 0;
+  for (const StdStream stream : kBoth) {
+    if (record.stream == StdStream::kNone || record.stream == stream) BreakLines(stream, sink);
+  }
+  const uint64_t dropped = item.lost_bytes != 0 ? item.lost_bytes : record.dropped_bytes;
+  if (dropped == 0 || last_time_unix_ns_ < options_.since_unix_ns) return;
+  if (options_.until_unix_ns != 0 && last_time_unix_ns_ > options_.until_unix_ns) return;
+  if (record.stream != StdStream::kNone && !Wanted(record.stream)) return;
+  // The beginnings of the streams differ: a gap counts from the later one.
+  if (item.position < std::max(options_.streams[0] ? start_.streams[0] : start_.begin,
+                               options_.streams[1] ? start_.streams[1] : start_.begin)) {
+    return;
+  }
+  sink.Add({.time_unix_ns = last_time_unix_ns_, .stream = record.stream, .dropped_bytes = dropped});
+}
+
+void LogReading::BreakLines(StdStream stream, EntrySink& sink) {
+  if (options_.lines) lines_.Break(stream, sink);
+}
+
+absl::StatusOr<LogReading::Progress> LogReading::AtEnd(EntrySink& sink) {
+  const LogState state = log_->State();
+  const bool seen_all = cursor_->position() >= state.end;
+  const bool late =
+      options_.until_unix_ns != 0 && absl::GetCurrentTimeNanos() > options_.until_unix_ns;
+  if (!options_.follow || state.deleted || (seen_all && (state.ended || late))) {
+    for (const StdStream stream : kBoth) BreakLines(stream, sink);
+    return Progress::kDone;
+  }
+  return Progress::kWait;
+}
+
+bool LogReading::Wait(std::function<void()> wake) {
+  return log_->WaitBeyond(cursor_->position(), options_.until_unix_ns, std::move(wake));
+}
+
+}  // namespace slipway::log

@@ -1,0 +1,128 @@
+#ifndef SERVICES_LOG_PORTS_LOG_STORE_H_
+#define SERVICES_LOG_PORTS_LOG_STORE_H_
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "services/log/ports/container_id.h"
+#include "services/log/ports/record.h"
+
+// Where records are kept, as the rest of the service sees it.
+namespace slipway::log {
+
+// A place in one container's log. Positions are ordered as the log is.
+struct Position {
+  uint64_t segment = 0;      // which segment, by the spool offset where it begins
+  uint64_t offset = 0;       // of a record in the segment
+  uint32_t data_offset = 0;  // in the record's data; kAfterRecord: behind everything in it
+
+  static constexpr uint32_t kAfterRecord = std::numeric_limits<uint32_t>::max();
+  auto operator<=>(const Position&) const = default;
+};
+
+struct LogStats {
+  uint64_t stdout_bytes = 0;
+  uint64_t stderr_bytes = 0;
+  uint64_t records = 0;
+  uint64_t dropped_bytes = 0;
+  uint64_t stored_bytes = 0;
+};
+
+// A log as it is at one moment.
+struct LogState {
+  Position begin;
+  Position end;
+  std::array<bool, kStreams> unterminated = {};  // the stream's last line has no newline yet
+  bool ended = false;                            // the last record is an end
+  bool deleted = false;
+};
+
+struct SegmentSummary {
+  uint64_t segment = 0;
+  int64_t max_time_before_unix_ns = 0;  // of everything in earlier segments
+};
+
+// A stretch of some 64 KiB of records. A line ends at its newline, and an unterminated one at a gap
+// of its stream and at the end of a run.
+struct BlockSummary {
+  Position begin;
+  Position end;
+  int64_t max_time_unix_ns = 0;  // of everything up to the end of this block
+  std::array<uint64_t, kStreams> line_ends = {};
+  std::array<bool, kStreams> unterminated_before = {};
+};
+
+// Memory that a cursor reads through. Lend it to one cursor at a time, Forget() in between.
+struct ReadBuffer {
+  static constexpr size_t kBytes = 256 << 10;
+  void Forget() { owner = 0; }
+
+  std::vector<char> bytes;
+  uint64_t owner = 0;
+  uint64_t begin = 0;
+  size_t size = 0;
+};
+
+// What a cursor finds: a record, or that bytes are gone (damaged on disk, or deleted by retention
+// while the cursor was on its way).
+struct LogItem {
+  Position position;
+  Record record;  // data lives until the cursor is used again
+  uint64_t lost_bytes = 0;
+};
+
+// Walks a log forward. Not thread-safe.
+class RecordCursor {
+ public:
+  virtual ~RecordCursor() = default;
+  // False when there is nothing more for now.
+  virtual absl::StatusOr<bool> Next(ReadBuffer& buffer, LogItem& item) = 0;
+  // Makes the last item the next one again.
+  virtual void StepBack() = 0;
+  // Of the next item.
+  virtual Position position() const = 0;
+};
+
+// One container's log for readers. Thread-safe.
+class ReadableLog {
+ public:
+  virtual ~ReadableLog() = default;
+  virtual LogState State() const = 0;
+  virtual std::vector<SegmentSummary> Segments() const = 0;
+  // In order. Empty for a segment that is gone.
+  virtual absl::StatusOr<std::vector<BlockSummary>> Blocks(uint64_t segment) const = 0;
+  virtual std::unique_ptr<RecordCursor> NewCursor(const Position& from) const = 0;
+
+  // Calls `wake` once, from any thread, when there is something after `seen`, the log is deleted or
+  // `deadline_unix_ns` (zero: none) has passed by a second or so. False, and no call: that is so
+  // already.
+  virtual bool WaitBeyond(const Position& seen, int64_t deadline_unix_ns,
+                          std::function<void()> wake) = 0;
+};
+
+// All logs. Thread-safe.
+class LogStore {
+ public:
+  virtual ~LogStore() = default;
+  // Stores what was not stored before and returns the offset before which everything is.
+  // FailedPrecondition for a batch of which a part is stored and whose records do not say where
+  // they lie; ResourceExhausted for a full disk, and nothing is stored then.
+  virtual absl::StatusOr<uint64_t> Append(const ContainerId& id, const Batch& batch) = 0;
+  // NotFound for a container that nothing was appended for.
+  virtual absl::StatusOr<uint64_t> AcknowledgedOffset(const ContainerId& id) = 0;
+  virtual absl::StatusOr<LogStats> Stats(const ContainerId& id) = 0;
+  virtual absl::StatusOr<std::shared_ptr<ReadableLog>> Open(const ContainerId& id) = 0;
+  // Readers of the log end. OK when there is none.
+  virtual absl::Status Delete(const ContainerId& id) = 0;
+};
+
+}  // namespace slipway::log
+
+#endif  // SERVICES_LOG_PORTS_LOG_STORE_H_

@@ -1,0 +1,103 @@
+#include "services/log/rpc/convert.h"
+
+#include "absl/strings/str_cat.h"
+#include "base/status/status_macros.h"
+
+namespace slipway::log {
+namespace {
+
+absl::Status InRecord(int index, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat("records[", index, "]: ", what));
+}
+
+StdStream ParseStream(common::v1::StdStream stream) {
+  switch (stream) {
+    case common::v1::STD_STREAM_STDOUT:
+      return StdStream::kStdout;
+    case common::v1::STD_STREAM_STDERR:
+      return StdStream::kStderr;
+    default:
+      return StdStream::kNone;
+  }
+}
+
+absl::StatusOr<Record> ParseRecord(const v1::LogRecord& wire, int index) {
+  Record record{.time_unix_ns = wire.time_unix_ns(), .spool_end_bytes = wire.end_offset_bytes()};
+  switch (wire.kind_case()) {
+    case v1::LogRecord::kChunk:
+      record.stream = ParseStream(wire.chunk().stream());
+      if (record.stream == StdStream::kNone) {
+        return InRecord(index, "chunk.stream is neither stdout nor stderr");
+      }
+      record.data = wire.chunk().data();
+      return record;
+    case v1::LogRecord::kGap:
+      record.kind = RecordKind::kGap;
+      record.stream = ParseStream(wire.gap().stream());
+      record.dropped_bytes = wire.gap().dropped_bytes();
+      return record;
+    case v1::LogRecord::kEnd:
+      record.kind = RecordKind::kEnd;
+      return record;
+    case v1::LogRecord::KIND_NOT_SET:
+      break;
+  }
+  return InRecord(index, "kind is not set");
+}
+
+}  // namespace
+
+absl::StatusOr<Batch> ParseBatch(const v1::AppendLogRequest& request) {
+  Batch batch{.begin_offset_bytes = request.begin_offset_bytes(),
+              .end_offset_bytes = request.end_offset_bytes()};
+  if (batch.begin_offset_bytes > batch.end_offset_bytes) {
+    return absl::InvalidArgumentError(absl::StrCat("begin_offset_bytes ", batch.begin_offset_bytes,
+                                                   " is behind end_offset_bytes ",
+                                                   batch.end_offset_bytes));
+  }
+  if (request.records_size() > 0 && batch.begin_offset_bytes == batch.end_offset_bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("records in the empty range at offset ", batch.begin_offset_bytes));
+  }
+  batch.records.reserve(static_cast<size_t>(request.records_size()));
+  for (int i = 0; i < request.records_size(); ++i) {
+    ASSIGN_OR_RETURN(Record record, ParseRecord(request.records(i), i));
+    batch.records.push_back(record);
+  }
+  return batch;
+}
+
+absl::StatusOr<ReadOptions> ParseReadOptions(const v1::ReadLogRequest& request) {
+  ReadOptions options{.streams = {request.stdout(), request.stderr()},
+                      .since_unix_ns = request.since_unix_ns(),
+                      .until_unix_ns = request.until_unix_ns(),
+                      .follow = request.follow(),
+                      .lines = request.cut() == v1::ReadLogRequest::CUT_LINES};
+  if (options.since_unix_ns < 0 || options.until_unix_ns < 0) {
+    return absl::InvalidArgumentError("since_unix_ns and until_unix_ns must not be negative");
+  }
+  if (request.tail_lines() >= 0) {
+    options.tail_lines = static_cast<uint64_t>(request.tail_lines());
+  }
+  return options;
+}
+
+void AddEntry(const Entry& entry, v1::ReadLogResponse& response) {
+  v1::LogEntry* wire = response.add_entries();
+  wire->set_time_unix_ns(entry.time_unix_ns);
+  switch (entry.stream) {
+    case StdStream::kStdout:
+      wire->set_stream(common::v1::STD_STREAM_STDOUT);
+      break;
+    case StdStream::kStderr:
+      wire->set_stream(common::v1::STD_STREAM_STDERR);
+      break;
+    case StdStream::kNone:
+      break;
+  }
+  if (!entry.data.empty()) wire->set_data(entry.data.data(), entry.data.size());
+  wire->set_dropped_bytes(entry.dropped_bytes);
+  wire->set_continued(entry.continued);
+}
+
+}  // namespace slipway::log

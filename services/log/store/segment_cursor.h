@@ -1,0 +1,40 @@
+#ifndef SERVICES_LOG_STORE_SEGMENT_CURSOR_H_
+#define SERVICES_LOG_STORE_SEGMENT_CURSOR_H_
+
+#include <memory>
+#include <optional>
+
+#include "services/log/ports/log_store.h"
+#include "services/log/store/container_log.h"
+#include "services/log/store/record_scanner.h"
+
+namespace slipway::log {
+
+// Walks the segments of a log, over damage and over what retention has deleted. Keeps the log and
+// the segment it is in open. Not thread-safe.
+class SegmentCursor : public RecordCursor {
+ public:
+  SegmentCursor(std::shared_ptr<const ContainerLog> log, const Position& from);
+
+  absl::StatusOr<bool> Next(ReadBuffer& buffer, LogItem& item) override;
+  void StepBack() override;
+  Position position() const override;
+
+ private:
+  // Makes more of the log readable, in this segment or the next. False: there is no more for now.
+  // Sets `lost_bytes` when segments in between are gone.
+  absl::StatusOr<bool> Advance(uint64_t& lost_bytes);
+  void Enter(ContainerLog::Extent extent, uint64_t offset);
+
+  const std::shared_ptr<const ContainerLog> log_;
+  Position start_;
+  ContainerLog::Extent extent_;
+  std::optional<RecordScanner> scanner_;
+  // Where in the spool the last record's batch ended; zero: not known. The next segment begins
+  // there, unless something is gone in between.
+  uint64_t spool_end_bytes_ = 0;
+};
+
+}  // namespace slipway::log
+
+#endif  // SERVICES_LOG_STORE_SEGMENT_CURSOR_H_

@@ -1,0 +1,75 @@
+#ifndef SERVICES_LOG_STORE_SEGMENT_STORE_H_
+#define SERVICES_LOG_STORE_SEGMENT_STORE_H_
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "services/log/domain/retention.h"
+#include "services/log/ports/counters.h"
+#include "services/log/ports/log_store.h"
+#include "services/log/store/container_log.h"
+
+namespace slipway::log {
+
+// Every container's log below one directory: `<root>/containers/<id>/`, and `<root>/deleting/` for
+// what waits to be removed. A log is opened when it is first used and forgotten when nobody used it
+// for a minute. One thread of its own syncs what was appended each second, keeps the total below
+// its limit and removes deleted logs. Thread-safe.
+class SegmentStore : public LogStore {
+ public:
+  // `counters` outlives the store. The error names the directory.
+  static absl::StatusOr<std::unique_ptr<SegmentStore>> Open(const std::string& root,
+                                                            const StoreLimits& limits,
+                                                            Counters& counters);
+  // Syncs. Readers and cursors must be gone.
+  ~SegmentStore() override;
+
+  absl::StatusOr<uint64_t> Append(const ContainerId& id, const Batch& batch) override;
+  absl::StatusOr<uint64_t> AcknowledgedOffset(const ContainerId& id) override;
+  absl::StatusOr<LogStats> Stats(const ContainerId& id) override;
+  absl::StatusOr<std::shared_ptr<ReadableLog>> Open(const ContainerId& id) override;
+  absl::Status Delete(const ContainerId& id) override;
+
+  // One round of what the thread does each second.
+  void Maintain();
+
+ private:
+  // Opening a log reads from disk: those who want the same log wait for each other only.
+  struct Slot {
+    absl::Mutex mu;
+    std::shared_ptr<ContainerLog> log ABSL_GUARDED_BY(mu);
+  };
+
+  SegmentStore(std::string root, const StoreLimits& limits, Counters& counters);
+  absl::Status Prepare();
+  absl::StatusOr<std::vector<StoredSegment>> ListStored() const;
+  absl::StatusOr<std::shared_ptr<ContainerLog>> Find(const ContainerId& id, bool create);
+  std::shared_ptr<Slot> SlotOf(const std::string& id);
+  std::vector<std::pair<std::string, std::shared_ptr<ContainerLog>>> OpenLogs();
+  void ForgetIdle();
+  void KeepTotal();
+  void RemoveDeleted();
+  void Run();
+
+  const std::string containers_;
+  const std::string deleting_;
+  const StoreLimits limits_;
+  Counters& counters_;
+  absl::Mutex mu_;
+  absl::flat_hash_map<std::string, std::shared_ptr<Slot>> slots_ ABSL_GUARDED_BY(mu_);
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  bool remove_deleted_ ABSL_GUARDED_BY(mu_) = true;
+  uint64_t next_tombstone_ ABSL_GUARDED_BY(mu_) = 0;
+  std::thread thread_;
+};
+
+}  // namespace slipway::log
+
+#endif  // SERVICES_LOG_STORE_SEGMENT_STORE_H_
