@@ -3,6 +3,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 
+#include <cerrno>
 #include <string>
 #include <utility>
 
@@ -78,7 +79,7 @@ class TarArchiveReader : public ArchiveReader {
     const absl::StatusOr<absl::string_view> bytes = reader->source_.Next();
     if (!bytes.ok()) {
       reader->source_failure_ = bytes.status();
-      archive_set_error(archive, ARCHIVE_ERRNO_MISC, "the sender is gone");
+      archive_set_error(archive, EIO, "the sender is gone");
       return -1;
     }
     *buffer = bytes->data();

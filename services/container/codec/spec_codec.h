@@ -252,22 +252,32 @@ Mount GetMount(const P& from) {
                .create_source = from.create_source()};
 }
 
+// What is as by default stays absent: a list of many containers is mostly this.
+template <typename Value, typename Put>
+void PutUnlessDefault(const Value& value, Put put) {
+  if (!(value == Value{})) put();
+}
+
 // The parts of a spec that are messages or lists of messages.
 template <typename P>
 void PutSpecParts(const ContainerSpec& from, P* to) {
   if (from.healthcheck.has_value()) PutHealthcheck(*from.healthcheck, to->mutable_healthcheck());
-  auto* policy = to->mutable_restart_policy();
-  policy->set_mode(static_cast<decltype(policy->mode())>(from.restart_policy.mode));
-  policy->set_maximum_retries(from.restart_policy.maximum_retries);
-  PutResources(from.resources, to->mutable_resources());
-  PutSecurity(from.security, to->mutable_security());
-  auto* namespaces = to->mutable_namespaces();
-  namespaces->set_pid(from.namespaces.pid);
-  namespaces->set_ipc(from.namespaces.ipc);
-  namespaces->set_uts(from.namespaces.uts);
-  namespaces->set_cgroup(from.namespaces.cgroup);
-  namespaces->set_user(from.namespaces.user);
-  PutNetwork(from.network, to->mutable_network());
+  PutUnlessDefault(from.restart_policy, [&] {
+    auto* policy = to->mutable_restart_policy();
+    policy->set_mode(static_cast<decltype(policy->mode())>(from.restart_policy.mode));
+    policy->set_maximum_retries(from.restart_policy.maximum_retries);
+  });
+  PutUnlessDefault(from.resources, [&] { PutResources(from.resources, to->mutable_resources()); });
+  PutUnlessDefault(from.security, [&] { PutSecurity(from.security, to->mutable_security()); });
+  PutUnlessDefault(from.namespaces, [&] {
+    auto* namespaces = to->mutable_namespaces();
+    namespaces->set_pid(from.namespaces.pid);
+    namespaces->set_ipc(from.namespaces.ipc);
+    namespaces->set_uts(from.namespaces.uts);
+    namespaces->set_cgroup(from.namespaces.cgroup);
+    namespaces->set_user(from.namespaces.user);
+  });
+  PutUnlessDefault(from.network, [&] { PutNetwork(from.network, to->mutable_network()); });
   for (const Mount& mount : from.mounts) PutMount(mount, to->add_mounts());
   for (const Ulimit& limit : from.ulimits) {
     auto* ulimit = to->add_ulimits();
@@ -275,13 +285,19 @@ void PutSpecParts(const ContainerSpec& from, P* to) {
     ulimit->set_soft(limit.soft);
     ulimit->set_hard(limit.hard);
   }
-  to->mutable_log()->set_driver(from.log.driver);
-  PutMap(from.log.options, to->mutable_log()->mutable_options());
-  to->mutable_terminal_size()->set_rows(from.terminal_size.rows);
-  to->mutable_terminal_size()->set_columns(from.terminal_size.columns);
-  to->mutable_platform()->set_os(from.platform.os);
-  to->mutable_platform()->set_architecture(from.platform.architecture);
-  to->mutable_platform()->set_variant(from.platform.variant);
+  PutUnlessDefault(from.log, [&] {
+    to->mutable_log()->set_driver(from.log.driver);
+    PutMap(from.log.options, to->mutable_log()->mutable_options());
+  });
+  PutUnlessDefault(from.terminal_size, [&] {
+    to->mutable_terminal_size()->set_rows(from.terminal_size.rows);
+    to->mutable_terminal_size()->set_columns(from.terminal_size.columns);
+  });
+  PutUnlessDefault(from.platform, [&] {
+    to->mutable_platform()->set_os(from.platform.os);
+    to->mutable_platform()->set_architecture(from.platform.architecture);
+    to->mutable_platform()->set_variant(from.platform.variant);
+  });
 }
 
 template <typename P>

@@ -46,11 +46,15 @@ struct Platform {
   std::string os;
   std::string architecture;
   std::string variant;
+
+  bool operator==(const Platform&) const = default;
 };
 
 struct TerminalSize {
   uint32_t rows = 0;
   uint32_t columns = 0;
+
+  bool operator==(const TerminalSize&) const = default;
 };
 
 struct RestartPolicy {
@@ -58,6 +62,8 @@ struct RestartPolicy {
   enum class Mode { kUnspecified = 0, kNo = 1, kAlways = 2, kOnFailure = 3, kUnlessStopped = 4 };
   Mode mode = Mode::kUnspecified;
   int32_t maximum_retries = 0;
+
+  bool operator==(const RestartPolicy&) const = default;
 };
 
 struct Resources {
@@ -75,6 +81,8 @@ struct Resources {
   bool oom_kill_disable = false;
   std::string cgroup_parent;
   uint32_t blkio_weight = 0;
+
+  bool operator==(const Resources&) const = default;
 };
 
 struct Security {
@@ -85,6 +93,8 @@ struct Security {
   std::string seccomp_profile;
   std::optional<std::vector<std::string>> masked_paths;
   std::optional<std::vector<std::string>> read_only_paths;
+
+  bool operator==(const Security&) const = default;
 };
 
 struct Namespaces {
@@ -93,6 +103,8 @@ struct Namespaces {
   std::string uts;
   std::string cgroup;
   std::string user;
+
+  bool operator==(const Namespaces&) const = default;
 };
 
 struct PortBinding {
@@ -100,6 +112,8 @@ struct PortBinding {
   std::string protocol;
   std::string host_address;
   uint32_t host_port = 0;
+
+  bool operator==(const PortBinding&) const = default;
 };
 
 struct Network {
@@ -111,6 +125,8 @@ struct Network {
   std::vector<std::string> dns_options;
   std::vector<std::string> extra_hosts;
   std::string mac_address;
+
+  bool operator==(const Network&) const = default;
 };
 
 struct Mount {
@@ -136,6 +152,8 @@ struct Ulimit {
 struct LogPolicy {
   std::string driver;
   StringMap options;
+
+  bool operator==(const LogPolicy&) const = default;
 };
 
 struct ContainerSpec {
