@@ -381,7 +381,7 @@ TEST_F(ServerTest, AThousandFollowersThatDoNotReadCostLittleAndDelayNobody) {
     readers.push_back(gateway->ReadLog(contexts.back().get(), request));
   }
   absl::Duration slowest;
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < 60; ++i) {
     const absl::Time begin = absl::Now();
     AppendText(std::string(256 << 10, 'y') + "\n");
     slowest = std::max(slowest, absl::Now() - begin);
@@ -394,7 +394,7 @@ TEST_F(ServerTest, AThousandFollowersThatDoNotReadCostLittleAndDelayNobody) {
   EXPECT_LT(slowest, absl::Seconds(2));
   // One that does read has everything.
   AppendEnd();
-  EXPECT_EQ(Read(ReadAll(true)).size(), (1u << 20) + 1 + 200 * ((256u << 10) + 1));
+  EXPECT_EQ(Read(ReadAll(true)).size(), (1u << 20) + 1 + 60 * ((256u << 10) + 1));
   for (auto& context : contexts) context->TryCancel();
   for (auto& reader : readers) reader->Finish();
 }
