@@ -10,6 +10,7 @@
 #include "base/status/status_macros.h"
 #include "cli/context.h"
 #include "cli/format.h"
+#include "cli/line_stamps.h"
 
 namespace slipway::cli {
 namespace {
@@ -44,7 +45,7 @@ absl::StatusOr<log::v1::ReadLogRequest> ToRequest(const LogsOptions& options,
   return request;
 }
 
-absl::Status Print(const log::v1::LogEntry& entry, bool timestamps) {
+absl::Status Print(const log::v1::LogEntry& entry, bool with_time) {
   const bool is_stderr = entry.stream() == common::v1::STD_STREAM_STDERR;
   const int fd = is_stderr ? STDERR_FILENO : STDOUT_FILENO;
   if (entry.dropped_bytes() > 0) {
@@ -52,7 +53,7 @@ absl::Status Print(const log::v1::LogEntry& entry, bool timestamps) {
                     absl::StrCat("slipway: ", entry.dropped_bytes(), " bytes were dropped here\n"),
                     "stderr");
   }
-  if (timestamps) {
+  if (with_time) {
     RETURN_IF_ERROR(WriteAll(fd, absl::StrCat(Timestamp(entry.time_unix_ns()), " "), "output"));
   }
   return WriteAll(fd, entry.data(), "output");
@@ -79,9 +80,11 @@ absl::Status Logs(Context& context, const LogsOptions& options) {
   grpc::ClientContext call;
   auto stream = context.logs().ReadLog(&call, request);
   log::v1::ReadLogResponse response;
+  LineStamps stamps;
   while (stream->Read(&response)) {
     for (const log::v1::LogEntry& entry : response.entries()) {
-      if (!Print(entry, options.timestamps).ok()) {
+      const bool begins_line = stamps.BeginsLine(entry);
+      if (!Print(entry, options.timestamps && begins_line).ok()) {
         call.TryCancel();
         stream->Finish();
         return absl::OkStatus();

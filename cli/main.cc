@@ -2,13 +2,30 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <string>
+#include <vector>
 
 #include "cli/context.h"
+
+namespace {
+
+// "slipway: <message>", as every other error; a verb that nobody knows is named.
+std::string FailureMessage(const CLI::App* app, const CLI::Error& error) {
+  const std::vector<std::string> rest = app->remaining();
+  std::string message = error.what();
+  if (app->get_subcommands().empty() && !rest.empty()) {
+    message = "\"" + rest.front() + "\" is not a slipway command";
+  }
+  return "slipway: " + message + "\nSee \"slipway --help\".\n";
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   // A reader that goes away (`slipway logs | head`) shows as a failed write.
   std::signal(SIGPIPE, SIG_IGN);
   CLI::App app("Slipway: containers, images and logs of this machine.", "slipway");
+  app.failure_message(FailureMessage);
   slipway::cli::Context context;
   app.add_option("-H,--host", context.host, "address of the platform")
       ->envname("SLIPWAY_HOST")
