@@ -399,6 +399,8 @@ std::set<std::string> Host::KernelObjects() const {
       }
     }
   }
+  constexpr size_t kReadyEndpoints = 4;
+  std::vector<std::string> veths;
   struct if_nameindex* links = if_nameindex();
   for (struct if_nameindex* link = links; link != nullptr && link->if_index != 0; ++link) {
     char master[512];
@@ -407,10 +409,11 @@ std::set<std::string> Host::KernelObjects() const {
     if (length <= 0) continue;
     master[length] = '\0';
     if (absl::EndsWith(master, absl::StrCat("/", prefix_, "0"))) {
-      found.insert(absl::StrCat("link ", link->if_name));
+      veths.push_back(absl::StrCat("link ", link->if_name));
     }
   }
   if_freenameindex(links);
+  if (veths.size() > kReadyEndpoints) found.insert(veths.begin(), veths.end());
   for (const std::string& root : CgroupRoots()) {
     AddDirectories(absl::StrCat(root, "/", prefix_), &found);
   }

@@ -59,7 +59,8 @@ class Host {
   std::unique_ptr<v1::AgentService::Stub> agent() const;
   std::unique_ptr<v1::StreamService::Stub> streams() const;
 
-  // Mounts, links, cgroups, containers' directories and spools that are of this host.
+  // Mounts, cgroups, containers' directories and spools that are of this host, and its veths beyond
+  // those that the network keeps ready.
   std::set<std::string> KernelObjects() const;
   std::string root() const { return dir_ + "/agent"; }
   std::string gateway() const { return gateway_; }

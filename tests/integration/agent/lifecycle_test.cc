@@ -301,7 +301,7 @@ TEST_F(LifecycleTest, JoinsNamespacesOfAnother) {
   ASSERT_TRUE(host_->Start(first.container_id()).ok());
   usleep(200000);
   const std::string join = absl::StrCat("container:", first.container_id());
-  EXPECT_EQ(Shell("cat /dev/shm/s; hostname; ps | grep -c 'sleep 1000'",
+  EXPECT_EQ(Shell("cat /dev/shm/s; hostname; ps | grep -c '[s]leep 1000'",
                   [&](auto& request) {
                     auto* namespaces = request.mutable_spec()->mutable_namespaces();
                     namespaces->set_ipc(join);
@@ -309,7 +309,7 @@ TEST_F(LifecycleTest, JoinsNamespacesOfAnother) {
                     namespaces->set_uts(join);
                     request.mutable_spec()->mutable_network()->set_mode(join);
                   }),
-            "shared\nfirst\n2\n");
+            "shared\nfirst\n1\n");
   EXPECT_TRUE(host_->Remove(first.container_id()).ok());
 }
 
