@@ -46,6 +46,8 @@ class LogCollector : public prometheus::Collectable {
     add("readers", "ReadLog calls under way.", gauge, c.readers.load());
     add("waiting_followers", "Readers that have seen everything and wait.", gauge,
         c.waiting_followers.load());
+    add("pending_bytes", "Bytes of answers that readers have not taken yet.", gauge,
+        c.pending_bytes.load());
     return families;
   }
 

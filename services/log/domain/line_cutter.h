@@ -34,6 +34,9 @@ class LineCutter {
     return line.open && !line.left_out;
   }
 
+  // Memory that unfinished lines take.
+  size_t held_bytes() const { return lines_[0].bytes.capacity() + lines_[1].bytes.capacity(); }
+
   // The stream is in the middle of a line whose beginning is not wanted.
   void LeaveOutRest(StdStream stream);
 

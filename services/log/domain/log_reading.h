@@ -45,6 +45,9 @@ class LogReading {
   // DataLoss and Internal when the disk cannot be read.
   absl::StatusOr<Progress> Fill(ReadBuffer& buffer, size_t piece_bytes, EntrySink& sink);
 
+  // Memory that unfinished lines take.
+  size_t held_bytes() const { return lines_.held_bytes(); }
+
   // After kWait. See ReadableLog::WaitBeyond.
   bool Wait(std::function<void()> wake);
 

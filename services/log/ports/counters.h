@@ -26,6 +26,8 @@ struct Counters {
   std::atomic<int64_t> append_streams{0};
   std::atomic<int64_t> readers{0};
   std::atomic<int64_t> waiting_followers{0};
+  // What readers have made and nobody has taken yet.
+  std::atomic<int64_t> pending_bytes{0};
 };
 
 }  // namespace slipway::log

@@ -16,11 +16,12 @@ namespace slipway::log {
 namespace {
 
 constexpr int64_t kMostReaders = 4096;
-// What all readers' answers have together, about; each may hold three more pieces of lines.
-constexpr size_t kAnswersBytes = 8 << 20;
-constexpr size_t kLeastAnswerBytes = 8 << 10;
+// What all readers hold together, but for the least that each may: an answer, and the pieces of
+// lines that are not finished. Each new answer takes a part of what is left.
+constexpr int64_t kPendingBytes = 4 << 20;
+constexpr size_t kLeastAnswerBytes = 4 << 10;
 constexpr size_t kMostAnswerBytes = 256 << 10;
-constexpr size_t kMostPieceBytes = 1 << 20;
+constexpr size_t kMostPieceBytes = 512 << 10;
 
 class ResponseSink : public EntrySink {
  public:
@@ -87,6 +88,7 @@ class ReadStream : public grpc::ServerWriteReactor<v1::ReadLogResponse>,
 
   void OnDone() override {
     --counters_.readers;
+    SetPending(0);
     // The log may still have a waiter that refers to this weakly.
     reading_.reset();
     const std::shared_ptr<ReadStream> last = std::move(self_);
@@ -114,8 +116,8 @@ class ReadStream : public grpc::ServerWriteReactor<v1::ReadLogResponse>,
         return;
       }
     }
-    const auto readers = static_cast<size_t>(std::max<int64_t>(counters_.readers, 1));
-    const size_t share = std::max(kAnswersBytes / readers, kLeastAnswerBytes);
+    const int64_t left = std::max<int64_t>(kPendingBytes - counters_.pending_bytes, 0);
+    const size_t share = std::max(static_cast<size_t>(left / 8), kLeastAnswerBytes);
     if (share < kMostAnswerBytes) {
       response_ = {};
     } else {
@@ -124,6 +126,7 @@ class ReadStream : public grpc::ServerWriteReactor<v1::ReadLogResponse>,
     ResponseSink sink(response_, std::min(share, kMostAnswerBytes));
     const auto progress = reading_->Fill(Buffer(), std::min(share, kMostPieceBytes), sink);
     counters_.read_bytes += sink.data_bytes();
+    SetPending(static_cast<int64_t>(sink.data_bytes() + reading_->held_bytes()));
     if (response_.entries_size() > 0) {
       // An error or the end comes up again in the next step.
       StartWrite(&response_);
@@ -140,7 +143,14 @@ class ReadStream : public grpc::ServerWriteReactor<v1::ReadLogResponse>,
     }
   }
 
+  void SetPending(int64_t bytes) {
+    counters_.pending_bytes += bytes - pending_bytes_;
+    pending_bytes_ = bytes;
+  }
+
   void Wait() {
+    // A follower that waits has no use for what its last answer took.
+    response_ = {};
     // As soon as mu_ is free, OnCancel may finish the call, and with it end this object.
     const std::shared_ptr<ReadStream> keep = shared_from_this();
     const std::weak_ptr<ReadStream> weak = keep;
@@ -173,6 +183,7 @@ class ReadStream : public grpc::ServerWriteReactor<v1::ReadLogResponse>,
   std::shared_ptr<ReadStream> self_;
   std::unique_ptr<LogReading> reading_;
   v1::ReadLogResponse response_;
+  int64_t pending_bytes_ = 0;
   absl::Mutex mu_;
   bool waiting_ ABSL_GUARDED_BY(mu_) = false;
   bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
