@@ -44,21 +44,21 @@ class ImageService:
         self.start()
 
     def start(self, *more):
+        self.socket.unlink(missing_ok=True)
         with (self.dir / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [BINARY, f"--root={self.root}", f"--socket={self.socket}", f"--run_dir={self.dir}",
                  "--metrics_address=", *self.flags, *more],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env)
+        deadline = time.monotonic() + 20
+        while not self.socket.exists():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"slipway-image does not serve: {self.log()}")
+            time.sleep(0.005)
         self.channel = grpc.insecure_channel(f"unix:{self.socket}",
                                              options=[("grpc.use_local_subchannel_pool", 1)])
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                grpc.channel_ready_future(self.channel).result(timeout=0.5)
-                return
-            except grpc.FutureTimeoutError:
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"slipway-image does not serve: {self.log()}")
+        self.channel.unary_unary(SERVICE + "GetVersion", common.GetVersionRequest.SerializeToString)(
+            common.GetVersionRequest(), wait_for_ready=True, timeout=20)
 
     def log(self):
         return (self.dir / "log").read_text()[-3000:]
