@@ -15,6 +15,9 @@ import docker
 SOURCE = pathlib.Path(__file__).resolve().parents[1]
 SERVICES = ("log", "image", "agent", "container", "gateway")
 
+# The agent keeps so many network namespaces ready.
+READY_NAMESPACES = 8
+
 
 def free_port_range(count):
     """The first of `count` consecutive loopback ports that nobody listens on."""
@@ -133,10 +136,16 @@ class Cluster:
                            text=False).stdout.decode().strip()
 
     def kernel_objects(self):
-        """Everything of this instance that the host can see: cgroups, mounts, links."""
-        cgroups = [str(path) for path in pathlib.Path("/sys/fs/cgroup").glob(f"*/{self.prefix}/*") if path.is_dir()]
+        """What this instance has on the host for its containers: cgroups and mounts, and how many interfaces are on
+        the bridge (a few wait there for the next container)."""
+        cgroups = sorted(str(path) for path in pathlib.Path("/sys/fs/cgroup").glob(f"*/{self.prefix}/*")
+                         if path.is_dir())
         mounts = [line for line in pathlib.Path("/proc/self/mounts").read_text().splitlines()
                   if str(self.dir) in line or self.prefix in line]
         links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True).stdout
-        veths = [line for line in links.splitlines() if f"master {self.prefix}0" in line]
-        return cgroups, mounts, veths
+        return cgroups, mounts, sum(f"master {self.prefix}0" in line for line in links.splitlines())
+
+    def is_clean(self):
+        """Nothing of any container is left on the host."""
+        cgroups, mounts, links = self.kernel_objects()
+        return not cgroups and not mounts and links <= READY_NAMESPACES

@@ -245,25 +245,29 @@ bool Catalog::LayerFileUsed(const Digest& diff_id) const {
 
 void Catalog::DropUnused(const std::vector<Digest>& blobs) {
   if (blobs.empty()) return;
-  absl::MutexLock commit_lock(&commit_mu_);
-  MetadataBatch batch;
-  std::vector<Layer> dropped;
   {
-    absl::MutexLock lock(&mu_);
-    for (const Digest& blob : blobs) {
-      const auto found = layers_.find(blob);
-      if (found == layers_.end()) continue;
-      if (found->second.images > 0 || found->second.leases > 0) continue;
-      batch.delete_layers.push_back(blob);
-      dropped.push_back(found->second.layer);
-      layers_.erase(found);
+    absl::MutexLock commit_lock(&commit_mu_);
+    MetadataBatch batch;
+    std::vector<Layer> dropped;
+    {
+      absl::MutexLock lock(&mu_);
+      for (const Digest& blob : blobs) {
+        const auto found = layers_.find(blob);
+        if (found == layers_.end()) continue;
+        if (found->second.images > 0 || found->second.leases > 0) continue;
+        batch.delete_layers.push_back(blob);
+        dropped.push_back(found->second.layer);
+        layers_.erase(found);
+      }
     }
+    if (dropped.empty()) return;
+    if (const absl::Status status = metadata_.Apply(batch); !status.ok()) {
+      Log(LogLevel::kWarning, status.message());
+    }
+    RemoveFiles(dropped);
   }
-  if (dropped.empty()) return;
-  if (const absl::Status status = metadata_.Apply(batch); !status.ok()) {
-    Log(LogLevel::kWarning, status.message());
-  }
-  RemoveFiles(dropped);
+  content_.EmptyTrash();
+  Report();
 }
 
 void Catalog::RemoveFiles(const std::vector<Layer>& layers) {

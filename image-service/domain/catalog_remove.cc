@@ -80,7 +80,10 @@ std::vector<Layer> Catalog::StageDelete(const ImageEntry& entry, MetadataBatch& 
     const Layer& layer = image.layers[i - 1];
     const LayerEntry& held = layers_.at(layer.blob);
     if (held.leases > 0 || held.images > uses[layer.blob]) continue;
-    outcome.deleted.push_back(ChainId(image.layers, i).ToString());
+    const bool file_stays = std::any_of(layers_.begin(), layers_.end(), [&](const auto& item) {
+      return item.second.layer.diff_id == layer.diff_id && item.first != layer.blob;
+    });
+    if (!file_stays) outcome.deleted.push_back(ChainId(image.layers, i).ToString());
     const bool listed = std::any_of(freed.begin(), freed.end(),
                                     [&](const Layer& other) { return other.blob == layer.blob; });
     if (listed) continue;

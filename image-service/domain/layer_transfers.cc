@@ -125,6 +125,16 @@ absl::StatusOr<LayerLease> LayerTransfers::Fetch(const Descriptor& layer,
   }
 }
 
+void LayerTransfers::DropPartials(const std::vector<Digest>& layers) {
+  {
+    absl::MutexLock lock(&mu_);
+    for (const Digest& layer : layers) {
+      if (!flights_.contains(layer)) (void)parts_.content.RemovePartial(layer);
+    }
+  }
+  parts_.content.EmptyTrash();
+}
+
 absl::StatusOr<LayerLease> LayerTransfers::Lead(const Descriptor& layer,
                                                 RegistryRepository& repository, Reporter& reporter,
                                                 const Cancellation& cancel) {

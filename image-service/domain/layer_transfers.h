@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -27,6 +28,9 @@ class LayerTransfers {
   // Returns when the layer is complete and recorded. Blocks.
   absl::StatusOr<LayerLease> Fetch(const Descriptor& layer, RegistryRepository& repository,
                                    ProgressObserver& observer, const Cancellation& cancel);
+
+  // What arrived of layers for which nobody works any more is removed: it led to nothing.
+  void DropPartials(const std::vector<Digest>& layers);
 
  private:
   // A download under way, as its followers see it.

@@ -57,10 +57,8 @@ absl::StatusOr<PullOutcome> Puller::DoPull(const PullCommand& command, ProgressO
   const std::shared_ptr<RegistryRepository> repository =
       registry_.Open(reference, command.credentials);
   ASSIGN_OR_RETURN(const Resolved resolved, Resolve(wanted, *repository, cancel));
-  observer.OnStatus(
-      absl::StrCat("Pulling from ",
-                   reference.domain() == "docker.io" ? reference.path() : reference.path()),
-      reference.digest().empty() ? reference.tag() : reference.digest().ToString());
+  observer.OnStatus(absl::StrCat("Pulling from ", reference.path()),
+                    reference.digest().empty() ? reference.tag() : reference.digest().ToString());
 
   PutImageCommand put;
   auto layers = FetchLayers(resolved, *repository, observer, cancel);
@@ -210,7 +208,10 @@ absl::StatusOr<std::vector<LayerLease>> Puller::FetchLayers(const Resolved& reso
     const bool resumable = absl::IsCancelled(failure) || absl::IsUnavailable(failure);
     std::vector<Digest> fetched;
     for (const size_t i : missing) fetched.push_back(wanted[i].digest);
-    if (!resumable) catalog_.DropUnused(fetched);
+    if (!resumable) {
+      catalog_.DropUnused(fetched);
+      transfers_.DropPartials(fetched);
+    }
     return failure;
   }
   std::vector<LayerLease> result;

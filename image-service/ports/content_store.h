@@ -58,6 +58,8 @@ class ContentStore {
   // Takes the file away at once; what it occupied is freed by EmptyTrash.
   virtual absl::Status RemoveLayer(const Digest& diff_id) = 0;
   virtual absl::Status RemoveBlob(const Digest& blob) = 0;
+  // What ResumeBlob would go on from.
+  virtual absl::Status RemovePartial(const Digest& blob) = 0;
   virtual void EmptyTrash() = 0;
 
   // At start: removes temporary files, partial blobs older than a day, and every layer and blob for

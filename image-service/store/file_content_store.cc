@@ -120,6 +120,10 @@ absl::Status FileContentStore::RemoveBlob(const Digest& blob) {
   return Trash(BlobPath(blob), blob.hex());
 }
 
+absl::Status FileContentStore::RemovePartial(const Digest& blob) {
+  return Trash(absl::StrCat(root_, "/partial/", blob.hex()), blob.hex());
+}
+
 void FileContentStore::EmptyTrash() {
   const std::string directory = absl::StrCat(root_, "/tmp");
   (void)ForEachName(directory, [&](const std::string& name) {

@@ -35,6 +35,7 @@ class FileContentStore : public ContentStore {
                         const std::function<absl::Status(absl::string_view)>& sink) override;
   absl::Status RemoveLayer(const Digest& diff_id) override;
   absl::Status RemoveBlob(const Digest& blob) override;
+  absl::Status RemovePartial(const Digest& blob) override;
   void EmptyTrash() override;
   absl::StatusOr<int> Sweep(const std::function<bool(const Digest&)>& knows_layer,
                             const std::function<bool(const Digest&)>& knows_blob) override;

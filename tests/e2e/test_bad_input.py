@@ -5,6 +5,7 @@ import json
 import socket
 
 import pytest
+from cluster import wait_until
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -32,13 +33,11 @@ def message(data):
 
 @pytest.fixture(autouse=True)
 def nothing_is_left(cluster):
-    before = cluster.kernel_objects()
     yield
     ids = cluster.docker("ps", "-aq").stdout.split()
     if ids:
         cluster.docker("rm", "-f", *ids)
-    from cluster import wait_until
-    wait_until(lambda: cluster.kernel_objects() == before, "everything of the container is gone")
+    wait_until(cluster.is_clean, "everything of the container is gone")
 
 
 def test_unknown_image(cluster):

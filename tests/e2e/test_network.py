@@ -67,9 +67,9 @@ def test_shared_network_of_another_container(cluster):
 
 
 def test_addresses_are_given_back(cluster):
-    for _ in range(5):
+    for _ in range(12):
         cluster.docker("run", "--rm", "busybox", "true")
-    wait_until(lambda: cluster.kernel_objects()[2] == [], "no interface is left")
+    wait_until(cluster.is_clean, "no interface is left")
 
 
 def test_flushed_rules_come_back(cluster):

@@ -105,4 +105,4 @@ def test_random_kills_under_load(own_cluster):
     for name in names:
         finish(cluster, name, 3000)
     cluster.docker("rm", *names)
-    wait_until(lambda: cluster.kernel_objects()[0] == [] and cluster.kernel_objects()[2] == [], "nothing is left")
+    wait_until(cluster.is_clean, "nothing is left")

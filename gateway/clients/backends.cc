@@ -1,0 +1,17 @@
+#include "gateway/clients/backends.h"
+
+#include "base/rpc/channel.h"
+
+namespace slipway::gateway {
+
+Backends::Backends(const Addresses& addresses)
+    : image_channel_(NewChannel(addresses.image)),
+      container_channel_(NewChannel(addresses.container)),
+      log_channel_(NewChannel(addresses.log)),
+      agent_channel_(NewChannel(addresses.agent)),
+      image_(slipway::image::v1::ImageService::NewStub(image_channel_)),
+      container_(slipway::container::v1::ContainerService::NewStub(container_channel_)),
+      log_(slipway::log::v1::LogService::NewStub(log_channel_)),
+      stream_(slipway::agent::v1::StreamService::NewStub(agent_channel_)) {}
+
+}  // namespace slipway::gateway

@@ -1,0 +1,29 @@
+#ifndef GATEWAY_DOCKER_CREATE_HOST_CONFIG_H_
+#define GATEWAY_DOCKER_CREATE_HOST_CONFIG_H_
+
+#include <boost/json/object.hpp>
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "slipway/container/v1/container.pb.h"
+
+// HostConfig of ContainerCreate as fields of a ContainerSpec. Errors as SpecFromJson. Pure.
+namespace slipway::gateway {
+
+absl::Status ReadHostConfig(const boost::json::object& object,
+                            slipway::container::v1::ContainerSpec& spec);
+
+// "80", "80/tcp", "8000-8010/udp".
+struct PortRange {
+  uint32_t first = 0;
+  uint32_t last = 0;
+  std::string protocol;
+};
+absl::StatusOr<PortRange> ParsePort(absl::string_view text);
+
+}  // namespace slipway::gateway
+
+#endif  // GATEWAY_DOCKER_CREATE_HOST_CONFIG_H_

@@ -1,0 +1,80 @@
+#include "gateway/docker/image_reference.h"
+
+#include <boost/json/parse.hpp>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "gateway/docker/json_fields.h"
+
+namespace slipway::gateway {
+namespace {
+
+bool HasTagOrDigest(absl::string_view reference) {
+  if (absl::StrContains(reference, '@')) return true;
+  const size_t slash = reference.rfind('/');
+  return reference.find(':', slash == absl::string_view::npos ? 0 : slash) !=
+         absl::string_view::npos;
+}
+
+absl::Status Invalid(absl::string_view text) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("\"", text, "\" is an invalid OS and architecture: wants os/arch[/variant]"));
+}
+
+std::string Normal(absl::string_view architecture) {
+  if (architecture == "x86_64" || architecture == "x86-64") return "amd64";
+  if (architecture == "aarch64") return "arm64";
+  return std::string(architecture);
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> JoinReference(absl::string_view from_image, absl::string_view tag) {
+  if (from_image.empty()) return absl::InvalidArgumentError("no image was named to pull");
+  if (tag.empty()) {
+    if (HasTagOrDigest(from_image)) return std::string(from_image);
+    return absl::UnimplementedError(
+        absl::StrCat("pulling every tag of ", from_image, " is not supported: name a tag"));
+  }
+  const bool is_digest = absl::StrContains(tag, ':');
+  // A tag replaces the one in the name, as in dockerd.
+  const size_t slash = from_image.rfind('/');
+  const size_t after = slash == absl::string_view::npos ? 0 : slash;
+  absl::string_view repository = from_image.substr(0, from_image.find('@'));
+  repository = repository.substr(0, repository.find(':', after));
+  return absl::StrCat(repository, is_digest ? "@" : ":", tag);
+}
+
+absl::StatusOr<slipway::common::v1::Platform> ParsePlatform(absl::string_view text) {
+  slipway::common::v1::Platform platform;
+  if (absl::StartsWith(text, "{")) {
+    boost::system::error_code error;
+    const boost::json::value value =
+        boost::json::parse(boost::json::string_view(text.data(), text.size()), error);
+    if (error || !value.is_object()) return Invalid(text);
+    JsonFields fields(value.get_object(), "platform");
+    platform.set_os(fields.String("os"));
+    platform.set_architecture(Normal(fields.String("architecture")));
+    platform.set_variant(fields.String("variant"));
+    if (!fields.status().ok()) return fields.status();
+    return platform;
+  }
+  const std::vector<absl::string_view> parts = absl::StrSplit(text, '/');
+  if (parts.size() > 3) return Invalid(text);
+  for (absl::string_view part : parts) {
+    if (part.empty() || part.size() > 32) return Invalid(text);
+  }
+  if (parts.size() == 1) {
+    platform.set_os("linux");
+    if (parts[0] != "linux") platform.set_architecture(Normal(parts[0]));
+    return platform;
+  }
+  platform.set_os(std::string(parts[0]));
+  platform.set_architecture(Normal(parts[1]));
+  if (parts.size() == 3) platform.set_variant(std::string(parts[2]));
+  return platform;
+}
+
+}  // namespace slipway::gateway

@@ -1,0 +1,56 @@
+#ifndef GATEWAY_ENDPOINTS_HANDLERS_H_
+#define GATEWAY_ENDPOINTS_HANDLERS_H_
+
+#include "gateway/endpoints/api_request.h"
+
+// The endpoints of the Docker Engine API, named after its operations. Each in the file of its verb
+// or noun.
+namespace slipway::gateway {
+
+// ping.cc, version.cc, info.cc
+Awaitable<absl::Status> Ping(ApiRequest& request);
+Awaitable<absl::Status> Version(ApiRequest& request);
+Awaitable<absl::Status> Info(ApiRequest& request);
+
+// images.cc
+Awaitable<absl::Status> ImageList(ApiRequest& request);
+Awaitable<absl::Status> ImageInspect(ApiRequest& request);
+Awaitable<absl::Status> ImageHistory(ApiRequest& request);
+Awaitable<absl::Status> ImageTag(ApiRequest& request);
+Awaitable<absl::Status> ImageDelete(ApiRequest& request);
+// create_image.cc (pull), import_image.cc, load_image.cc
+Awaitable<absl::Status> ImageCreate(ApiRequest& request);
+Awaitable<absl::Status> ImageImport(ApiRequest& request);
+Awaitable<absl::Status> ImageLoad(ApiRequest& request);
+
+// create_container.cc, list_containers.cc
+Awaitable<absl::Status> ContainerCreate(ApiRequest& request);
+Awaitable<absl::Status> ContainerList(ApiRequest& request);
+// container_lifecycle.cc
+Awaitable<absl::Status> ContainerInspect(ApiRequest& request);
+Awaitable<absl::Status> ContainerStart(ApiRequest& request);
+Awaitable<absl::Status> ContainerStop(ApiRequest& request);
+Awaitable<absl::Status> ContainerRestart(ApiRequest& request);
+Awaitable<absl::Status> ContainerKill(ApiRequest& request);
+Awaitable<absl::Status> ContainerRename(ApiRequest& request);
+Awaitable<absl::Status> ContainerDelete(ApiRequest& request);
+Awaitable<absl::Status> ContainerResize(ApiRequest& request);
+// wait_container.cc, attach_container.cc, container_logs.cc
+Awaitable<absl::Status> ContainerWait(ApiRequest& request);
+Awaitable<absl::Status> ContainerAttach(ApiRequest& request);
+Awaitable<absl::Status> ContainerLogs(ApiRequest& request);
+
+// exec.cc
+Awaitable<absl::Status> ContainerExec(ApiRequest& request);
+Awaitable<absl::Status> ExecStart(ApiRequest& request);
+Awaitable<absl::Status> ExecResize(ApiRequest& request);
+Awaitable<absl::Status> ExecInspect(ApiRequest& request);
+
+// events.cc, networks.cc
+Awaitable<absl::Status> SystemEvents(ApiRequest& request);
+Awaitable<absl::Status> NetworkList(ApiRequest& request);
+Awaitable<absl::Status> NetworkInspect(ApiRequest& request);
+
+}  // namespace slipway::gateway
+
+#endif  // GATEWAY_ENDPOINTS_HANDLERS_H_

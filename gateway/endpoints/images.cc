@@ -1,0 +1,100 @@
+#include <algorithm>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gateway/docker/filters.h"
+#include "gateway/docker/image_json.h"
+#include "gateway/endpoints/handlers.h"
+
+namespace slipway::gateway {
+namespace {
+
+namespace json = boost::json;
+namespace pb = slipway::image::v1;
+
+absl::StatusOr<pb::ListImagesRequest> ListRequest(const Query& query) {
+  pb::ListImagesRequest list;
+  list.set_all(query.GetBool("all"));
+  ASSIGN_OR_RETURN(const Filters filters, Filters::Parse(query.Get("filters")));
+  RETURN_IF_ERROR(
+      filters.CheckNames({"dangling", "label", "before", "since", "reference", "until"}));
+  if (filters.Has("until")) {
+    return absl::UnimplementedError("filter \"until\" of images is not supported");
+  }
+  for (const std::string& label : filters.Get("label")) list.add_labels(label);
+  for (const std::string& reference : filters.Get("reference")) list.add_references(reference);
+  // Clients before API 1.25 name the image by a parameter of its own.
+  if (query.Has("filter")) list.add_references(query.Get("filter"));
+  if (filters.Has("before")) list.set_before(filters.Get("before").front());
+  if (filters.Has("since")) list.set_since(filters.Get("since").front());
+  ASSIGN_OR_RETURN(const std::optional<bool> dangling, filters.GetBool("dangling"));
+  if (dangling) list.set_dangling(*dangling);
+  return list;
+}
+
+Awaitable<absl::StatusOr<pb::Image>> FindImage(ApiRequest& request) {
+  pb::GetImageRequest get;
+  get.set_reference(request.name);
+  auto found = co_await request.backends.Call(request.backends.image(), &ImageCalls::GetImage, get,
+                                              request.options());
+  if (!found.ok()) co_return NameMissing(found.status(), "image", request.name);
+  co_return std::move(*found->mutable_image());
+}
+
+}  // namespace
+
+Awaitable<absl::Status> ImageList(ApiRequest& request) {
+  CO_ASSIGN_OR_RETURN(const pb::ListImagesRequest list, ListRequest(request.query));
+  CO_ASSIGN_OR_RETURN(const auto listed, co_await request.backends.Call(request.backends.image(),
+                                                                        &ImageCalls::ListImages,
+                                                                        list, request.options()));
+  json::array answer;
+  for (const pb::Image& image : listed.images()) {
+    answer.push_back(ImageSummaryToJson(image, request.version));
+  }
+  co_return co_await request.http.SendJson(200, answer);
+}
+
+Awaitable<absl::Status> ImageInspect(ApiRequest& request) {
+  CO_ASSIGN_OR_RETURN(const pb::Image image, co_await FindImage(request));
+  co_return co_await request.http.SendJson(200, ImageToJson(image, request.version));
+}
+
+Awaitable<absl::Status> ImageHistory(ApiRequest& request) {
+  CO_ASSIGN_OR_RETURN(const pb::Image image, co_await FindImage(request));
+  co_return co_await request.http.SendJson(200, HistoryToJson(image));
+}
+
+Awaitable<absl::Status> ImageTag(ApiRequest& request) {
+  pb::TagImageRequest tag;
+  tag.set_source(request.name);
+  const std::string repository = request.query.Get("repo");
+  const std::string name = request.query.Get("tag");
+  tag.set_target(name.empty() ? repository : absl::StrCat(repository, ":", name));
+  auto tagged = co_await request.backends.Call(request.backends.image(), &ImageCalls::TagImage, tag,
+                                               request.options());
+  if (!tagged.ok()) co_return NameMissing(tagged.status(), "image", request.name);
+  co_return co_await request.http.SendEmpty(201);
+}
+
+Awaitable<absl::Status> ImageDelete(ApiRequest& request) {
+  pb::RemoveImageRequest remove;
+  remove.set_reference(request.name);
+  remove.set_force(request.query.GetBool("force"));
+  remove.set_no_prune(request.query.GetBool("noprune"));
+  auto removed = co_await request.backends.Call(request.backends.image(), &ImageCalls::RemoveImage,
+                                                remove, request.options());
+  if (!removed.ok()) co_return NameMissing(removed.status(), "image", request.name);
+  json::array answer;
+  for (const std::string& name : removed->untagged()) {
+    answer.push_back(json::object{{"Untagged", name}});
+  }
+  for (const std::string& digest : removed->deleted()) {
+    answer.push_back(json::object{{"Deleted", digest}});
+  }
+  co_return co_await request.http.SendJson(200, answer);
+}
+
+}  // namespace slipway::gateway

@@ -1,0 +1,113 @@
+#include "gateway/endpoints/route_table.h"
+
+namespace slipway::gateway {
+namespace {
+
+constexpr Route Yes(absl::string_view method, absl::string_view pattern, Handler handler) {
+  return Route{.method = method, .pattern = PathPattern(pattern), .handler = handler};
+}
+
+constexpr Route NotYet(absl::string_view method, absl::string_view pattern,
+                       absl::string_view verb) {
+  return Route{.method = method, .pattern = PathPattern(pattern), .verb = verb};
+}
+
+// The first that fits counts: fixed paths stand before those with a variable.
+constexpr Route kRoutes[] = {
+    Yes("GET", "/_ping", Ping),
+    Yes("HEAD", "/_ping", Ping),
+    Yes("GET", "/version", Version),
+    Yes("GET", "/info", Info),
+    Yes("GET", "/events", SystemEvents),
+    NotYet("POST", "/auth", "login to a registry"),
+    NotYet("GET", "/system/df", "disk usage"),
+
+    Yes("GET", "/containers/json", ContainerList),
+    Yes("POST", "/containers/create", ContainerCreate),
+    NotYet("POST", "/containers/prune", "container prune"),
+    Yes("GET", "/containers/{name}/json", ContainerInspect),
+    Yes("POST", "/containers/{name}/start", ContainerStart),
+    Yes("POST", "/containers/{name}/stop", ContainerStop),
+    Yes("POST", "/containers/{name}/restart", ContainerRestart),
+    Yes("POST", "/containers/{name}/kill", ContainerKill),
+    Yes("POST", "/containers/{name}/rename", ContainerRename),
+    Yes("POST", "/containers/{name}/wait", ContainerWait),
+    Yes("POST", "/containers/{name}/resize", ContainerResize),
+    Yes("POST", "/containers/{name}/attach", ContainerAttach),
+    Yes("GET", "/containers/{name}/logs", ContainerLogs),
+    Yes("POST", "/containers/{name}/exec", ContainerExec),
+    NotYet("GET", "/containers/{name}/attach/ws", "container attach by WebSocket"),
+    NotYet("GET", "/containers/{name}/top", "container top"),
+    NotYet("GET", "/containers/{name}/stats", "container stats"),
+    NotYet("GET", "/containers/{name}/changes", "container diff"),
+    NotYet("GET", "/containers/{name}/export", "container export"),
+    NotYet("POST", "/containers/{name}/pause", "container pause"),
+    NotYet("POST", "/containers/{name}/unpause", "container unpause"),
+    NotYet("POST", "/containers/{name}/update", "container update"),
+    NotYet("HEAD", "/containers/{name}/archive", "copying files of a container"),
+    NotYet("GET", "/containers/{name}/archive", "copying files of a container"),
+    NotYet("PUT", "/containers/{name}/archive", "copying files into a container"),
+    Yes("DELETE", "/containers/{name}", ContainerDelete),
+
+    Yes("POST", "/exec/{id}/start", ExecStart),
+    Yes("POST", "/exec/{id}/resize", ExecResize),
+    Yes("GET", "/exec/{id}/json", ExecInspect),
+
+    Yes("GET", "/images/json", ImageList),
+    Yes("POST", "/images/create", ImageCreate),
+    Yes("POST", "/images/load", ImageLoad),
+    NotYet("POST", "/images/prune", "image prune"),
+    NotYet("GET", "/images/search", "image search"),
+    NotYet("GET", "/images/get", "image save"),
+    Yes("GET", "/images/{name...}/json", ImageInspect),
+    Yes("GET", "/images/{name...}/history", ImageHistory),
+    Yes("POST", "/images/{name...}/tag", ImageTag),
+    NotYet("GET", "/images/{name...}/get", "image save"),
+    NotYet("POST", "/images/{name...}/push", "image push"),
+    Yes("DELETE", "/images/{name...}", ImageDelete),
+    NotYet("GET", "/distribution/{name...}/json", "inspection of an image in its registry"),
+    NotYet("POST", "/commit", "container commit"),
+    NotYet("POST", "/build", "image build"),
+    NotYet("POST", "/build/prune", "build prune"),
+    NotYet("POST", "/build/cancel", "cancelling a build"),
+    NotYet("POST", "/session", "build session"),
+    NotYet("POST", "/grpc", "build session"),
+
+    Yes("GET", "/networks", NetworkList),
+    Yes("GET", "/networks/{name}", NetworkInspect),
+    NotYet("POST", "/networks/create", "network create"),
+    NotYet("POST", "/networks/prune", "network prune"),
+    NotYet("POST", "/networks/{name}/connect", "network connect"),
+    NotYet("POST", "/networks/{name}/disconnect", "network disconnect"),
+    NotYet("DELETE", "/networks/{name}", "network remove"),
+
+    NotYet("GET", "/volumes", "volume list"),
+    NotYet("POST", "/volumes/create", "volume create"),
+    NotYet("POST", "/volumes/prune", "volume prune"),
+    NotYet("GET", "/volumes/{name}", "volume inspect"),
+    NotYet("PUT", "/volumes/{name}", "volume update"),
+    NotYet("DELETE", "/volumes/{name}", "volume remove"),
+
+    NotYet("GET", "/plugins", "plugins"),
+    NotYet("GET", "/swarm", "swarm mode"),
+    NotYet("POST", "/swarm/{verb}", "swarm mode"),
+    NotYet("GET", "/nodes", "swarm mode"),
+    NotYet("GET", "/services", "swarm mode"),
+    NotYet("GET", "/tasks", "swarm mode"),
+    NotYet("GET", "/secrets", "swarm mode"),
+    NotYet("GET", "/configs", "swarm mode"),
+};
+
+}  // namespace
+
+RouteMatch FindRoute(absl::string_view method, absl::string_view path) {
+  for (const Route& route : kRoutes) {
+    if (route.method != method) continue;
+    if (const auto variable = route.pattern.Match(path)) {
+      return {.route = &route, .variable = *variable};
+    }
+  }
+  return {};
+}
+
+}  // namespace slipway::gateway

@@ -1,0 +1,119 @@
+#include "gateway/server.h"
+
+#include <prometheus/gauge.h>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <cstdlib>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/logging/logging.h"
+#include "base/metrics/metrics.h"
+#include "base/rpc/server.h"
+#include "base/status/status_macros.h"
+#include "gateway/endpoints/docker_app.h"
+#include "gateway/grpc/proxy_service.h"
+#include "gateway/http/listener.h"
+#include "gateway/http/request_metrics.h"
+#include "gateway/web/web_app.h"
+
+namespace slipway::gateway {
+namespace {
+
+constexpr int kThreads = 2;
+constexpr mode_t kDoorMode = 0660;
+
+}  // namespace
+
+struct Server::Impl {
+  explicit Impl(const ServerOptions& options)
+      : backends(options.backends),
+        request_metrics(*metrics.registry()),
+        docker(backends, request_metrics),
+        web(backends, metrics, request_metrics),
+        images(*slipway::image::v1::ListImagesRequest::descriptor()->file()->FindServiceByName(
+                   "ImageService"),
+               backends.image_channel(),
+               {"AcquireImage", "ReleaseImage", "ListImageOwners", "GetLayer", "ReadLayer"}),
+        containers(*slipway::container::v1::Container::descriptor()->file()->FindServiceByName(
+                       "ContainerService"),
+                   backends.container_channel(), {}),
+        logs(*slipway::log::v1::LogRecord::descriptor()->file()->FindServiceByName("LogService"),
+             backends.log_channel(), {"AppendLog", "GetLogPosition", "DeleteLog"}),
+        streams(*slipway::agent::v1::AttachStart::descriptor()->file()->FindServiceByName(
+                    "StreamService"),
+                backends.agent_channel(), {}) {}
+
+  Metrics metrics;
+  Backends backends;
+  RequestMetrics request_metrics;
+  DockerApp docker;
+  WebApp web;
+  ProxyService images;
+  ProxyService containers;
+  ProxyService logs;
+  ProxyService streams;
+  std::unique_ptr<RpcServer> native;
+  asio::io_context context{kThreads};
+  std::unique_ptr<Listener> docker_door;
+  std::unique_ptr<Listener> web_door;
+  std::vector<std::thread> threads;
+};
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
+  auto impl = std::make_unique<Impl>(options);
+  RpcServerOptions native;
+  native.listeners.push_back({.path = options.native_socket, .mode = kDoorMode});
+  native.max_threads = 8;
+  ASSIGN_OR_RETURN(impl->native,
+                   RpcServer::Start(std::move(native),
+                                    {&impl->images, &impl->containers, &impl->logs, &impl->streams},
+                                    impl->metrics));
+  ASSIGN_OR_RETURN(impl->docker_door,
+                   Listener::OnUnixSocket(impl->context, options.docker_socket, kDoorMode,
+                                          impl->docker, Listener::Options()));
+  if (!options.http_address.empty()) {
+    Listener::Options web;
+    web.max_connections = 128;
+    ASSIGN_OR_RETURN(impl->web_door,
+                     Listener::OnTcp(impl->context, options.http_address, impl->web, web));
+  }
+  for (int i = 0; i < kThreads; ++i) {
+    impl->threads.emplace_back([context = &impl->context] {
+      // Nothing of ours throws out of a handler; a library that does ends one connection only.
+      auto guard = asio::make_work_guard(*context);
+      while (!context->stopped()) {
+        try {
+          context->run();
+        } catch (const std::exception& error) {
+          Log(LogLevel::kError, "exception in the event loop", {{"what", error.what()}});
+        }
+      }
+    });
+  }
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+int Server::http_port() const { return impl_->web_door == nullptr ? 0 : impl_->web_door->port(); }
+
+Server::~Server() {
+  if (impl_ == nullptr) return;
+  if (impl_->docker_door != nullptr) impl_->docker_door->Stop();
+  if (impl_->web_door != nullptr) impl_->web_door->Stop();
+  if (impl_->native != nullptr) impl_->native->Shutdown(absl::Milliseconds(200));
+  // The coroutines that wait for a call go on, and end, before the event loop stops.
+  const bool drained = impl_->backends.calls().Drain(absl::Seconds(2));
+  impl_->context.stop();
+  for (std::thread& thread : impl_->threads) thread.join();
+  if (!drained) {
+    // A call that cannot be cancelled would come back to what is gone by then.
+    Log(LogLevel::kWarning, "calls did not end in time");
+    std::_Exit(0);
+  }
+}
+
+}  // namespace slipway::gateway

@@ -1,0 +1,26 @@
+// Manifests, configurations, archive manifests and references from strangers: none may crash, hang
+// or be read as something that cannot be written down again.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+
+#include "absl/strings/string_view.h"
+#include "image-service/domain/image_reference.h"
+#include "image-service/oci/json_image_format.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size_bytes) {
+  const absl::string_view text(reinterpret_cast<const char*>(data), size_bytes);
+  slipway::image::JsonImageFormat format;
+  (void)format.ParseManifest(text, "");
+  (void)format.ParseManifest(text, slipway::image::kOciIndex);
+  (void)format.ParseArchive(text);
+  const auto config = format.ParseConfig(text);
+  if (config.ok() && !format.ParseConfig(format.WriteConfig(*config)).ok()) abort();
+  const auto reference = slipway::image::ImageReference::Parse(text);
+  if (reference.ok()) {
+    const auto again = slipway::image::ImageReference::Parse(reference->FamiliarString());
+    if (!again.ok() || !(*again == *reference)) abort();
+  }
+  return 0;
+}

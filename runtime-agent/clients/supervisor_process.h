@@ -1,0 +1,17 @@
+#ifndef RUNTIME_AGENT_CLIENTS_SUPERVISOR_PROCESS_H_
+#define RUNTIME_AGENT_CLIENTS_SUPERVISOR_PROCESS_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace slipway::agent {
+
+// Makes sure that a supervisor serves <run_dir>/supervisor.sock: runs `binary`, which puts itself
+// into the background or finds that one runs already. Call before there are threads and gRPC.
+absl::Status EnsureSupervisor(const std::string& binary, const std::string& run_dir,
+                              const std::string& root);
+
+}  // namespace slipway::agent
+
+#endif  // RUNTIME_AGENT_CLIENTS_SUPERVISOR_PROCESS_H_

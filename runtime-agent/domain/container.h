@@ -1,0 +1,143 @@
+#ifndef RUNTIME_AGENT_DOMAIN_CONTAINER_H_
+#define RUNTIME_AGENT_DOMAIN_CONTAINER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "base/os/unique_fd.h"
+#include "runtime-agent/domain/actual.h"
+#include "runtime-agent/domain/definition.h"
+#include "runtime-agent/kernel/layer_mounts.h"
+#include "runtime-agent/streams/output.h"
+
+namespace slipway::agent {
+
+// Descriptors of a run. Shared, because streams may use them for a moment longer than the run. Set
+// before it is shared, but for the input. Thread-safe.
+class RunHandles {
+ public:
+  UniqueFd pidfd;
+  std::shared_ptr<UniqueFd> terminal;
+  // The overlay: held so that the last unmount, which syncs, happens here and not in the exit of
+  // the container's process.
+  UniqueFd root;
+
+  // stdin's write end, or the terminal; null without one, or when it was taken away.
+  std::shared_ptr<UniqueFd> input() const {
+    absl::MutexLock lock(&mutex_);
+    return input_;
+  }
+  void SetInput(std::shared_ptr<UniqueFd> input) {
+    absl::MutexLock lock(&mutex_);
+    input_ = std::move(input);
+  }
+  void DropInput() { SetInput(nullptr); }
+
+ private:
+  mutable absl::Mutex mutex_;
+  std::shared_ptr<UniqueFd> input_ ABSL_GUARDED_BY(mutex_);
+};
+
+// One container of this host. Reading it never waits for what is being done to it: `mutex` is held
+// for copies only, and a long operation holds the turn instead. Thread-safe.
+class Container {
+ public:
+  Container(Definition definition, Actual actual)
+      : definition_(std::move(definition)), actual_(std::move(actual)) {}
+
+  const std::string& id() const { return definition_.id; }
+  const Definition& definition() const { return definition_; }
+
+  // The right to change the container's kernel objects; one operation has it at a time.
+  class Turn {
+   public:
+    explicit Turn(Container& container) : container_(&container) { container_->TakeTurn(); }
+    Turn(Turn&& other) noexcept : container_(std::exchange(other.container_, nullptr)) {}
+    ~Turn() {
+      if (container_ != nullptr) container_->GiveTurn();
+    }
+
+   private:
+    Container* container_;
+  };
+
+  Actual actual() const {
+    absl::MutexLock lock(&mutex_);
+    return actual_;
+  }
+  void SetActual(Actual actual) {
+    absl::MutexLock lock(&mutex_);
+    actual_ = std::move(actual);
+  }
+  // Follows the transition table. Everything else of `actual` is the caller's to set.
+  absl::Status Apply(ContainerEvent event) {
+    absl::MutexLock lock(&mutex_);
+    auto next = NextState(actual_.state, event);
+    if (!next.ok()) return next.status();
+    actual_.state = *next;
+    return absl::OkStatus();
+  }
+  template <typename Change>
+  Actual Update(Change change) {
+    absl::MutexLock lock(&mutex_);
+    change(actual_);
+    return actual_;
+  }
+
+  std::shared_ptr<RunHandles> handles() const {
+    absl::MutexLock lock(&mutex_);
+    return handles_;
+  }
+  void SetHandles(std::shared_ptr<RunHandles> handles) {
+    absl::MutexLock lock(&mutex_);
+    handles_ = std::move(handles);
+  }
+  std::shared_ptr<Output> output() const {
+    absl::MutexLock lock(&mutex_);
+    return output_;
+  }
+  void SetOutput(std::shared_ptr<Output> output) {
+    absl::MutexLock lock(&mutex_);
+    output_ = std::move(output);
+  }
+  std::vector<LayerHold> layers() const {
+    absl::MutexLock lock(&mutex_);
+    return layers_;
+  }
+  void SetLayers(std::vector<LayerHold> layers) {
+    absl::MutexLock lock(&mutex_);
+    layers_ = std::move(layers);
+  }
+  ContainerReport Report() const {
+    absl::MutexLock lock(&mutex_);
+    return {.id = definition_.id, .actual = actual_, .network = definition_.network};
+  }
+
+ private:
+  void TakeTurn() {
+    absl::MutexLock lock(&mutex_);
+    const auto is_free = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !busy_; };
+    mutex_.Await(absl::Condition(&is_free));
+    busy_ = true;
+  }
+  void GiveTurn() {
+    absl::MutexLock lock(&mutex_);
+    busy_ = false;
+  }
+
+  const Definition definition_;
+  mutable absl::Mutex mutex_;
+  Actual actual_ ABSL_GUARDED_BY(mutex_);
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;
+  std::shared_ptr<RunHandles> handles_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<Output> output_ ABSL_GUARDED_BY(mutex_);
+  std::vector<LayerHold> layers_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace slipway::agent
+
+#endif  // RUNTIME_AGENT_DOMAIN_CONTAINER_H_

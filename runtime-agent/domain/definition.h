@@ -1,0 +1,119 @@
+#ifndef RUNTIME_AGENT_DOMAIN_DEFINITION_H_
+#define RUNTIME_AGENT_DOMAIN_DEFINITION_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime-agent/kernel/cgroup.h"
+#include "runtime-agent/network/network_driver.h"
+
+// A container as prepared: everything parsed, checked and looked up, so that starting it only binds
+// descriptors. Saved with the record. Value types without thread safety of their own.
+namespace slipway::agent {
+
+struct NamespaceMode {
+  enum class Kind { kPrivate, kHost, kContainer, kNone, kBridge };
+  Kind kind = Kind::kPrivate;
+  std::string container_id;  // of kContainer
+
+  friend bool operator==(const NamespaceMode&, const NamespaceMode&) = default;
+};
+
+// A mount that is not one of Docker's own.
+struct DefinedMount {
+  enum class Kind { kBind, kVolume, kTmpfs };
+  Kind kind = Kind::kBind;
+  std::string source;  // host path; of a volume its directory
+  std::string target;  // absolute, clean
+  bool read_only = false;
+  uint64_t propagation = 0;  // MS_PRIVATE, MS_SHARED or MS_SLAVE
+  bool recursive = true;
+  bool create_source = false;
+  uint64_t tmpfs_flags = 0;  // MS_*
+  std::string tmpfs_data;
+};
+
+struct DefinedRlimit {
+  int resource = 0;
+  uint64_t soft = 0;
+  uint64_t hard = 0;
+};
+
+struct DefinedDevice {
+  std::string path;
+  uint32_t mode = 0;
+  uint32_t major = 0;
+  uint32_t minor = 0;
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+};
+
+struct ProcessUser {
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  std::vector<uint32_t> groups;
+  std::string home = "/";
+
+  friend bool operator==(const ProcessUser&, const ProcessUser&) = default;
+};
+
+struct Definition {
+  std::string id;
+  std::string name;
+  std::vector<std::string> layer_diff_ids;  // bottom first
+
+  std::vector<std::string> argv;
+  std::vector<std::string> env;  // as the process gets it, but for HOME
+  std::string working_directory;
+  std::string user_text;  // looked up again when the container may have changed its own passwd file
+  std::vector<std::string> additional_groups;
+  ProcessUser user;
+
+  std::string hostname;
+  std::string domainname;
+  bool tty = false;
+  bool open_stdin = false;
+  bool stdin_once = false;
+  bool auto_remove = false;
+  bool read_only_root = false;
+  int64_t shm_size_bytes = 0;
+  uint16_t rows = 0;
+  uint16_t columns = 0;
+
+  CgroupLimits limits;
+  int oom_score_adj = 0;
+  std::vector<DefinedRlimit> rlimits;
+  std::vector<std::pair<std::string, std::string>> sysctls;
+
+  bool privileged = false;
+  uint64_t capabilities = 0;
+  bool no_new_privileges = false;
+  std::string seccomp_profile;  // "": default; "unconfined"; JSON
+  std::vector<std::string> masked_paths;
+  std::vector<std::string> read_only_paths;
+  std::vector<DefinedDevice> host_devices;  // of privileged containers
+
+  NamespaceMode pid;
+  NamespaceMode ipc;
+  NamespaceMode uts;
+  NamespaceMode cgroup;
+  NamespaceMode network;
+  std::vector<PublishedPort> ports;
+  std::string mac_address;
+  std::vector<std::string> dns_servers;
+  std::vector<std::string> dns_search;
+  std::vector<std::string> dns_options;
+  std::vector<std::string> extra_hosts;
+
+  std::vector<DefinedMount> mounts;
+
+  bool ship_log = true;
+  bool drop_when_full = false;
+  uint64_t spool_capacity_bytes = 64 << 20;
+};
+
+}  // namespace slipway::agent
+
+#endif  // RUNTIME_AGENT_DOMAIN_DEFINITION_H_

@@ -1,0 +1,258 @@
+#include "runtime-agent/domain/definition_check.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <functional>
+#include <iterator>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "base/status/status_macros.h"
+#include "runtime-agent/domain/capabilities.h"
+#include "runtime-agent/domain/environment.h"
+
+namespace slipway::agent {
+namespace {
+
+using Kind = NamespaceMode::Kind;
+
+constexpr int64_t kDefaultShmBytes = 64 << 20;
+constexpr size_t kMaxHostDevices = 512;
+
+absl::StatusOr<NamespaceMode> ParseNamespace(absl::string_view option, absl::string_view text,
+                                             bool may_join, bool may_be_none) {
+  if (text.empty() || text == "private" || (text == "shareable" && may_be_none)) {
+    return NamespaceMode{};
+  }
+  if (text == "host") return NamespaceMode{.kind = Kind::kHost};
+  if (text == "none" && may_be_none) return NamespaceMode{.kind = Kind::kNone};
+  absl::string_view id = text;
+  if (may_join && absl::ConsumePrefix(&id, "container:") && !id.empty()) {
+    return NamespaceMode{.kind = Kind::kContainer, .container_id = std::string(id)};
+  }
+  return absl::InvalidArgumentError(absl::StrCat("invalid ", option, " mode: ", text));
+}
+
+absl::Status DefineNamespaces(const PrepareCommand& command, Definition* definition) {
+  const NamespaceSpec& spec = command.spec.namespaces;
+  ASSIGN_OR_RETURN(definition->pid, ParseNamespace("PID", spec.pid, true, false));
+  ASSIGN_OR_RETURN(definition->ipc, ParseNamespace("IPC", spec.ipc, true, true));
+  ASSIGN_OR_RETURN(definition->uts, ParseNamespace("UTS", spec.uts, true, false));
+  ASSIGN_OR_RETURN(definition->cgroup, ParseNamespace("cgroup", spec.cgroup, false, false));
+  if (!spec.user.empty() && spec.user != "host") {
+    return absl::UnimplementedError(
+        absl::StrCat("user namespaces (--userns ", spec.user, ") are not offered"));
+  }
+  if (!command.sandbox_id.empty() && command.sandbox_id != command.id) {
+    return absl::UnimplementedError("joining a sandbox (sandbox_id) is not offered");
+  }
+  if (command.spec.init) return absl::UnimplementedError("an init process (--init) is not offered");
+  return absl::OkStatus();
+}
+
+// Every device node below /dev, as Docker gives privileged containers.
+std::vector<DefinedDevice> HostDevices() {
+  std::vector<DefinedDevice> devices;
+  const std::function<void(const std::string&, int)> visit = [&](const std::string& directory,
+                                                                 int depth) {
+    DIR* stream = opendir(directory.c_str());
+    if (stream == nullptr) return;
+    while (const dirent* entry = readdir(stream)) {
+      const std::string name = entry->d_name;
+      if (name == "." || name == ".." || devices.size() >= kMaxHostDevices) continue;
+      const std::string path = absl::StrCat(directory, "/", name);
+      struct stat info;
+      if (lstat(path.c_str(), &info) != 0) continue;
+      const bool skipped = path == "/dev/pts" || path == "/dev/shm" || path == "/dev/mqueue" ||
+                           path == "/dev/fd" || path == "/dev/console" || path == "/dev/ptmx";
+      if (skipped) continue;
+      if (S_ISDIR(info.st_mode) && depth < 4) visit(path, depth + 1);
+      if (!S_ISCHR(info.st_mode) && !S_ISBLK(info.st_mode)) continue;
+      devices.push_back(
+          {path, info.st_mode, major(info.st_rdev), minor(info.st_rdev), info.st_uid, info.st_gid});
+    }
+    closedir(stream);
+  };
+  visit("/dev", 0);
+  return devices;
+}
+
+absl::Status DefineSecurity(const PrepareCommand& command, const HostFacts& facts,
+                            DefinitionResult* result) {
+  const SecuritySpec& spec = command.spec.security;
+  Definition& definition = result->definition;
+  definition.privileged = spec.privileged;
+  definition.no_new_privileges = spec.no_new_privileges;
+  ASSIGN_OR_RETURN(CapabilityGrant grant,
+                   ResolveCapabilities(
+                       {.privileged = spec.privileged, .add = spec.cap_add, .drop = spec.cap_drop},
+                       facts.capabilities));
+  definition.capabilities = grant.mask;
+  result->warnings.insert(result->warnings.end(), grant.warnings.begin(), grant.warnings.end());
+  definition.seccomp_profile = spec.seccomp_profile;
+  if (spec.privileged) {
+    definition.seccomp_profile = "unconfined";
+    definition.host_devices = HostDevices();
+    return absl::OkStatus();
+  }
+  definition.masked_paths.assign(std::begin(kDefaultMaskedPaths), std::end(kDefaultMaskedPaths));
+  definition.read_only_paths.assign(std::begin(kDefaultReadOnlyPaths),
+                                    std::end(kDefaultReadOnlyPaths));
+  if (spec.masked_paths.has_value()) definition.masked_paths = *spec.masked_paths;
+  if (spec.read_only_paths.has_value()) definition.read_only_paths = *spec.read_only_paths;
+  for (auto* paths : {&definition.masked_paths, &definition.read_only_paths}) {
+    for (std::string& path : *paths) {
+      ASSIGN_OR_RETURN(path, CleanPath(path, "masked or read-only path"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint64_t> ParseSize(absl::string_view text, absl::string_view option) {
+  uint64_t value = 0;
+  uint64_t unit = 1;
+  absl::string_view digits = text;
+  if (absl::EndsWithIgnoreCase(digits, "b")) digits.remove_suffix(1);
+  if (!digits.empty()) {
+    const char last = absl::ascii_tolower(static_cast<unsigned char>(digits.back()));
+    unit = last == 'k' ? 1u << 10 : last == 'm' ? 1u << 20 : last == 'g' ? 1u << 30 : 1;
+    if (unit != 1) digits.remove_suffix(1);
+  }
+  if (!absl::SimpleAtoi(digits, &value) || value > (uint64_t{1} << 40) / unit) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("invalid value for log option ", option, ": ", text));
+  }
+  return value * unit;
+}
+
+absl::Status DefineLog(const ContainerSpec& spec, DefinitionResult* result) {
+  static constexpr absl::string_view kDrivers[] = {"", "local", "json-file", "none"};
+  Definition& definition = result->definition;
+  if (std::find(std::begin(kDrivers), std::end(kDrivers), spec.log_driver) == std::end(kDrivers)) {
+    return absl::UnimplementedError(
+        absl::StrCat("log driver \"", spec.log_driver, "\" is not offered"));
+  }
+  definition.ship_log = spec.log_driver != "none";
+  // What Docker's json-file and local drivers also know, and here belongs to the log service.
+  static constexpr absl::string_view kRetention[] = {
+      "max-size", "max-file", "compress", "labels", "labels-regex", "env", "env-regex", "tag"};
+  for (const auto& [name, value] : spec.log_options) {
+    if (name == "mode" && (value == "blocking" || value == "non-blocking")) {
+      definition.drop_when_full = value == "non-blocking";
+    } else if (name == "mode") {
+      return absl::InvalidArgumentError(absl::StrCat("logger: unknown mode ", value));
+    } else if (name == "max-buffer-size") {
+      ASSIGN_OR_RETURN(const uint64_t size, ParseSize(value, name));
+      definition.spool_capacity_bytes = std::max<uint64_t>(size, 64 << 10);
+    } else if (std::find(std::begin(kRetention), std::end(kRetention), name) !=
+               std::end(kRetention)) {
+      result->warnings.push_back(absl::StrCat(
+          "log option ", name, " has no effect: the log service decides what to keep"));
+    } else {
+      return absl::UnimplementedError(absl::StrCat("log option \"", name, "\" is not offered"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DefineProcess(const PrepareCommand& command, const HostFacts& facts,
+                           DefinitionResult* result) {
+  const ContainerSpec& spec = command.spec;
+  Definition& definition = result->definition;
+  if (command.argv.empty() || command.argv[0].empty()) {
+    return absl::InvalidArgumentError("no command specified");
+  }
+  for (const auto* list : {&command.argv, &command.env}) {
+    for (const std::string& text : *list) {
+      if (text.find('\0') != std::string::npos) {
+        return absl::InvalidArgumentError("a command or variable contains a NUL byte");
+      }
+    }
+  }
+  definition.argv = command.argv;
+  definition.hostname = definition.uts.kind == Kind::kHost ? facts.hostname : command.hostname;
+  if (definition.hostname.empty()) definition.hostname = command.id.substr(0, 12);
+  if (definition.hostname.size() > 64) {
+    return absl::InvalidArgumentError("hostname is longer than 64 bytes");
+  }
+  definition.domainname = spec.domainname;
+  definition.tty = spec.tty;
+  definition.env = ContainerEnvironment(command.env, definition.hostname, spec.tty);
+  ASSIGN_OR_RETURN(definition.working_directory,
+                   CleanPath(command.working_directory.empty() ? "/" : command.working_directory,
+                             "working directory"));
+  definition.user_text = command.user;
+  definition.additional_groups = spec.additional_groups;
+  definition.open_stdin = spec.open_stdin;
+  definition.stdin_once = spec.stdin_once;
+  definition.auto_remove = spec.auto_remove;
+  definition.read_only_root = spec.read_only_root;
+  definition.rows = static_cast<uint16_t>(std::min<uint32_t>(spec.terminal_rows, 0xffff));
+  definition.columns = static_cast<uint16_t>(std::min<uint32_t>(spec.terminal_columns, 0xffff));
+  if (spec.shm_size_bytes < 0) return absl::InvalidArgumentError("SHM size can not be less than 0");
+  definition.shm_size_bytes = spec.shm_size_bytes == 0 ? kDefaultShmBytes : spec.shm_size_bytes;
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> CleanPath(absl::string_view path, absl::string_view what) {
+  if (path.empty() || path[0] != '/' || path.find('\0') != absl::string_view::npos) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the ", what, " '", path, "' is invalid, it needs to be an absolute path"));
+  }
+  std::vector<absl::string_view> parts;
+  for (absl::string_view part : absl::StrSplit(path, '/', absl::SkipEmpty())) {
+    if (part == ".") continue;
+    if (part != "..") {
+      parts.push_back(part);
+    } else if (!parts.empty()) {
+      parts.pop_back();
+    }
+  }
+  return absl::StrCat("/", absl::StrJoin(parts, "/"));
+}
+
+absl::StatusOr<DefinitionResult> DefineContainer(const PrepareCommand& command,
+                                                 const HostFacts& facts) {
+  DefinitionResult result;
+  Definition& definition = result.definition;
+  definition.id = command.id;
+  definition.name = command.name;
+  definition.layer_diff_ids = command.layer_diff_ids;
+  RETURN_IF_ERROR(DefineNamespaces(command, &definition));
+  RETURN_IF_ERROR(DefineProcess(command, facts, &result));
+  RETURN_IF_ERROR(DefineNetwork(command, &definition));
+  RETURN_IF_ERROR(DefineSecurity(command, facts, &result));
+  ASSIGN_OR_RETURN(definition.limits, DefineLimits(command.spec.resources));
+  definition.limits.all_devices = definition.privileged;
+  definition.oom_score_adj = command.spec.resources.oom_score_adj;
+  if (definition.oom_score_adj < -1000 || definition.oom_score_adj > 1000) {
+    return absl::InvalidArgumentError(absl::StrCat("Invalid value ", definition.oom_score_adj,
+                                                   ", range for oom score adj is [-1000, 1000]"));
+  }
+  if (definition.oom_score_adj < facts.own_oom_score_adj && !facts.may_raise_limits &&
+      definition.oom_score_adj != 0) {
+    result.warnings.push_back(
+        absl::StrCat("oom-score-adj ", definition.oom_score_adj,
+                     " needs CAP_SYS_RESOURCE on the host: ", facts.own_oom_score_adj, " is used"));
+    definition.oom_score_adj = facts.own_oom_score_adj;
+  }
+  ASSIGN_OR_RETURN(definition.rlimits,
+                   DefineRlimits(command.spec.ulimits, facts.may_raise_limits, &result.warnings));
+  definition.sysctls = command.spec.sysctls;
+  RETURN_IF_ERROR(CheckSysctls(definition.sysctls, definition));
+  ASSIGN_OR_RETURN(definition.mounts, DefineMounts(command, facts));
+  RETURN_IF_ERROR(DefineLog(command.spec, &result));
+  return result;
+}
+
+}  // namespace slipway::agent

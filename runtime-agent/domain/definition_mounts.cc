@@ -1,0 +1,141 @@
+#include <sys/mount.h>
+
+#include <algorithm>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "base/status/status_macros.h"
+#include "runtime-agent/domain/definition_check.h"
+
+namespace slipway::agent {
+namespace {
+
+struct Propagation {
+  uint64_t flag;
+  bool recursive;
+};
+
+absl::StatusOr<Propagation> ParsePropagation(absl::string_view text) {
+  // Docker's default.
+  if (text.empty() || text == "rprivate") return Propagation{MS_PRIVATE, true};
+  if (text == "private") return Propagation{MS_PRIVATE, false};
+  if (text == "rshared") return Propagation{MS_SHARED, true};
+  if (text == "shared") return Propagation{MS_SHARED, false};
+  if (text == "rslave") return Propagation{MS_SLAVE, true};
+  if (text == "slave") return Propagation{MS_SLAVE, false};
+  return absl::InvalidArgumentError(absl::StrCat("invalid propagation mode: ", text));
+}
+
+// Docker's rule: [a-zA-Z0-9][a-zA-Z0-9_.-]+
+bool IsVolumeName(absl::string_view name) {
+  if (name.empty() || name.size() > 255 || !absl::ascii_isalnum(name[0])) return false;
+  return std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '_' || c == '.' || c == '-';
+  });
+}
+
+// Options of mount(8) that have a flag; all others go to the file system.
+absl::Status ParseTmpfsOptions(const MountSpec& spec, DefinedMount* mount) {
+  static constexpr struct {
+    absl::string_view name;
+    uint64_t set;
+    uint64_t clear;
+  } kFlags[] = {
+      {"ro", MS_RDONLY, 0},       {"rw", 0, MS_RDONLY},
+      {"nosuid", MS_NOSUID, 0},   {"suid", 0, MS_NOSUID},
+      {"nodev", MS_NODEV, 0},     {"dev", 0, MS_NODEV},
+      {"noexec", MS_NOEXEC, 0},   {"exec", 0, MS_NOEXEC},
+      {"noatime", MS_NOATIME, 0}, {"nodiratime", MS_NODIRATIME, 0},
+  };
+  mount->tmpfs_flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  std::vector<std::string> data;
+  for (absl::string_view option : absl::StrSplit(spec.tmpfs_options, ',', absl::SkipEmpty())) {
+    const auto* flag = std::find_if(std::begin(kFlags), std::end(kFlags),
+                                    [&](const auto& known) { return known.name == option; });
+    if (flag != std::end(kFlags)) {
+      mount->tmpfs_flags = (mount->tmpfs_flags & ~flag->clear) | flag->set;
+      continue;
+    }
+    const absl::string_view name = option.substr(0, option.find('='));
+    static constexpr absl::string_view kData[] = {"size",      "mode",      "uid",  "gid",
+                                                  "nr_inodes", "nr_blocks", "huge", "mpol"};
+    if (std::find(std::begin(kData), std::end(kData), name) == std::end(kData)) {
+      return absl::InvalidArgumentError(absl::StrCat("invalid tmpfs option \"", option, "\""));
+    }
+    data.push_back(std::string(option));
+  }
+  if (spec.tmpfs_size_bytes > 0) data.push_back(absl::StrCat("size=", spec.tmpfs_size_bytes));
+  if (spec.tmpfs_mode != 0) data.push_back(absl::StrFormat("mode=%o", spec.tmpfs_mode));
+  mount->tmpfs_data = absl::StrJoin(data, ",");
+  return absl::OkStatus();
+}
+
+absl::StatusOr<DefinedMount> DefineMount(const MountSpec& spec, const HostFacts& facts,
+                                         size_t index) {
+  DefinedMount mount;
+  ASSIGN_OR_RETURN(mount.target, CleanPath(spec.target, "mount target"));
+  if (mount.target == "/") {
+    return absl::InvalidArgumentError("invalid mount target: destination can't be '/'");
+  }
+  mount.read_only = spec.read_only;
+  ASSIGN_OR_RETURN(const Propagation propagation, ParsePropagation(spec.propagation));
+  mount.propagation = propagation.flag;
+  mount.create_source = spec.create_source;
+  switch (spec.type) {
+    case MountSpec::Type::kBind: {
+      mount.kind = DefinedMount::Kind::kBind;
+      ASSIGN_OR_RETURN(mount.source, CleanPath(spec.source, "mount source"));
+      return mount;
+    }
+    case MountSpec::Type::kVolume:
+      mount.kind = DefinedMount::Kind::kVolume;
+      if (spec.source.empty()) {
+        mount.source = absl::StrCat(facts.container_directory, "/volumes/", index, "/_data");
+      } else if (IsVolumeName(spec.source)) {
+        mount.source = absl::StrCat(facts.volumes_directory, "/", spec.source, "/_data");
+      } else {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "\"", spec.source, "\" includes invalid characters for a local volume name"));
+      }
+      return mount;
+    case MountSpec::Type::kTmpfs:
+      mount.kind = DefinedMount::Kind::kTmpfs;
+      RETURN_IF_ERROR(ParseTmpfsOptions(spec, &mount));
+      if (spec.read_only) mount.tmpfs_flags |= MS_RDONLY;
+      return mount;
+  }
+  return absl::InvalidArgumentError("unknown mount type");
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<DefinedMount>> DefineMounts(const PrepareCommand& command,
+                                                       const HostFacts& facts) {
+  std::vector<DefinedMount> mounts;
+  absl::flat_hash_set<std::string> targets;
+  for (const MountSpec& spec : command.spec.mounts) {
+    ASSIGN_OR_RETURN(DefinedMount mount, DefineMount(spec, facts, mounts.size()));
+    if (!targets.insert(mount.target).second) {
+      return absl::InvalidArgumentError(absl::StrCat("Duplicate mount point: ", mount.target));
+    }
+    mounts.push_back(std::move(mount));
+  }
+  // Anonymous volumes of the image give way to mounts at the same place.
+  for (const std::string& path : command.spec.volumes) {
+    MountSpec spec{.type = MountSpec::Type::kVolume, .target = path};
+    ASSIGN_OR_RETURN(DefinedMount mount, DefineMount(spec, facts, mounts.size()));
+    if (targets.insert(mount.target).second) mounts.push_back(std::move(mount));
+  }
+  std::stable_sort(mounts.begin(), mounts.end(), [](const auto& left, const auto& right) {
+    return std::count(left.target.begin(), left.target.end(), '/') <
+           std::count(right.target.begin(), right.target.end(), '/');
+  });
+  return mounts;
+}
+
+}  // namespace slipway::agent

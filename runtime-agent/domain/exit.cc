@@ -1,0 +1,162 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/logging/logging.h"
+#include "runtime-agent/domain/runtime.h"
+#include "runtime-agent/streams/exec_streams.h"
+
+namespace slipway::agent {
+namespace {
+
+constexpr absl::Duration kSupervisorTimeout = absl::Seconds(10);
+constexpr absl::Duration kStreamEndPatience = absl::Seconds(2);
+constexpr uint32_t kBothEnded = kEntryStdoutEnded | kEntryStderrEnded;
+
+}  // namespace
+
+// From the supervisor's reader thread: nothing may block here.
+void Runtime::OnExit(const EntryInfo& entry) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!reconciled_) {
+      early_exits_.push_back(entry);
+      return;
+    }
+  }
+  executor_->Post([this, entry] {
+    if (entry.kind == EntryKind::kContainer) {
+      ContainerExited(entry);
+    } else {
+      ExecExited(entry);
+    }
+  });
+}
+
+void Runtime::Forget(const std::string& id) {
+  const absl::Status status = supervisor_->Forget(id, kSupervisorTimeout);
+  if (!status.ok() && !absl::IsNotFound(status)) {
+    Log(LogLevel::kWarning, "the supervisor did not forget an entry",
+        {{"id", id}, {"error", std::string(status.message())}});
+  }
+}
+
+// Where the run's output ends. Descendants that still hold a stream are ended first: with the
+// process that a container is, the container ends.
+uint64_t Runtime::AwaitStreamEnds(Container& container, const EntryInfo& entry) {
+  auto slot = supervisor_->GetSlot(entry.slot, entry.incarnation);
+  if (slot.ok() && (slot->flags & kBothEnded) != kBothEnded) {
+    parts_.cgroups->Kill(container.id()).IgnoreError();
+    const absl::Time give_up = absl::Now() + kStreamEndPatience;
+    while (slot.ok() && (slot->flags & kBothEnded) != kBothEnded && absl::Now() < give_up) {
+      // Waits for progress as the supervisor tells it, and looks again every 20 ms at the latest.
+      absl::MutexLock lock(&mutex_);
+      progress_.WaitWithTimeout(&mutex_, absl::Milliseconds(20));
+      slot = supervisor_->GetSlot(entry.slot, entry.incarnation);
+    }
+  }
+  return slot.ok() ? std::max(slot->spool_committed, entry.spool_committed) : entry.spool_committed;
+}
+
+void Runtime::ContainerExited(const EntryInfo& entry) {
+  auto found = Find(entry.id);
+  if (!found.ok()) {
+    parts_.cgroups->Kill(entry.id).IgnoreError();
+    Forget(entry.id);
+    parts_.cgroups->Remove(entry.id).IgnoreError();
+    return;
+  }
+  const std::shared_ptr<Container> container = *std::move(found);
+  const Container::Turn turn(*container);
+  const Actual before = container->actual();
+  const bool known = before.incarnation != entry.incarnation || before.pid == 0;
+  // Told again after a reconnection, or of a start that was given up.
+  if (known) return Forget(entry.id);
+  const auto oom_kills = parts_.cgroups->ReadOomKills(entry.id);
+  container->Apply(ContainerEvent::kExit).IgnoreError();
+  const auto finish = [&](Actual& now) {
+    now.pid = 0;
+    now.exit_code = entry.ExitCode();
+    now.finished_ns = static_cast<int64_t>(entry.exit_time_ns);
+    now.oom_killed = oom_kills.ok() && *oom_kills > 0;
+    now.endpoint.reset();
+  };
+  const auto slot = supervisor_->GetSlot(entry.slot, entry.incarnation);
+  const bool streams_ended = slot.ok() && (slot->flags & kBothEnded) == kBothEnded;
+  std::shared_ptr<Output> output = container->output();
+  if (streams_ended) output->EndRun(slot->spool_committed, entry.ExitCode());
+  Actual after = container->Update([&](Actual& now) {
+    finish(now);
+    now.run_ends = output->RunEndOffsets();
+  });
+  const absl::Status saved =
+      events_->Append({.kind = HostEvent::Kind::kExited, .container = container->Report()},
+                      {.id = container->id(), .actual = &after}, /*synced=*/false);
+  if (!saved.ok()) {
+    // Kept at the supervisor: the next start of the agent tries again.
+    Log(LogLevel::kError, "an exit was not recorded",
+        {{"container", entry.id}, {"error", std::string(saved.message())}});
+    return;
+  }
+  parts_.observer->Exited();
+  if (!streams_ended) {
+    output->EndRun(AwaitStreamEnds(*container, entry), entry.ExitCode());
+    after = container->Update([&](Actual& now) { now.run_ends = output->RunEndOffsets(); });
+    parts_.store->Save({.id = container->id(), .actual = &after}, false).IgnoreError();
+  }
+  OnProgress();
+  Forget(entry.id);
+  if (before.endpoint.has_value()) parts_.network->Disconnect(entry.id).IgnoreError();
+  CleanUpRun(*container);
+}
+
+// What is left of a run whose process ended. Everything here may be repeated.
+void Runtime::CleanUpRun(Container& container) {
+  container.SetHandles(nullptr);
+  absl::Status removed = parts_.cgroups->Remove(container.id());
+  if (!removed.ok()) {
+    parts_.cgroups->Kill(container.id()).IgnoreError();
+    removed = parts_.cgroups->Remove(container.id());
+  }
+  if (!removed.ok() && !absl::IsNotFound(removed)) {
+    Log(LogLevel::kWarning, "a cgroup was not removed",
+        {{"container", container.id()}, {"error", std::string(removed.message())}});
+  }
+  const Actual actual = container.actual();
+  if (actual.state == ContainerState::kRemoving) {
+    std::shared_ptr<Container> shared;
+    if (auto found = Find(container.id()); found.ok()) shared = *std::move(found);
+    if (shared != nullptr) {
+      reaper_->Post([this, shared] { Reap(shared, absl::Now()); });
+    }
+  }
+}
+
+void Runtime::ExecExited(const EntryInfo& entry) {
+  const std::shared_ptr<Exec> exec = FindExec(entry.id);
+  if (exec == nullptr) return Forget(entry.id);
+  if (exec->record().finished_ns == 0) {
+    const ExecRecord record = exec->UpdateRecord([&](ExecRecord& now) {
+      now.finished_ns = static_cast<int64_t>(entry.exit_time_ns);
+      now.exit_code = entry.ExitCode();
+    });
+    const absl::Status saved =
+        events_->Append({.kind = HostEvent::Kind::kExecExited,
+                         .exec = {record.exec_id, record.container_id, record.exit_code}},
+                        {.exec = &record}, /*synced=*/false);
+    if (!saved.ok()) {
+      Log(LogLevel::kError, saved.message(), {{"exec", entry.id}});
+      return;
+    }
+    if (auto streams = exec->streams(); streams != nullptr) {
+      streams->Exited(record.exit_code);
+    }
+  }
+  exec->SetTerminal(nullptr);
+  Forget(entry.id);
+}
+
+}  // namespace slipway::agent

@@ -1,0 +1,89 @@
+#include "runtime-agent/domain/network_files.h"
+
+#include <arpa/inet.h>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+
+namespace slipway::agent {
+namespace {
+
+bool IsAddress(const std::string& text) {
+  unsigned char bytes[16];
+  return inet_pton(AF_INET, text.c_str(), bytes) == 1 ||
+         inet_pton(AF_INET6, text.c_str(), bytes) == 1;
+}
+
+bool IsLoopback(absl::string_view address) {
+  return absl::StartsWith(address, "127.") || address == "::1";
+}
+
+std::pair<std::string, std::string> SplitExtraHost(absl::string_view entry) {
+  return absl::StrSplit(entry, absl::MaxSplits(':', 1));
+}
+
+}  // namespace
+
+std::string HostsFile(const HostsRequest& request) {
+  std::string text =
+      "127.0.0.1\tlocalhost\n"
+      "::1\tlocalhost ip6-localhost ip6-loopback\n"
+      "fe00::0\tip6-localnet\n"
+      "ff00::0\tip6-mcastprefix\n"
+      "ff02::1\tip6-allnodes\n"
+      "ff02::2\tip6-allrouters\n";
+  for (const std::string& entry : request.extra_hosts) {
+    auto [name, address] = SplitExtraHost(entry);
+    if (address == "host-gateway") address = request.gateway;
+    if (!address.empty()) absl::StrAppend(&text, address, "\t", name, "\n");
+  }
+  if (!request.address.empty() && !request.hostname.empty()) {
+    absl::StrAppend(&text, request.address, "\t");
+    if (!request.domainname.empty()) {
+      absl::StrAppend(&text, request.hostname, ".", request.domainname, " ");
+    }
+    absl::StrAppend(&text, request.hostname, "\n");
+  }
+  return text;
+}
+
+absl::Status CheckExtraHost(absl::string_view entry) {
+  const auto [name, address] = SplitExtraHost(entry);
+  const bool clean = name.find_first_of(" \t\n#") == std::string::npos;
+  if (name.empty() || !clean || (address != "host-gateway" && !IsAddress(address))) {
+    return absl::InvalidArgumentError(absl::StrCat("bad format for add-host: \"", entry, "\""));
+  }
+  return absl::OkStatus();
+}
+
+std::string ResolvFile(absl::string_view host_text, const ResolvRequest& request) {
+  std::vector<std::string> servers = request.servers;
+  std::vector<std::string> search = request.search;
+  std::vector<std::string> options = request.options;
+  std::vector<std::string> host_search;
+  for (absl::string_view line : absl::StrSplit(host_text, '\n')) {
+    const std::vector<std::string> words =
+        absl::StrSplit(line, absl::ByAnyChar(" \t\r"), absl::SkipEmpty());
+    if (words.size() < 2) continue;
+    if (words[0] == "nameserver" && request.servers.empty()) {
+      if (request.host_network || !IsLoopback(words[1])) servers.push_back(words[1]);
+    } else if (words[0] == "search" || words[0] == "domain") {
+      host_search.assign(words.begin() + 1, words.end());
+    } else if (words[0] == "options" && request.options.empty()) {
+      options.insert(options.end(), words.begin() + 1, words.end());
+    }
+  }
+  if (search.empty()) search = host_search;
+  if (search.size() == 1 && search[0] == ".") search.clear();
+  if (servers.empty() && !request.host_network) servers = {"8.8.8.8", "8.8.4.4"};
+  std::string text;
+  for (const std::string& server : servers) absl::StrAppend(&text, "nameserver ", server, "\n");
+  if (!search.empty()) absl::StrAppend(&text, "search ", absl::StrJoin(search, " "), "\n");
+  if (!options.empty()) absl::StrAppend(&text, "options ", absl::StrJoin(options, " "), "\n");
+  return text;
+}
+
+}  // namespace slipway::agent

@@ -1,0 +1,160 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "base/os/file.h"
+#include "base/status/errno_status.h"
+#include "base/status/status_macros.h"
+#include "runtime-agent/domain/runtime.h"
+#include "runtime-agent/domain/tree.h"
+#include "runtime-agent/kernel/overlay.h"
+
+namespace slipway::agent {
+namespace {
+
+constexpr size_t kMaxCachedUserDatabases = 64;
+constexpr size_t kMaxRecentLayers = 32;
+
+absl::Status CheckId(absl::string_view id) {
+  const bool clean = !id.empty() && id.size() <= 64 &&
+                     id.find_first_not_of("0123456789abcdef") == absl::string_view::npos;
+  if (clean) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("not a container id: \"", id, "\""));
+}
+
+// A read-only look at an image: its only layer's mount, or an overlay of all of them.
+absl::StatusOr<UniqueFd> ViewLayers(const std::vector<LayerHold>& layers) {
+  if (layers.size() == 1) {
+    UniqueFd copy(fcntl(layers[0].mount_fd(), F_DUPFD_CLOEXEC, 3));
+    if (!copy.ok()) return ErrnoStatus(errno, "duplicate a layer's mount");
+    return copy;
+  }
+  OverlayRequest request;
+  for (const LayerHold& layer : layers) request.lower_fds.push_back(layer.mount_fd());
+  ASSIGN_OR_RETURN(Mount view, MountOverlay(request));
+  return view.Release();
+}
+
+absl::Status MakeBindSource(const DefinedMount& mount) {
+  struct stat info;
+  if (stat(mount.source.c_str(), &info) == 0) return absl::OkStatus();
+  if (errno != ENOENT) return ErrnoStatus(errno, absl::StrCat("stat ", mount.source));
+  if (mount.create_source) return MakeDirectories(mount.source);
+  return absl::InvalidArgumentError(absl::StrCat(
+      "invalid mount config for type \"bind\": bind source path does not exist: ", mount.source));
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<LayerHold>> Runtime::HoldLayers(
+    const std::vector<std::string>& diff_ids) {
+  const std::string key = absl::StrJoin(diff_ids, ",");
+  {
+    absl::MutexLock lock(&mutex_);
+    if (const auto found = recent_layers_.find(key); found != recent_layers_.end()) {
+      found->second.used = absl::Now();
+      return found->second.holds;
+    }
+  }
+  std::vector<LayerHold> holds;
+  for (const std::string& diff_id : diff_ids) {
+    ASSIGN_OR_RETURN(const std::string path, parts_.layers->LayerPath(diff_id));
+    ASSIGN_OR_RETURN(LayerHold hold, parts_.layer_mounts->Acquire(diff_id, path));
+    holds.push_back(std::move(hold));
+  }
+  RememberLayers(diff_ids, holds);
+  return holds;
+}
+
+// Keeps the layers of images in use mounted between containers; Maintain lets go of old ones.
+void Runtime::RememberLayers(const std::vector<std::string>& diff_ids,
+                             std::vector<LayerHold> layers) {
+  absl::MutexLock lock(&mutex_);
+  if (recent_layers_.size() >= kMaxRecentLayers) recent_layers_.erase(recent_layers_.begin());
+  recent_layers_[absl::StrJoin(diff_ids, ",")] = {std::move(layers), absl::Now()};
+}
+
+absl::StatusOr<UserDatabase> Runtime::ImageUsers(const std::vector<std::string>& diff_ids,
+                                                 const std::vector<LayerHold>& layers) {
+  if (layers.empty()) return UserDatabase{};
+  const std::string key = absl::StrJoin(diff_ids, ",");
+  {
+    absl::MutexLock lock(&mutex_);
+    if (const auto found = users_.find(key); found != users_.end()) return found->second;
+  }
+  ASSIGN_OR_RETURN(const UniqueFd view, ViewLayers(layers));
+  ASSIGN_OR_RETURN(UserDatabase users, ReadUserDatabase(view.get()));
+  absl::MutexLock lock(&mutex_);
+  if (users_.size() >= kMaxCachedUserDatabases) users_.clear();
+  return users_.emplace(key, std::move(users)).first->second;
+}
+
+absl::Status Runtime::MakeMountSources(const Definition& definition,
+                                       const std::vector<LayerHold>& layers) {
+  UniqueFd view;
+  for (const DefinedMount& mount : definition.mounts) {
+    if (mount.kind == DefinedMount::Kind::kBind) RETURN_IF_ERROR(MakeBindSource(mount));
+    if (mount.kind != DefinedMount::Kind::kVolume) continue;
+    RETURN_IF_ERROR(MakeDirectories(mount.source));
+    if (layers.empty()) continue;
+    if (!view.ok()) {
+      ASSIGN_OR_RETURN(view, ViewLayers(layers));
+    }
+    RETURN_IF_ERROR(FillEmptyDirectory(view.get(), mount.target, mount.source));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<std::string>> Runtime::Prepare(const PrepareCommand& command) {
+  RETURN_IF_ERROR(CheckId(command.id));
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = containers_.find(command.id);
+    if (found != containers_.end()) {
+      if (found->second->actual().state != ContainerState::kRemoving) {
+        return std::vector<std::string>();
+      }
+      return absl::FailedPreconditionError(
+          absl::StrCat("container ", command.id, " is being removed"));
+    }
+  }
+  HostFacts facts = facts_;
+  facts.container_directory = Directory(command.id);
+  ASSIGN_OR_RETURN(DefinitionResult result, DefineContainer(command, facts));
+  Definition& definition = result.definition;
+  ASSIGN_OR_RETURN(std::vector<LayerHold> layers, HoldLayers(definition.layer_diff_ids));
+  ASSIGN_OR_RETURN(const UserDatabase users, ImageUsers(definition.layer_diff_ids, layers));
+  ASSIGN_OR_RETURN(definition.user,
+                   LookUpUser(users, definition.user_text, definition.additional_groups));
+  RETURN_IF_ERROR(
+      parts_.seccomp->Compile(definition.seccomp_profile, definition.capabilities).status());
+
+  absl::Cleanup undo = [this, &command] {
+    RemoveTree(Directory(command.id)).IgnoreError();
+    unlink(SpoolPath(command.id).c_str());
+  };
+  RETURN_IF_ERROR(MakeDirectories(absl::StrCat(Directory(command.id), "/upper"), 0755));
+  RETURN_IF_ERROR(MakeDirectories(absl::StrCat(Directory(command.id), "/work"), 0700));
+  RETURN_IF_ERROR(MakeMountSources(definition, layers));
+
+  auto container = std::make_shared<Container>(std::move(definition), Actual{});
+  container->SetLayers(std::move(layers));
+  RETURN_IF_ERROR(OpenOutput(*container));
+  const Actual actual = container->actual();
+  RETURN_IF_ERROR(parts_.store->Save(
+      {.definition = &container->definition(), .id = container->id(), .actual = &actual},
+      /*synced=*/true));
+  std::move(undo).Cancel();
+  absl::MutexLock lock(&mutex_);
+  containers_.emplace(command.id, std::move(container));
+  return result.warnings;
+}
+
+}  // namespace slipway::agent

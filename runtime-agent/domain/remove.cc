@@ -1,0 +1,89 @@
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/logging/logging.h"
+#include "base/status/status_macros.h"
+#include "runtime-agent/domain/runtime.h"
+#include "runtime-agent/domain/tree.h"
+
+namespace slipway::agent {
+namespace {
+
+constexpr absl::Duration kFirstRetry = absl::Milliseconds(200);
+constexpr absl::Duration kLastRetry = absl::Seconds(30);
+
+}  // namespace
+
+absl::Status Runtime::Remove(const std::string& id) {
+  auto found = Find(id);
+  if (!found.ok()) return absl::OkStatus();  // removed before
+  const std::shared_ptr<Container> container = *std::move(found);
+  if (container->actual().state == ContainerState::kRemoving) return absl::OkStatus();
+  {
+    // A start that is under way comes to its end first.
+    const Container::Turn turn(*container);
+    if (container->actual().state == ContainerState::kRemoving) return absl::OkStatus();
+    RETURN_IF_ERROR(container->Apply(ContainerEvent::kRemove));
+    const Actual tombstone = container->actual();
+    RETURN_IF_ERROR(parts_.store->Save({.id = id, .actual = &tombstone}, /*synced=*/true));
+  }
+  reaper_->Post([this, container] { Reap(container, absl::Now()); });
+  return absl::OkStatus();
+}
+
+// Ends the process where there is one, and comes back when its exit was recorded.
+void Runtime::Reap(const std::shared_ptr<Container>& container, absl::Time since) {
+  const std::string& id = container->id();
+  const Container::Turn turn(*container);
+  if (container->actual().pid != 0) {
+    if (const auto handles = container->handles(); handles != nullptr && handles->pidfd.ok()) {
+      syscall(SYS_pidfd_send_signal, handles->pidfd.get(), SIGKILL, nullptr, 0);
+    }
+    parts_.cgroups->Kill(id).IgnoreError();
+    return;  // ContainerExited posts the rest
+  }
+  container->SetHandles(nullptr);
+  container->SetLayers({});
+  parts_.network->Disconnect(id).IgnoreError();
+  parts_.cgroups->Remove(id).IgnoreError();
+  shipper_->Forget(id);
+  unlink(SpoolPath(id).c_str());
+  const absl::Status removed = RemoveTree(Directory(id));
+  if (!removed.ok()) {
+    Log(LogLevel::kWarning, "a container's files were not all removed",
+        {{"container", id}, {"error", std::string(removed.message())}});
+  }
+  FinishRemoval(container, since, kFirstRetry);
+}
+
+// The tombstone stays until the log service has let go of the container's records.
+void Runtime::FinishRemoval(const std::shared_ptr<Container>& container, absl::Time since,
+                            absl::Duration backoff) {
+  const std::string& id = container->id();
+  if (container->actual().runs > 0 && container->definition().ship_log) {
+    const absl::Status deleted = parts_.log->Delete(id);
+    if (!deleted.ok()) {
+      reaper_->After(backoff, [this, container, since, backoff] {
+        FinishRemoval(container, since, std::min(backoff * 2, kLastRetry));
+      });
+      return;
+    }
+  }
+  {
+    absl::MutexLock lock(&mutex_);
+    containers_.erase(id);
+  }
+  HostEvent event{.kind = HostEvent::Kind::kRemoved};
+  event.container.id = id;
+  const absl::Status saved = events_->Append(std::move(event), {.remove_id = id}, false);
+  if (!saved.ok()) Log(LogLevel::kError, saved.message(), {{"container", id}});
+  parts_.observer->Removed(absl::ToDoubleSeconds(absl::Now() - since));
+}
+
+}  // namespace slipway::agent

@@ -1,0 +1,190 @@
+#ifndef RUNTIME_AGENT_DOMAIN_RUNTIME_H_
+#define RUNTIME_AGENT_DOMAIN_RUNTIME_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "runtime-agent/domain/container.h"
+#include "runtime-agent/domain/definition_check.h"
+#include "runtime-agent/domain/event_log.h"
+#include "runtime-agent/domain/exec.h"
+#include "runtime-agent/domain/executor.h"
+#include "runtime-agent/domain/process_plan.h"
+#include "runtime-agent/domain/spec.h"
+#include "runtime-agent/domain/user_database.h"
+#include "runtime-agent/kernel/cgroup.h"
+#include "runtime-agent/kernel/layer_mounts.h"
+#include "runtime-agent/network/network_driver.h"
+#include "runtime-agent/ports/layer_source.h"
+#include "runtime-agent/ports/log_sink.h"
+#include "runtime-agent/ports/observer.h"
+#include "runtime-agent/ports/record_store.h"
+#include "runtime-agent/ports/seccomp_compiler.h"
+#include "runtime-agent/streams/io_loop.h"
+#include "runtime-agent/streams/log_shipper.h"
+#include "runtime-agent/supervisor/client.h"
+
+namespace slipway::agent {
+
+struct StartOutcome {
+  ContainerReport report;
+  bool was_running = false;
+};
+
+struct ExecStatus {
+  bool running = false;
+  std::optional<int32_t> exit_code;
+  int64_t pid = 0;
+};
+
+// The containers of this host: one file per verb. Thread-safe; operations on one container take
+// turns, operations on different ones do not wait for each other. Every verb may be repeated.
+class Runtime {
+ public:
+  // All outlive the runtime.
+  struct Parts {
+    RecordStore* store = nullptr;
+    LayerSource* layers = nullptr;
+    LogSink* log = nullptr;
+    SeccompCompiler* seccomp = nullptr;
+    Observer* observer = nullptr;
+    CgroupDriver* cgroups = nullptr;
+    NetworkDriver* network = nullptr;
+    LayerMounts* layer_mounts = nullptr;
+    IoLoop* loop = nullptr;
+    std::string* host_id = nullptr;  // set before anything is shipped
+  };
+  struct Settings {
+    std::string root;
+    std::string supervisor_socket;
+    std::string gateway;  // of the bridge
+  };
+
+  // Loads the records, connects to the supervisor and makes both agree (reconcile.cc).
+  static absl::StatusOr<std::unique_ptr<Runtime>> Start(Parts parts, Settings settings);
+  ~Runtime();
+
+  // Warnings for the client. (prepare.cc)
+  absl::StatusOr<std::vector<std::string>> Prepare(const PrepareCommand& command);
+  absl::StatusOr<StartOutcome> StartContainer(const std::string& id);  // start.cc
+  // Whether it ran. (signal.cc)
+  absl::StatusOr<bool> Signal(const std::string& id, int signal);
+  absl::Status Resize(const std::string& id, uint32_t rows, uint32_t columns);
+  absl::Status Remove(const std::string& id);  // remove.cc
+
+  absl::StatusOr<int64_t> StartExec(const ExecCommand& command);  // exec.cc
+  absl::StatusOr<ExecStatus> GetExec(const std::string& exec_id) const;
+
+  // The state as of the event with that number.
+  std::pair<std::vector<ContainerReport>, uint64_t> List() const;
+  absl::Status FlushLog(const std::string& id, absl::Time deadline);
+
+  EventLog& events() { return *events_; }
+  LogShipper& shipper() { return *shipper_; }
+  IoLoop& loop() { return *parts_.loop; }
+  const std::string& host_id() const { return host_id_; }
+  std::string cgroup_version() const { return parts_.cgroups->version(); }
+
+  // NotFound names the id.
+  absl::StatusOr<std::shared_ptr<Container>> Find(const std::string& id) const;
+  std::shared_ptr<Exec> FindExec(const std::string& id) const;
+  // Takes the container's stdin away for good. Does not wait.
+  void CloseInput(const std::string& id);
+  // Called on the loop after output grew or a run ended; `listener` 0 removes nothing.
+  uint64_t Listen(std::function<void()> listener);
+  void Unlisten(uint64_t listener);
+
+ private:
+  struct RunState;  // start.cc
+
+  Runtime(Parts parts, Settings settings);
+
+  std::string Directory(const std::string& id) const;
+  std::string SpoolPath(const std::string& id) const;
+
+  // prepare.cc
+  absl::StatusOr<std::vector<LayerHold>> HoldLayers(const std::vector<std::string>& diff_ids);
+  absl::StatusOr<UserDatabase> ImageUsers(const std::vector<std::string>& diff_ids,
+                                          const std::vector<LayerHold>& layers);
+  absl::Status MakeMountSources(const Definition& definition, const std::vector<LayerHold>& layers);
+  void RememberLayers(const std::vector<std::string>& diff_ids, std::vector<LayerHold> layers);
+
+  // start.cc
+  absl::Status MountRoot(Container& container, RunState& run);
+  absl::Status Connect(Container& container, RunState& run);
+  absl::Status BindNamespaces(Container& container, RunState& run);
+  absl::Status BindFiles(Container& container, RunState& run);
+  absl::Status BindMounts(Container& container, RunState& run);
+  absl::Status OpenSpool(Container& container, RunState& run);
+  absl::Status Execute(Container& container, RunState& run);
+  absl::StatusOr<StartOutcome> StartInTurn(const std::shared_ptr<Container>& container);
+  absl::StatusOr<StartOutcome> Finish(Container& container, RunState& run, SpawnResult spawned);
+  void BindInput(const Container& container, EntryFds fds, RunHandles& handles);
+  absl::StatusOr<int> RunningPid(const std::string& id, absl::string_view what) const;
+
+  // exit.cc
+  void OnExit(const EntryInfo& entry);
+  void ContainerExited(const EntryInfo& entry);
+  void ExecExited(const EntryInfo& entry);
+  uint64_t AwaitStreamEnds(Container& container, const EntryInfo& entry);
+  void CleanUpRun(Container& container);
+  void Forget(const std::string& id);
+
+  // remove.cc
+  void Reap(const std::shared_ptr<Container>& container, absl::Time since);
+  void FinishRemoval(const std::shared_ptr<Container>& container, absl::Time since,
+                     absl::Duration backoff);
+
+  // reconcile.cc
+  absl::Status LoadRecords();
+  absl::Status Connect();
+  absl::Status Reconcile();
+  absl::Status AdoptRun(Container& container, const EntryInfo& entry);
+  void ReapLeftovers(const std::vector<EntryInfo>& entries);
+  void OnResync(const std::vector<EntryInfo>& entries);
+  absl::Status OpenOutput(Container& container);
+  void OnProgress();
+  void Maintain();
+
+  const Parts parts_;
+  const Settings settings_;
+  HostFacts facts_;
+  std::vector<CgroupHierarchy> hierarchies_;
+  std::string host_id_;
+  std::unique_ptr<EventLog> events_;
+  std::unique_ptr<LogShipper> shipper_;
+
+  mutable absl::Mutex mutex_;
+  std::map<std::string, std::shared_ptr<Container>> containers_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::shared_ptr<Exec>> execs_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, UserDatabase> users_ ABSL_GUARDED_BY(mutex_);  // by joined diff ids
+  struct RecentLayers {
+    std::vector<LayerHold> holds;
+    absl::Time used;
+  };
+  std::map<std::string, RecentLayers> recent_layers_ ABSL_GUARDED_BY(mutex_);
+  bool reconciled_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<EntryInfo> early_exits_ ABSL_GUARDED_BY(mutex_);
+  bool progress_posted_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::CondVar progress_;  // under mutex_
+  uint64_t next_listener_ ABSL_GUARDED_BY(mutex_) = 1;
+  std::map<uint64_t, std::function<void()>> listeners_ ABSL_GUARDED_BY(mutex_);
+
+  std::unique_ptr<SupervisorClient> supervisor_;
+  // Last: their threads use all of the above.
+  std::unique_ptr<Executor> executor_;
+  std::unique_ptr<Executor> reaper_;
+};
+
+}  // namespace slipway::agent
+
+#endif  // RUNTIME_AGENT_DOMAIN_RUNTIME_H_

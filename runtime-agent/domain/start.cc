@@ -1,0 +1,365 @@
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <thread>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/logging/logging.h"
+#include "base/os/file.h"
+#include "base/status/errno_status.h"
+#include "base/status/status_macros.h"
+#include "runtime-agent/domain/network_files.h"
+#include "runtime-agent/domain/runtime.h"
+#include "runtime-agent/domain/start_error.h"
+#include "runtime-agent/kernel/overlay.h"
+
+namespace slipway::agent {
+namespace {
+
+using Kind = NamespaceMode::Kind;
+
+constexpr absl::Duration kSpawnTimeout = absl::Seconds(60);
+
+absl::StatusOr<UniqueFd> OpenDirectory(const std::string& path) {
+  return OpenFile(path, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+}
+
+absl::StatusOr<UniqueFd> OpenNamespace(int pid, const char* name) {
+  return OpenFile(absl::StrCat("/proc/", pid, "/ns/", name), O_RDONLY);
+}
+
+// A detached copy of a mount that only a process sees. The thread that visits its mount namespace
+// ends with the visit.
+absl::StatusOr<UniqueFd> CloneMountOf(int pid, const std::string& path) {
+  absl::StatusOr<UniqueFd> result = absl::UnknownError("not run");
+  std::thread visitor([&] {
+    result = [&]() -> absl::StatusOr<UniqueFd> {
+      ASSIGN_OR_RETURN(const UniqueFd ns, OpenNamespace(pid, "mnt"));
+      if (unshare(CLONE_FS) != 0) return ErrnoStatus(errno, "unshare the file system state");
+      if (setns(ns.get(), CLONE_NEWNS) != 0) return ErrnoStatus(errno, "enter a mount namespace");
+      ASSIGN_OR_RETURN(Mount tree, CloneTree(AT_FDCWD, path, false));
+      return tree.Release();
+    }();
+  });
+  visitor.join();
+  return result;
+}
+
+// A small file beside the container's state, bound into it; rewritten at every start.
+absl::StatusOr<UniqueFd> BindText(const std::string& path, absl::string_view text) {
+  {
+    ASSIGN_OR_RETURN(const UniqueFd file, OpenFile(path, O_WRONLY | O_CREAT | O_TRUNC, 0644));
+    RETURN_IF_ERROR(WriteAll(file.get(), text, path));
+  }
+  ASSIGN_OR_RETURN(Mount tree, CloneTree(AT_FDCWD, path, false));
+  return tree.Release();
+}
+
+}  // namespace
+
+// What a start holds. Undone in reverse order when it goes away before Finish() released it.
+struct Runtime::RunState {
+  RunBindings bindings;
+  UniqueFd root;  // a second descriptor of the overlay
+  EndpointLease endpoint;
+  std::optional<Endpoint> connected;
+  CgroupLease cgroup;
+  absl::Time began = absl::Now();
+  const char* step = "";
+};
+
+absl::StatusOr<int> Runtime::RunningPid(const std::string& id, absl::string_view what) const {
+  ASSIGN_OR_RETURN(const std::shared_ptr<Container> other, Find(id));
+  const Actual actual = other->actual();
+  if (actual.state != ContainerState::kRunning) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("cannot join ", what, " of a non running container: ", id));
+  }
+  return static_cast<int>(actual.pid);
+}
+
+absl::Status Runtime::MountRoot(Container& container, RunState& run) {
+  run.step = "overlay";
+  const Definition& definition = container.definition();
+  if (container.layers().size() != definition.layer_diff_ids.size()) {
+    ASSIGN_OR_RETURN(std::vector<LayerHold> layers, HoldLayers(definition.layer_diff_ids));
+    container.SetLayers(std::move(layers));
+  }
+  const std::vector<LayerHold> layers = container.layers();
+  const std::string directory = Directory(definition.id);
+  ASSIGN_OR_RETURN(const UniqueFd upper, OpenDirectory(absl::StrCat(directory, "/upper")));
+  ASSIGN_OR_RETURN(const UniqueFd work, OpenDirectory(absl::StrCat(directory, "/work")));
+  OverlayRequest request;
+  for (const LayerHold& layer : layers) request.lower_fds.push_back(layer.mount_fd());
+  request.upper_fd = upper.get();
+  request.work_fd = work.get();
+  request.skip_sync = definition.auto_remove;
+  ASSIGN_OR_RETURN(Mount root, MountOverlay(request));
+  run.root = root.Release();
+  run.bindings.root = UniqueFd(fcntl(run.root.get(), F_DUPFD_CLOEXEC, 3));
+  if (!run.bindings.root.ok()) return ErrnoStatus(errno, "duplicate the root's mount");
+  run.bindings.user = definition.user;
+  if (container.actual().runs == 0) return absl::OkStatus();
+  // It may have written a passwd file of its own since.
+  ASSIGN_OR_RETURN(const UserDatabase users, ReadUserDatabase(run.root.get()));
+  ASSIGN_OR_RETURN(run.bindings.user,
+                   LookUpUser(users, definition.user_text, definition.additional_groups));
+  return absl::OkStatus();
+}
+
+absl::Status Runtime::Connect(Container& container, RunState& run) {
+  run.step = "network";
+  const Definition& definition = container.definition();
+  switch (definition.network.kind) {
+    case Kind::kHost:
+    case Kind::kPrivate:
+      return absl::OkStatus();
+    case Kind::kContainer: {
+      ASSIGN_OR_RETURN(const int pid,
+                       RunningPid(definition.network.container_id, "the network namespace"));
+      ASSIGN_OR_RETURN(run.bindings.network_namespace, OpenNamespace(pid, "net"));
+      return absl::OkStatus();
+    }
+    case Kind::kNone: {
+      ASSIGN_OR_RETURN(NetworkNamespace isolated, parts_.network->CreateIsolatedNamespace());
+      run.bindings.network_namespace = isolated.Release();
+      return absl::OkStatus();
+    }
+    case Kind::kBridge: {
+      auto connected = parts_.network->CreateConnectedNamespace(
+          {.id = definition.id, .mac_address = definition.mac_address, .ports = definition.ports});
+      if (!connected.ok()) {
+        return absl::Status(connected.status().code(),
+                            absl::StrCat("driver failed programming external connectivity on "
+                                         "endpoint ",
+                                         definition.name, ": ", connected.status().message()));
+      }
+      run.bindings.network_namespace = connected->network_namespace.Release();
+      run.endpoint = std::move(connected->lease);
+      run.connected = run.endpoint.endpoint();
+      return absl::OkStatus();
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Runtime::BindNamespaces(Container& container, RunState& run) {
+  run.step = "namespaces";
+  const Definition& definition = container.definition();
+  if (definition.pid.kind == Kind::kContainer) {
+    ASSIGN_OR_RETURN(const int pid, RunningPid(definition.pid.container_id, "the PID namespace"));
+    ASSIGN_OR_RETURN(run.bindings.pid_namespace, OpenNamespace(pid, "pid"));
+  }
+  if (definition.uts.kind == Kind::kContainer) {
+    ASSIGN_OR_RETURN(const int pid, RunningPid(definition.uts.container_id, "the UTS namespace"));
+    ASSIGN_OR_RETURN(run.bindings.uts_namespace, OpenNamespace(pid, "uts"));
+  }
+  if (definition.ipc.kind == Kind::kContainer) {
+    ASSIGN_OR_RETURN(const int pid, RunningPid(definition.ipc.container_id, "the IPC namespace"));
+    ASSIGN_OR_RETURN(run.bindings.ipc_namespace, OpenNamespace(pid, "ipc"));
+    ASSIGN_OR_RETURN(run.bindings.shared_memory, CloneMountOf(pid, "/dev/shm"));
+  } else if (definition.ipc.kind == Kind::kHost) {
+    if (auto tree = CloneTree(AT_FDCWD, "/dev/shm", false); tree.ok()) {
+      run.bindings.shared_memory = tree->Release();
+    }
+    if (auto tree = CloneTree(AT_FDCWD, "/dev/mqueue", false); tree.ok()) {
+      run.bindings.message_queues = tree->Release();
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Runtime::BindFiles(Container& container, RunState& run) {
+  run.step = "files";
+  const Definition& definition = container.definition();
+  const std::string directory = Directory(definition.id);
+  if (definition.network.kind == Kind::kContainer) {
+    // Both see the same network, so both see the same names.
+    const std::string other = Directory(definition.network.container_id);
+    ASSIGN_OR_RETURN(Mount hosts, CloneTree(AT_FDCWD, absl::StrCat(other, "/hosts"), false));
+    ASSIGN_OR_RETURN(Mount resolv, CloneTree(AT_FDCWD, absl::StrCat(other, "/resolv.conf"), false));
+    ASSIGN_OR_RETURN(Mount name, CloneTree(AT_FDCWD, absl::StrCat(other, "/hostname"), false));
+    run.bindings.hosts_file = hosts.Release();
+    run.bindings.resolv_file = resolv.Release();
+    run.bindings.hostname_file = name.Release();
+    return absl::OkStatus();
+  }
+  const bool host_network = definition.network.kind == Kind::kHost;
+  const HostsRequest hosts{.address = run.connected.has_value() ? run.connected->address : "",
+                           .hostname = definition.hostname,
+                           .domainname = definition.domainname,
+                           .extra_hosts = definition.extra_hosts,
+                           .gateway = settings_.gateway};
+  ASSIGN_OR_RETURN(run.bindings.hosts_file,
+                   BindText(absl::StrCat(directory, "/hosts"), HostsFile(hosts)));
+  const auto host_text = ReadFile("/etc/resolv.conf", 64 << 10);
+  const std::string resolv =
+      ResolvFile(host_text.ok() ? *host_text : "", {.servers = definition.dns_servers,
+                                                    .search = definition.dns_search,
+                                                    .options = definition.dns_options,
+                                                    .host_network = host_network});
+  ASSIGN_OR_RETURN(run.bindings.resolv_file,
+                   BindText(absl::StrCat(directory, "/resolv.conf"), resolv));
+  ASSIGN_OR_RETURN(run.bindings.hostname_file,
+                   BindText(absl::StrCat(directory, "/hostname"), definition.hostname + "\n"));
+  return absl::OkStatus();
+}
+
+absl::Status Runtime::BindMounts(Container& container, RunState& run) {
+  run.step = "mounts";
+  for (const DefinedMount& mount : container.definition().mounts) {
+    BoundTree bound;
+    if (mount.kind != DefinedMount::Kind::kTmpfs) {
+      struct stat info;
+      if (stat(mount.source.c_str(), &info) != 0) {
+        if (errno != ENOENT) return ErrnoStatus(errno, absl::StrCat("stat ", mount.source));
+        if (mount.kind == DefinedMount::Kind::kBind && !mount.create_source) {
+          return absl::InvalidArgumentError(absl::StrCat(
+              "invalid mount config for type \"bind\": bind source path does not exist: ",
+              mount.source));
+        }
+        RETURN_IF_ERROR(MakeDirectories(mount.source));
+        info.st_mode = S_IFDIR;
+      }
+      ASSIGN_OR_RETURN(Mount tree, CloneTree(AT_FDCWD, mount.source, mount.recursive));
+      bound.tree = tree.Release();
+      bound.is_file = !S_ISDIR(info.st_mode);
+    }
+    run.bindings.mounts.push_back(std::move(bound));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Runtime::OpenSpool(Container& container, RunState& run) {
+  run.step = "spool";
+  // Not the readers' descriptor: the supervisor moves the offset of its own.
+  ASSIGN_OR_RETURN(run.bindings.spool, OpenFile(SpoolPath(container.id()), O_RDWR | O_NOFOLLOW));
+  const Actual actual = container.actual();
+  if (!actual.run_ends.empty()) run.bindings.spool_offset = actual.run_ends.back();
+  return absl::OkStatus();
+}
+
+absl::Status Runtime::Execute(Container& container, RunState& run) {
+  RETURN_IF_ERROR(MountRoot(container, run));
+  RETURN_IF_ERROR(Connect(container, run));
+  RETURN_IF_ERROR(BindNamespaces(container, run));
+  RETURN_IF_ERROR(BindFiles(container, run));
+  RETURN_IF_ERROR(BindMounts(container, run));
+  RETURN_IF_ERROR(OpenSpool(container, run));
+  run.step = "seccomp";
+  const Definition& definition = container.definition();
+  ASSIGN_OR_RETURN(run.bindings.seccomp,
+                   parts_.seccomp->Compile(definition.seccomp_profile, definition.capabilities));
+  run.step = "cgroup";
+  ASSIGN_OR_RETURN(run.cgroup, parts_.cgroups->CreateGroup(definition.id, definition.limits));
+  for (const UniqueFd& fd : run.cgroup.join().self_join_fds) {
+    run.bindings.cgroup.self_join_fds.emplace_back(fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
+  }
+  if (run.cgroup.join().clone_into_fd.ok()) {
+    run.bindings.cgroup.clone_into_fd =
+        UniqueFd(fcntl(run.cgroup.join().clone_into_fd.get(), F_DUPFD_CLOEXEC, 3));
+  }
+  run.bindings.hierarchies = hierarchies_;
+  run.step = "plan";
+  return absl::OkStatus();
+}
+
+void Runtime::BindInput(const Container& container, EntryFds fds, RunHandles& handles) {
+  const bool tty = container.definition().tty;
+  UniqueFd& input = tty ? fds.pty_master : fds.stdin_write;
+  if (!input.ok()) return;
+  fcntl(input.get(), F_SETFL, fcntl(input.get(), F_GETFL) | O_NONBLOCK);
+  auto shared = std::make_shared<UniqueFd>(std::move(input));
+  if (tty) handles.terminal = shared;
+  if (container.definition().open_stdin) handles.SetInput(std::move(shared));
+}
+
+absl::StatusOr<StartOutcome> Runtime::Finish(Container& container, RunState& run,
+                                             SpawnResult spawned) {
+  const EntryInfo& entry = spawned.entry;
+  auto handles = std::make_shared<RunHandles>();
+  handles->pidfd = std::move(spawned.fds.pidfd);
+  handles->root = std::move(run.root);
+  BindInput(container, std::move(spawned.fds), *handles);
+  container.SetHandles(handles);
+  std::shared_ptr<Output> output = container.output();
+  const bool fresh = container.actual().runs == 0;
+  output->BeginRun(entry.slot, entry.incarnation);
+  RETURN_IF_ERROR(container.Apply(ContainerEvent::kStarted));
+  const Actual actual = container.Update([&](Actual& now) {
+    now.pid = entry.pid;
+    now.started_ns = static_cast<int64_t>(entry.start_time_ns);
+    now.incarnation = entry.incarnation;
+    ++now.runs;
+    now.exit_code = 0;
+    now.finished_ns = 0;
+    now.oom_killed = false;
+  });
+  run.cgroup.Release();
+  if (run.connected.has_value()) run.endpoint.Release();
+  const absl::Status saved =
+      events_->Append({.kind = HostEvent::Kind::kStarted, .container = container.Report()},
+                      {.id = container.id(), .actual = &actual}, /*synced=*/false);
+  if (!saved.ok()) Log(LogLevel::kError, saved.message(), {{"container", container.id()}});
+  shipper_->Follow(output, container.definition().ship_log, fresh);
+  parts_.observer->Started(absl::ToDoubleSeconds(absl::Now() - run.began),
+                           run.connected.has_value());
+  OnProgress();
+  return StartOutcome{.report = container.Report()};
+}
+
+absl::StatusOr<StartOutcome> Runtime::StartInTurn(const std::shared_ptr<Container>& container) {
+  RunState run;
+  absl::Status status = Execute(*container, run);
+  if (status.ok()) {
+    // Recorded before anything of it can outlive this process.
+    const Actual intent = container->Update([&](Actual& now) { now.endpoint = run.connected; });
+    status = parts_.store->Save({.id = container->id(), .actual = &intent}, /*synced=*/false);
+  }
+  absl::StatusOr<SpawnResult> spawned = absl::UnknownError("not started");
+  if (status.ok()) {
+    SpawnRequest request{.id = container->id()};
+    auto plan = CompileContainerPlan(container->definition(), std::move(run.bindings));
+    if (plan.ok()) {
+      request.plan = *std::move(plan);
+      spawned = supervisor_->Spawn(std::move(request), kSpawnTimeout);
+      if (!spawned.ok()) {
+        run.step = "spawn";
+        // Without an answer it may run: what was given up must not.
+        if (!GetSpawnFailure(spawned.status()).has_value()) {
+          parts_.cgroups->Kill(container->id()).IgnoreError();
+        }
+      }
+      status = spawned.status();
+    } else {
+      status = plan.status();
+    }
+  }
+  if (status.ok()) return Finish(*container, run, *std::move(spawned));
+  parts_.observer->StartFailed(run.step == absl::string_view("spawn") ? FailedStep(status)
+                                                                      : run.step);
+  container->Apply(ContainerEvent::kStartFailed).IgnoreError();
+  const Actual failed = container->Update([](Actual& now) { now.endpoint.reset(); });
+  parts_.store->Save({.id = container->id(), .actual = &failed}, /*synced=*/false).IgnoreError();
+  return DescribeSpawnError(status, container->definition().argv[0]);
+}
+
+absl::StatusOr<StartOutcome> Runtime::StartContainer(const std::string& id) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, Find(id));
+  const Container::Turn turn(*container);
+  if (container->actual().state == ContainerState::kRunning) {
+    return StartOutcome{.report = container->Report(), .was_running = true};
+  }
+  RETURN_IF_ERROR(container->Apply(ContainerEvent::kStart));
+  return StartInTurn(container);
+}
+
+}  // namespace slipway::agent

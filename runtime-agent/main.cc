@@ -1,0 +1,57 @@
+#include <pwd.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/service/service.h"
+#include "runtime-agent/server.h"
+
+ABSL_FLAG(std::string, supervisor, "/usr/local/lib/slipway/slipway-supervisor",
+          "Path of slipway-supervisor, started when none runs.");
+ABSL_FLAG(std::string, image_socket, "", "Socket of the image service; <run_dir>/image.sock.");
+ABSL_FLAG(std::string, log_socket, "", "Socket of the log service; <run_dir>/log.sock.");
+ABSL_FLAG(std::string, socket_owner, "", "User (name or number) who may connect; root if empty.");
+ABSL_FLAG(std::string, bridge_subnet, "172.29.0.0/16", "IPv4 subnet of the default bridge.");
+ABSL_FLAG(std::string, host_id, "", "Identity of this host; made and kept when empty.");
+ABSL_FLAG(std::string, cgroup_parent, "", "Group below which containers' groups are; <prefix>.");
+
+namespace {
+
+[[noreturn]] void Usage(const std::string& message) {
+  std::fprintf(stderr, "slipway-agent: %s\n", message.c_str());
+  std::exit(2);
+}
+
+uid_t UserId(const std::string& text) {
+  uint32_t number = 0;
+  if (text.empty()) return static_cast<uid_t>(-1);
+  if (absl::SimpleAtoi(text, &number)) return number;
+  const passwd* entry = getpwnam(text.c_str());
+  if (entry == nullptr) Usage(absl::StrCat("--socket_owner: no user ", text));
+  return entry->pw_uid;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  slipway::agent::ServerOptions options;
+  options.service = slipway::InitService(argc, argv, "agent", "127.0.0.1:9485");
+  if (geteuid() != 0) Usage("must run as root");
+  const std::string& run_dir = options.service.run_dir;
+  options.supervisor = absl::GetFlag(FLAGS_supervisor);
+  options.image_socket = absl::GetFlag(FLAGS_image_socket);
+  if (options.image_socket.empty()) options.image_socket = absl::StrCat(run_dir, "/image.sock");
+  options.log_socket = absl::GetFlag(FLAGS_log_socket);
+  if (options.log_socket.empty()) options.log_socket = absl::StrCat(run_dir, "/log.sock");
+  options.socket_owner = UserId(absl::GetFlag(FLAGS_socket_owner));
+  options.bridge_subnet = absl::GetFlag(FLAGS_bridge_subnet);
+  options.host_id = absl::GetFlag(FLAGS_host_id);
+  options.cgroup_parent = absl::GetFlag(FLAGS_cgroup_parent);
+  if (options.cgroup_parent.empty()) options.cgroup_parent = options.service.prefix;
+  return slipway::ExitCode(slipway::agent::RunServer(options));
+}

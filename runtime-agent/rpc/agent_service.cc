@@ -1,0 +1,99 @@
+#include "runtime-agent/rpc/agent_service.h"
+
+#include <memory>
+#include <utility>
+
+#include "base/rpc/status_conversion.h"
+#include "base/service/service.h"
+#include "runtime-agent/rpc/convert.h"
+#include "runtime-agent/rpc/event_watch.h"
+#include "runtime-agent/rpc/host_facts.h"
+
+namespace slipway::agent {
+
+grpc::Status AgentServiceHandler::PrepareContainer(grpc::ServerContext*,
+                                                   const v1::PrepareContainerRequest* request,
+                                                   v1::PrepareContainerResponse* response) {
+  const auto warnings = runtime_->Prepare(FromWire(*request));
+  if (!warnings.ok()) return ToGrpc(warnings.status());
+  for (const std::string& warning : *warnings) response->add_warnings(warning);
+  return grpc::Status::OK;
+}
+
+grpc::Status AgentServiceHandler::StartContainer(grpc::ServerContext*,
+                                                 const v1::StartContainerRequest* request,
+                                                 v1::StartContainerResponse* response) {
+  const auto outcome = runtime_->StartContainer(request->container_id());
+  if (!outcome.ok()) return ToGrpc(outcome.status());
+  v1::ContainerActual actual = ToWire(outcome->report);
+  response->set_pid(actual.pid());
+  response->set_started_unix_ns(actual.started_unix_ns());
+  *response->mutable_endpoints() = std::move(*actual.mutable_endpoints());
+  response->set_was_running(outcome->was_running);
+  return grpc::Status::OK;
+}
+
+grpc::Status AgentServiceHandler::SignalContainer(grpc::ServerContext*,
+                                                  const v1::SignalContainerRequest* request,
+                                                  v1::SignalContainerResponse* response) {
+  const auto was_running = runtime_->Signal(request->container_id(), request->signal_number());
+  if (!was_running.ok()) return ToGrpc(was_running.status());
+  response->set_was_running(*was_running);
+  return grpc::Status::OK;
+}
+
+grpc::Status AgentServiceHandler::RemoveContainer(grpc::ServerContext*,
+                                                  const v1::RemoveContainerRequest* request,
+                                                  v1::RemoveContainerResponse*) {
+  return ToGrpc(runtime_->Remove(request->container_id()));
+}
+
+grpc::Status AgentServiceHandler::ListContainers(grpc::ServerContext*,
+                                                 const v1::ListContainersRequest*,
+                                                 v1::ListContainersResponse* response) {
+  const auto [reports, sequence] = runtime_->List();
+  for (const ContainerReport& report : reports) *response->add_containers() = ToWire(report);
+  response->set_sequence(sequence);
+  return grpc::Status::OK;
+}
+
+grpc::Status AgentServiceHandler::StartExec(grpc::ServerContext*,
+                                            const v1::StartExecRequest* request,
+                                            v1::StartExecResponse* response) {
+  const auto pid = runtime_->StartExec(FromWire(*request));
+  if (!pid.ok()) return ToGrpc(pid.status());
+  response->set_pid(*pid);
+  return grpc::Status::OK;
+}
+
+grpc::Status AgentServiceHandler::GetExec(grpc::ServerContext*, const v1::GetExecRequest* request,
+                                          v1::GetExecResponse* response) {
+  const auto status = runtime_->GetExec(request->exec_id());
+  if (!status.ok()) return ToGrpc(status.status());
+  response->set_running(status->running);
+  if (status->exit_code.has_value()) response->set_exit_code(*status->exit_code);
+  response->set_pid(status->pid);
+  return grpc::Status::OK;
+}
+
+grpc::Status AgentServiceHandler::GetHost(grpc::ServerContext*, const v1::GetHostRequest*,
+                                          v1::GetHostResponse* response) {
+  *response = DescribeHost(runtime_->cgroup_version());
+  response->set_host_id(runtime_->host_id());
+  response->set_root_directory(root_);
+  return grpc::Status::OK;
+}
+
+grpc::Status AgentServiceHandler::GetVersion(grpc::ServerContext*,
+                                             const common::v1::GetVersionRequest*,
+                                             common::v1::GetVersionResponse* response) {
+  response->mutable_version()->set_version(std::string(Version()));
+  return grpc::Status::OK;
+}
+
+grpc::ServerWriteReactor<v1::WatchAgentEventsResponse>* AgentServiceHandler::WatchAgentEvents(
+    grpc::CallbackServerContext*, const v1::WatchAgentEventsRequest* request) {
+  return EventWatch::Start(&runtime_->events(), &runtime_->loop(), request->after_sequence());
+}
+
+}  // namespace slipway::agent

@@ -1,0 +1,53 @@
+#ifndef RUNTIME_AGENT_RPC_AGENT_SERVICE_H_
+#define RUNTIME_AGENT_RPC_AGENT_SERVICE_H_
+
+#include <string>
+
+#include "runtime-agent/domain/runtime.h"
+#include "slipway/agent/v1/agent.grpc.pb.h"
+
+namespace slipway::agent {
+
+// slipway.agent.v1.AgentService: unary calls on threads of their own, the watch by callbacks.
+class AgentServiceHandler
+    : public v1::AgentService::WithCallbackMethod_WatchAgentEvents<v1::AgentService::Service> {
+ public:
+  // `runtime` outlives the handler.
+  AgentServiceHandler(Runtime* runtime, std::string root)
+      : runtime_(runtime), root_(std::move(root)) {}
+
+  grpc::Status PrepareContainer(grpc::ServerContext* context,
+                                const v1::PrepareContainerRequest* request,
+                                v1::PrepareContainerResponse* response) override;
+  grpc::Status StartContainer(grpc::ServerContext* context,
+                              const v1::StartContainerRequest* request,
+                              v1::StartContainerResponse* response) override;
+  grpc::Status SignalContainer(grpc::ServerContext* context,
+                               const v1::SignalContainerRequest* request,
+                               v1::SignalContainerResponse* response) override;
+  grpc::Status RemoveContainer(grpc::ServerContext* context,
+                               const v1::RemoveContainerRequest* request,
+                               v1::RemoveContainerResponse* response) override;
+  grpc::Status ListContainers(grpc::ServerContext* context,
+                              const v1::ListContainersRequest* request,
+                              v1::ListContainersResponse* response) override;
+  grpc::Status StartExec(grpc::ServerContext* context, const v1::StartExecRequest* request,
+                         v1::StartExecResponse* response) override;
+  grpc::Status GetExec(grpc::ServerContext* context, const v1::GetExecRequest* request,
+                       v1::GetExecResponse* response) override;
+  grpc::Status GetHost(grpc::ServerContext* context, const v1::GetHostRequest* request,
+                       v1::GetHostResponse* response) override;
+  grpc::Status GetVersion(grpc::ServerContext* context,
+                          const common::v1::GetVersionRequest* request,
+                          common::v1::GetVersionResponse* response) override;
+  grpc::ServerWriteReactor<v1::WatchAgentEventsResponse>* WatchAgentEvents(
+      grpc::CallbackServerContext* context, const v1::WatchAgentEventsRequest* request) override;
+
+ private:
+  Runtime* const runtime_;
+  const std::string root_;
+};
+
+}  // namespace slipway::agent
+
+#endif  // RUNTIME_AGENT_RPC_AGENT_SERVICE_H_

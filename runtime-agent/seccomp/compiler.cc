@@ -1,0 +1,245 @@
+#include "runtime-agent/seccomp/compiler.h"
+
+#include <linux/filter.h>
+#include <seccomp.h>
+#include <sys/capability.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "base/os/file.h"
+#include "base/os/unique_fd.h"
+#include "base/status/errno_status.h"
+#include "base/status/status_macros.h"
+#include "runtime-agent/seccomp/default_profile.h"
+#include "runtime-agent/seccomp/profile.h"
+
+namespace slipway::agent {
+namespace {
+
+constexpr size_t kMaxCachedPrograms = 64;
+
+#if defined(__x86_64__)
+constexpr char kNative[] = "SCMP_ARCH_X86_64";
+constexpr char kGoName[] = "amd64";
+#elif defined(__aarch64__)
+constexpr char kNative[] = "SCMP_ARCH_AARCH64";
+constexpr char kGoName[] = "arm64";
+#else
+#error "name this architecture as libseccomp and Go call it"
+#endif
+
+struct ContextDeleter {
+  void operator()(void* context) const { seccomp_release(context); }
+};
+using Context = std::unique_ptr<void, ContextDeleter>;
+
+absl::StatusOr<uint32_t> ParseAction(const std::string& action, int64_t errno_return) {
+  const uint16_t number = errno_return < 0 ? EPERM : static_cast<uint16_t>(errno_return);
+  if (action == "SCMP_ACT_ALLOW") return SCMP_ACT_ALLOW;
+  if (action == "SCMP_ACT_ERRNO") return SCMP_ACT_ERRNO(number);
+  if (action == "SCMP_ACT_KILL" || action == "SCMP_ACT_KILL_THREAD") return SCMP_ACT_KILL_THREAD;
+  if (action == "SCMP_ACT_KILL_PROCESS") return SCMP_ACT_KILL_PROCESS;
+  if (action == "SCMP_ACT_TRAP") return SCMP_ACT_TRAP;
+  if (action == "SCMP_ACT_TRACE") return SCMP_ACT_TRACE(number);
+  if (action == "SCMP_ACT_LOG") return SCMP_ACT_LOG;
+  return absl::InvalidArgumentError(absl::StrCat("unknown seccomp action \"", action, "\""));
+}
+
+absl::StatusOr<scmp_arg_cmp> ParseArgument(const SeccompArgument& argument) {
+  static constexpr struct {
+    absl::string_view name;
+    scmp_compare op;
+  } kOps[] = {{"SCMP_CMP_NE", SCMP_CMP_NE},
+              {"SCMP_CMP_LT", SCMP_CMP_LT},
+              {"SCMP_CMP_LE", SCMP_CMP_LE},
+              {"SCMP_CMP_EQ", SCMP_CMP_EQ},
+              {"SCMP_CMP_GE", SCMP_CMP_GE},
+              {"SCMP_CMP_GT", SCMP_CMP_GT},
+              {"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ}};
+  for (const auto& [name, op] : kOps) {
+    if (argument.op != name) continue;
+    return scmp_arg_cmp{argument.index, op, argument.value, argument.value_two};
+  }
+  return absl::InvalidArgumentError(absl::StrCat("unknown operator \"", argument.op, "\""));
+}
+
+bool KernelIsAtLeast(const std::string& minimum) {
+  utsname names{};
+  int have[2] = {0, 0};
+  int want[2] = {0, 0};
+  uname(&names);
+  std::sscanf(names.release, "%d.%d", &have[0], &have[1]);
+  std::sscanf(minimum.c_str(), "%d.%d", &want[0], &want[1]);
+  return std::pair(have[0], have[1]) >= std::pair(want[0], want[1]);
+}
+
+bool HasCapability(const std::string& name, uint64_t capabilities) {
+  cap_value_t number = 0;
+  return cap_from_name(absl::AsciiStrToLower(name).c_str(), &number) == 0 && number < 64 &&
+         (capabilities >> number & 1) != 0;
+}
+
+bool Contains(const std::vector<std::string>& list, absl::string_view value) {
+  return std::any_of(list.begin(), list.end(),
+                     [&](const std::string& entry) { return entry == value; });
+}
+
+// moby's rule: every condition of `includes`, none of `excludes`.
+bool Applies(const SeccompRule& rule, uint64_t capabilities) {
+  const SeccompFilter& in = rule.includes;
+  if (!in.architectures.empty() && !Contains(in.architectures, kGoName)) return false;
+  for (const std::string& name : in.capabilities) {
+    if (!HasCapability(name, capabilities)) return false;
+  }
+  if (!in.minimum_kernel.empty() && !KernelIsAtLeast(in.minimum_kernel)) return false;
+  const SeccompFilter& out = rule.excludes;
+  if (Contains(out.architectures, kGoName)) return false;
+  for (const std::string& name : out.capabilities) {
+    if (HasCapability(name, capabilities)) return false;
+  }
+  return out.minimum_kernel.empty() || !KernelIsAtLeast(out.minimum_kernel);
+}
+
+absl::Status AddArchitecture(void* context, const std::string& name) {
+  const std::string lower =
+      absl::AsciiStrToLower(absl::StripPrefix(absl::string_view(name), "SCMP_ARCH_"));
+  const uint32_t token = seccomp_arch_resolve_name(lower.c_str());
+  if (token == 0) {
+    return absl::InvalidArgumentError(absl::StrCat("unknown architecture \"", name, "\""));
+  }
+  const int result = seccomp_arch_add(context, token);
+  if (result != 0 && result != -EEXIST) {
+    return ErrnoStatus(-result, absl::StrCat("seccomp_arch_add ", name));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AddArchitectures(void* context, const SeccompProfile& profile) {
+  for (const SeccompArchitecture& entry : profile.architecture_map) {
+    if (entry.architecture != kNative) continue;
+    for (const std::string& name : entry.sub_architectures) {
+      RETURN_IF_ERROR(AddArchitecture(context, name));
+    }
+  }
+  for (const std::string& name : profile.architectures) {
+    RETURN_IF_ERROR(AddArchitecture(context, name));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AddRule(void* context, const SeccompRule& rule, uint32_t default_action) {
+  ASSIGN_OR_RETURN(const uint32_t action, ParseAction(rule.action, rule.errno_return));
+  if (action == default_action) return absl::OkStatus();
+  std::vector<scmp_arg_cmp> all;
+  bool one_argument_twice = false;
+  for (const SeccompArgument& argument : rule.arguments) {
+    ASSIGN_OR_RETURN(const scmp_arg_cmp comparison, ParseArgument(argument));
+    one_argument_twice |= std::any_of(all.begin(), all.end(), [&](const scmp_arg_cmp& other) {
+      return other.arg == comparison.arg;
+    });
+    all.push_back(comparison);
+  }
+  for (const std::string& name : rule.names) {
+    const int number = seccomp_syscall_resolve_name(name.c_str());
+    // Profiles list system calls of every architecture and kernel.
+    if (number == __NR_SCMP_ERROR) continue;
+    int result = 0;
+    if (one_argument_twice) {
+      // As runc: conditions on one argument are alternatives.
+      for (const scmp_arg_cmp& comparison : all) {
+        result = seccomp_rule_add_array(context, action, number, 1, &comparison);
+        if (result != 0) break;
+      }
+    } else {
+      result = seccomp_rule_add_array(context, action, number, static_cast<unsigned>(all.size()),
+                                      all.data());
+    }
+    if (result != 0 && result != -EEXIST) {
+      return ErrnoStatus(-result, absl::StrCat("seccomp rule for ", name));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> Export(void* context) {
+  UniqueFd file(memfd_create("seccomp", MFD_CLOEXEC));
+  if (!file.ok()) return ErrnoStatus(errno, "memfd_create for a seccomp program");
+  const int result = seccomp_export_bpf(context, file.get());
+  if (result != 0) return ErrnoStatus(-result, "export a seccomp program");
+  struct stat info;
+  if (fstat(file.get(), &info) != 0) return ErrnoStatus(errno, "stat a seccomp program");
+  std::string program(static_cast<size_t>(info.st_size), '\0');
+  if (pread(file.get(), program.data(), program.size(), 0) !=
+      static_cast<ssize_t>(program.size())) {
+    return absl::InternalError("a seccomp program could not be read back");
+  }
+  if (program.size() / sizeof(sock_filter) > BPF_MAXINSNS) {
+    return absl::InvalidArgumentError("the seccomp profile is too large for the kernel");
+  }
+  return program;
+}
+
+absl::StatusOr<std::string> CompileProfile(absl::string_view json, uint64_t capabilities) {
+  ASSIGN_OR_RETURN(const SeccompProfile profile, ParseSeccompProfile(json));
+  ASSIGN_OR_RETURN(const uint32_t default_action,
+                   ParseAction(profile.default_action, profile.default_errno_return));
+  const Context context(seccomp_init(default_action));
+  if (context == nullptr) return absl::InternalError("seccomp_init failed");
+  RETURN_IF_ERROR(AddArchitectures(context.get(), profile));
+  for (const SeccompRule& rule : profile.rules) {
+    if (!Applies(rule, capabilities)) continue;
+    RETURN_IF_ERROR(AddRule(context.get(), rule, default_action));
+  }
+  // A binary tree over the numbers: some 10 comparisons for a call instead of hundreds.
+  seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
+  return Export(context.get());
+}
+
+}  // namespace
+
+LibseccompCompiler::LibseccompCompiler(std::string default_path)
+    : default_path_(std::move(default_path)) {}
+
+absl::StatusOr<std::string> LibseccompCompiler::DefaultProfile() const {
+  auto text = ReadFile(default_path_, 1 << 20);
+  if (text.ok()) return text;
+  if (!absl::IsNotFound(text.status())) return text.status();
+  return std::string(kEmbeddedSeccompProfile, kEmbeddedSeccompProfileSize);
+}
+
+absl::StatusOr<std::shared_ptr<const std::string>> LibseccompCompiler::Compile(
+    absl::string_view profile, uint64_t capabilities) {
+  if (profile == "unconfined") return std::make_shared<const std::string>();
+  std::pair<std::string, uint64_t> key(std::string(profile), capabilities);
+  {
+    absl::MutexLock lock(&mutex_);
+    if (const auto found = cache_.find(key); found != cache_.end()) return found->second;
+  }
+  std::string json(profile);
+  if (profile.empty()) {
+    ASSIGN_OR_RETURN(json, DefaultProfile());
+  }
+  absl::StatusOr<std::string> program = CompileProfile(json, capabilities);
+  if (!program.ok()) {
+    return absl::Status(program.status().code(), absl::StrCat("decoding seccomp profile failed: ",
+                                                              program.status().message()));
+  }
+  auto shared = std::make_shared<const std::string>(*std::move(program));
+  absl::MutexLock lock(&mutex_);
+  if (cache_.size() >= kMaxCachedPrograms) cache_.clear();
+  return cache_.emplace(std::move(key), std::move(shared)).first->second;
+}
+
+}  // namespace slipway::agent

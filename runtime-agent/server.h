@@ -1,0 +1,29 @@
+#ifndef RUNTIME_AGENT_SERVER_H_
+#define RUNTIME_AGENT_SERVER_H_
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "base/service/service.h"
+
+namespace slipway::agent {
+
+struct ServerOptions {
+  ServiceOptions service;
+  std::string supervisor;  // path of the binary
+  std::string image_socket;
+  std::string log_socket;
+  uid_t socket_owner = static_cast<uid_t>(-1);
+  std::string bridge_subnet;
+  std::string host_id;        // empty: a random one, kept
+  std::string cgroup_parent;  // below the root of each hierarchy
+};
+
+// Wires everything, serves until SIGTERM or SIGINT. Containers go on when it returns.
+absl::Status RunServer(const ServerOptions& options);
+
+}  // namespace slipway::agent
+
+#endif  // RUNTIME_AGENT_SERVER_H_

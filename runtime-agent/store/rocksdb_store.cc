@@ -1,0 +1,122 @@
+#include "runtime-agent/store/rocksdb_store.h"
+
+#include <rocksdb/options.h>
+#include <rocksdb/write_batch.h>
+
+#include <map>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/logging/logging.h"
+#include "base/os/file.h"
+#include "base/status/status_macros.h"
+#include "runtime-agent/store/record_codec.h"
+
+namespace slipway::agent {
+namespace {
+
+constexpr char kHostIdKey[] = "m/host_id";
+
+absl::Status FromRocksdb(const rocksdb::Status& status, absl::string_view what) {
+  if (status.ok()) return absl::OkStatus();
+  const std::string message = absl::StrCat(what, ": ", status.ToString());
+  if (status.IsCorruption()) return absl::DataLossError(message);
+  if (status.IsNoSpace()) return absl::ResourceExhaustedError(message);
+  return absl::InternalError(message);
+}
+
+std::string EventKey(uint64_t sequence) {
+  std::string key = "e/";
+  for (int shift = 56; shift >= 0; shift -= 8) {
+    key.push_back(static_cast<char>(sequence >> shift & 0xff));
+  }
+  return key;
+}
+
+rocksdb::Options SmallDatabase() {
+  rocksdb::Options options;
+  options.create_if_missing = true;
+  options.write_buffer_size = 1 << 20;
+  options.max_write_buffer_number = 2;
+  options.max_total_wal_size = 4 << 20;
+  options.max_background_jobs = 2;
+  options.max_open_files = 64;
+  options.keep_log_file_num = 2;
+  options.max_log_file_size = 1 << 20;
+  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
+  options.stats_dump_period_sec = 0;
+  options.stats_persist_period_sec = 0;
+  return options;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<RocksdbStore>> RocksdbStore::Open(const std::string& directory) {
+  RETURN_IF_ERROR(MakeDirectories(directory, 0700));
+  rocksdb::DB* raw = nullptr;
+  const rocksdb::Status opened = rocksdb::DB::Open(SmallDatabase(), directory, &raw);
+  RETURN_IF_ERROR(FromRocksdb(opened, absl::StrCat("open ", directory)));
+  return std::unique_ptr<RocksdbStore>(new RocksdbStore(std::unique_ptr<rocksdb::DB>(raw)));
+}
+
+absl::StatusOr<StoredState> RocksdbStore::Load() {
+  StoredState state;
+  std::map<std::string, Actual> actuals;
+  const std::unique_ptr<rocksdb::Iterator> entry(db_->NewIterator(rocksdb::ReadOptions()));
+  for (entry->SeekToFirst(); entry->Valid(); entry->Next()) {
+    const absl::string_view key(entry->key().data(), entry->key().size());
+    const absl::string_view value(entry->value().data(), entry->value().size());
+    if (key == kHostIdKey) {
+      state.host_id = std::string(value);
+    } else if (absl::StartsWith(key, "a/")) {
+      ASSIGN_OR_RETURN(actuals[std::string(key.substr(2))], DecodeActual(value));
+    } else if (absl::StartsWith(key, "d/")) {
+      ASSIGN_OR_RETURN(Definition definition, DecodeDefinition(value));
+      StoredContainer stored{std::move(definition), Actual{}};
+      if (const auto found = actuals.find(stored.definition.id); found != actuals.end()) {
+        stored.actual = found->second;
+      }
+      state.containers.push_back(std::move(stored));
+    } else if (absl::StartsWith(key, "e/")) {
+      ASSIGN_OR_RETURN(HostEvent event, DecodeEvent(value));
+      state.events.push_back(std::move(event));
+    } else if (absl::StartsWith(key, "x/")) {
+      ASSIGN_OR_RETURN(ExecRecord exec, DecodeExec(value));
+      state.execs.push_back(std::move(exec));
+    } else {
+      Log(LogLevel::kWarning, "an unknown key is in the database", {{"key", std::string(key)}});
+    }
+  }
+  RETURN_IF_ERROR(FromRocksdb(entry->status(), "read the database"));
+  return state;
+}
+
+absl::Status RocksdbStore::Save(const RecordChange& change, bool synced) {
+  rocksdb::WriteBatch batch;
+  if (change.definition != nullptr) {
+    batch.Put("d/" + change.definition->id, EncodeDefinition(*change.definition));
+  }
+  if (change.actual != nullptr) batch.Put("a/" + change.id, EncodeActual(*change.actual));
+  if (!change.remove_id.empty()) {
+    batch.Delete("d/" + change.remove_id);
+    batch.Delete("a/" + change.remove_id);
+  }
+  if (change.event != nullptr)
+    batch.Put(EventKey(change.event->sequence), EncodeEvent(*change.event));
+  if (change.forget_events_through != 0) batch.Delete(EventKey(change.forget_events_through));
+  if (change.exec != nullptr) batch.Put("x/" + change.exec->exec_id, EncodeExec(*change.exec));
+  if (!change.remove_exec_id.empty()) batch.Delete("x/" + change.remove_exec_id);
+  rocksdb::WriteOptions options;
+  options.sync = synced;
+  return FromRocksdb(db_->Write(options, &batch), "write to the database");
+}
+
+absl::Status RocksdbStore::SaveHostId(const std::string& host_id) {
+  rocksdb::WriteOptions options;
+  options.sync = true;
+  return FromRocksdb(db_->Put(options, kHostIdKey, host_id), "write to the database");
+}
+
+}  // namespace slipway::agent

@@ -1,0 +1,299 @@
+#include "runtime-agent/streams/log_shipper.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/logging/logging.h"
+#include "runtime-agent/spool/reader.h"
+
+namespace slipway::agent {
+namespace {
+
+constexpr uint64_t kTrimStepBytes = 256 << 10;
+constexpr absl::Duration kMaxBackoff = absl::Seconds(1);
+
+}  // namespace
+
+LogShipper::LogShipper(Options options)
+    : options_(std::move(options)), thread_([this] { Run(); }) {}
+
+LogShipper::~LogShipper() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stop_ = true;
+    if (cancel_ != nullptr) cancel_->Cancel();
+    changed_.SignalAll();
+    acknowledged_.SignalAll();
+  }
+  thread_.join();
+}
+
+void LogShipper::Follow(std::shared_ptr<Output> output, bool ship, bool fresh) {
+  absl::MutexLock lock(&mutex_);
+  FeedPtr& feed = feeds_[output->id()];
+  if (feed == nullptr || feed->output != output) {
+    feed = std::make_shared<Feed>();
+    feed->output = std::move(output);
+    feed->ship = ship;
+    feed->position_known = fresh;
+    feed->released = feed->output->trimmed();
+  }
+  wake_ = true;
+  changed_.Signal();
+}
+
+void LogShipper::Forget(const std::string& id) {
+  absl::MutexLock lock(&mutex_);
+  feeds_.erase(id);
+  acknowledged_.SignalAll();
+}
+
+void LogShipper::Wake() {
+  absl::MutexLock lock(&mutex_);
+  wake_ = true;
+  changed_.Signal();
+}
+
+absl::Status LogShipper::Flush(const std::string& id, absl::Time deadline) {
+  uint64_t target = 0;
+  absl::MutexLock lock(&mutex_);
+  if (const auto found = feeds_.find(id); found != feeds_.end()) {
+    target = found->second->output->Committed();
+  }
+  wake_ = true;
+  changed_.Signal();
+  while (!stop_) {
+    const auto found = feeds_.find(id);
+    if (found == feeds_.end()) return absl::OkStatus();  // all of an ended run, or removed
+    const Feed& feed = *found->second;
+    const bool all_shipped = feed.at_end && feed.acknowledged >= feed.at_end_position;
+    if (feed.acknowledged >= target || all_shipped) return absl::OkStatus();
+    if (acknowledged_.WaitWithDeadline(&mutex_, deadline)) {
+      return absl::DeadlineExceededError(absl::StrCat("the log service has not stored the last ",
+                                                      target - feed.acknowledged, " bytes of ", id,
+                                                      " yet"));
+    }
+  }
+  return absl::UnavailableError("the agent is stopping");
+}
+
+uint64_t LogShipper::lag_bytes() const {
+  std::vector<std::pair<std::shared_ptr<Output>, uint64_t>> all;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [id, feed] : feeds_) all.emplace_back(feed->output, feed->acknowledged);
+  }
+  uint64_t lag = 0;
+  for (const auto& [output, acknowledged] : all) {
+    const uint64_t committed = output->Committed();
+    if (committed > acknowledged) lag += committed - acknowledged;
+  }
+  return lag;
+}
+
+void LogShipper::OnAcknowledged(const std::string& id, uint64_t offset) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = feeds_.find(id);
+  if (found == feeds_.end()) return;
+  found->second->acknowledged = std::max(found->second->acknowledged, offset);
+  wake_ = true;
+  changed_.Signal();
+  acknowledged_.SignalAll();
+}
+
+void LogShipper::Run() {
+  while (true) {
+    std::vector<FeedPtr> feeds;
+    {
+      absl::MutexLock lock(&mutex_);
+      while (!wake_ && !stop_) {
+        if (changed_.WaitWithDeadline(
+                &mutex_, retry_at_ > absl::Now() ? retry_at_ : absl::InfiniteFuture())) {
+          break;
+        }
+      }
+      if (stop_) break;
+      wake_ = false;
+      for (const auto& [id, feed] : feeds_) feeds.push_back(feed);
+    }
+    bool wrote = false;
+    for (const FeedPtr& feed : feeds) wrote |= Turn(*feed);
+    for (const FeedPtr& feed : feeds) Settle(*feed);
+    if (wrote) Wake();
+  }
+  absl::MutexLock lock(&mutex_);
+  cancel_ = nullptr;
+}
+
+bool LogShipper::EnsureStream() {
+  if (stream_ != nullptr && !stream_->broken()) return true;
+  if (stream_ != nullptr) {
+    {
+      absl::MutexLock lock(&mutex_);
+      cancel_ = nullptr;
+    }
+    stream_.reset();
+    retry_at_ = std::max(retry_at_, absl::Now() + backoff_);
+    backoff_ = std::min(backoff_ * 2, kMaxBackoff);
+  }
+  if (absl::Now() < retry_at_) return false;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (auto& [id, feed] : feeds_)
+      feed->position_known = feed->position_known && feed->position == 0;
+  }
+  auto opened = options_.sink->OpenStream(
+      [this](const std::string& id, uint64_t offset) { OnAcknowledged(id, offset); },
+      [this] { Wake(); });
+  if (opened.ok()) {
+    stream_ = *std::move(opened);
+    absl::MutexLock lock(&mutex_);
+    cancel_ = stream_.get();
+    return !stop_;
+  }
+  retry_at_ = absl::Now() + backoff_;
+  backoff_ = std::min(backoff_ * 2, kMaxBackoff);
+  return false;
+}
+
+// Asks where to go on after an interruption.
+bool LogShipper::Locate(Feed& feed) {
+  if (feed.position_known) return true;
+  auto position = options_.sink->Position(feed.output->id());
+  if (!position.ok()) {
+    retry_at_ = absl::Now() + backoff_;
+    backoff_ = std::min(backoff_ * 2, kMaxBackoff);
+    return false;
+  }
+  backoff_ = absl::Milliseconds(50);
+  // What was trimmed was acknowledged; a service that lost it starts behind the hole.
+  feed.position = std::max(*position, feed.output->trimmed());
+  feed.position_known = true;
+  OnAcknowledged(feed.output->id(), feed.position);
+  return true;
+}
+
+bool LogShipper::Turn(Feed& feed) {
+  const uint64_t committed = feed.output->Committed();
+  if (!feed.ship) {
+    feed.position = committed;
+    OnAcknowledged(feed.output->id(), committed);
+    return false;
+  }
+  if (feed.position_known && feed.position >= committed) return false;
+  if (!EnsureStream() || !Locate(feed)) return false;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (feed.position > feed.acknowledged + kWindowBytes) return false;
+  }
+  ShippedBatch batch = ReadBatch(feed);
+  if (batch.end_offset <= batch.begin_offset) return false;
+  uint64_t bytes = 0;
+  for (const ShippedRecord& record : batch.records) bytes += record.data.size();
+  const uint64_t end = batch.end_offset;
+  if (!stream_->Write(std::move(batch))) {
+    retry_at_ = absl::Now() + backoff_;
+    backoff_ = std::min(backoff_ * 2, kMaxBackoff);
+    return false;
+  }
+  feed.position = end;
+  options_.observer->ShippedBytes(bytes);
+  return true;
+}
+
+ShippedBatch LogShipper::ReadBatch(Feed& feed) {
+  ShippedBatch batch;
+  batch.container_id = feed.output->id();
+  batch.begin_offset = batch.end_offset = feed.position;
+  const uint64_t committed = feed.output->Committed();
+  SpoolReader reader(feed.output->fd(), feed.position);
+  feed.held_at_end = false;
+  while (batch.end_offset - batch.begin_offset < kBatchBytes) {
+    auto next = reader.Next(committed);
+    if (!next.ok()) {
+      if (batch.end_offset > batch.begin_offset) break;
+      // Bytes that are no record: say so once and go on behind them.
+      Log(LogLevel::kError, "a spool cannot be read",
+          {{"container", feed.output->id()}, {"error", std::string(next.status().message())}});
+      ShippedRecord gap{.kind = ShippedRecord::Kind::kGap,
+                        .time_unix_ns = absl::GetCurrentTimeNanos(),
+                        .dropped_bytes = committed - batch.begin_offset};
+      batch.records.push_back(std::move(gap));
+      batch.end_offset = committed;
+      break;
+    }
+    if (!next->has_value()) break;
+    SpoolRecord& record = **next;
+    const bool last = record.next_offset >= committed;
+    if (record.type == SpoolRecordType::kEnd && last &&
+        !feed.output->IsRunEnd(record.next_offset)) {
+      // The end of one stream; whether it is the end of the run is known when the run is over.
+      feed.held_at_end = true;
+      break;
+    }
+    batch.end_offset = record.next_offset;
+    AddRecord(feed, std::move(record), batch);
+  }
+  return batch;
+}
+
+void LogShipper::AddRecord(Feed& feed, SpoolRecord record, ShippedBatch& batch) {
+  ShippedRecord shipped{.time_unix_ns = static_cast<int64_t>(record.time_ns),
+                        .stream = record.stream};
+  switch (record.type) {
+    case SpoolRecordType::kStdout:
+    case SpoolRecordType::kStderr:
+      shipped.data = std::move(record.data);
+      break;
+    case SpoolRecordType::kGap:
+      shipped.kind = ShippedRecord::Kind::kGap;
+      shipped.dropped_bytes = record.gap.dropped_bytes;
+      options_.observer->DroppedBytes(record.gap.dropped_bytes);
+      break;
+    case SpoolRecordType::kEnd:
+      if (!feed.output->IsRunEnd(record.next_offset)) return;
+      shipped.kind = ShippedRecord::Kind::kEnd;
+      break;
+  }
+  batch.records.push_back(std::move(shipped));
+}
+
+// Lets go of what is stored, and of outputs that have nothing more to ship.
+void LogShipper::Settle(Feed& feed) {
+  const std::string& id = feed.output->id();
+  const bool running = feed.output->running();
+  const uint64_t committed = feed.output->Committed();
+  uint64_t acknowledged = 0;
+  {
+    absl::MutexLock lock(&mutex_);
+    acknowledged = feed.acknowledged;
+    feed.at_end = feed.position >= committed || feed.held_at_end;
+    feed.at_end_position = feed.position;
+    if (feed.held_at_end) acknowledged_.SignalAll();
+  }
+  const uint64_t needed = feed.output->Needed(acknowledged, kReaderPatienceBytes);
+  if (needed > feed.released && running) {
+    options_.release(id, needed);
+    feed.released = needed;
+  }
+  const bool finished = !running && acknowledged >= committed;
+  if (needed >= feed.output->trimmed() + kTrimStepBytes || finished) {
+    const absl::Status trimmed = feed.output->Trim(needed);
+    if (!trimmed.ok()) {
+      Log(LogLevel::kWarning, "a spool cannot be trimmed",
+          {{"container", id}, {"error", std::string(trimmed.message())}});
+    }
+  }
+  if (!finished) return;
+  absl::MutexLock lock(&mutex_);
+  const auto found = feeds_.find(id);
+  if (found != feeds_.end() && found->second.get() == &feed && !feed.output->running()) {
+    feeds_.erase(found);
+    acknowledged_.SignalAll();
+  }
+}
+
+}  // namespace slipway::agent

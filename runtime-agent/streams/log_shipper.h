@@ -1,0 +1,96 @@
+#ifndef RUNTIME_AGENT_STREAMS_LOG_SHIPPER_H_
+#define RUNTIME_AGENT_STREAMS_LOG_SHIPPER_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "runtime-agent/ports/log_sink.h"
+#include "runtime-agent/ports/observer.h"
+#include "runtime-agent/streams/output.h"
+
+namespace slipway::agent {
+
+// Moves every container's records from its spool to the log service: in turns, at most kWindowBytes
+// of one container unacknowledged, from the offset that the service knows after any interruption. A
+// service that is down costs nothing but the spools' space. Thread-safe.
+class LogShipper {
+ public:
+  static constexpr uint64_t kBatchBytes = 256 << 10;
+  static constexpr uint64_t kWindowBytes = 4 << 20;
+  // How far an attached reader may be behind before its bytes are given up.
+  static constexpr uint64_t kReaderPatienceBytes = 16 << 20;
+
+  struct Options {
+    LogSink* sink = nullptr;
+    Observer* observer = nullptr;
+    // The supervisor may reuse the space before the offset.
+    std::function<void(const std::string& id, uint64_t offset)> release;
+  };
+  // `sink` and `observer` outlive the shipper.
+  explicit LogShipper(Options options);
+  ~LogShipper();
+
+  // Follows an output from now on, and again when a new run begins. `ship` false: records are
+  // dropped (log driver "none"). `fresh`: the service cannot know anything of it.
+  void Follow(std::shared_ptr<Output> output, bool ship, bool fresh);
+  void Forget(const std::string& id);
+  // Some spool grew or some run ended.
+  void Wake();
+  // Waits until what is committed now is stored by the log service. DeadlineExceeded says how much
+  // is missing.
+  absl::Status Flush(const std::string& id, absl::Time deadline);
+
+  // Bytes that are committed and not acknowledged, of all containers.
+  uint64_t lag_bytes() const;
+
+ private:
+  struct Feed {
+    std::shared_ptr<Output> output;
+    bool ship = true;
+    // Only the thread touches these.
+    uint64_t position = 0;
+    bool position_known = false;
+    bool held_at_end = false;  // an end-of-stream record that may or may not be the last is next
+    uint64_t released = 0;
+    uint64_t acknowledged = 0;  // under mutex_
+    bool at_end = false;        // under mutex_: position is all there is to ship now
+    uint64_t at_end_position = 0;
+  };
+  using FeedPtr = std::shared_ptr<Feed>;
+
+  void Run();
+  // Whether something was written.
+  bool Turn(Feed& feed);
+  bool Locate(Feed& feed);
+  ShippedBatch ReadBatch(Feed& feed);
+  void AddRecord(Feed& feed, struct SpoolRecord record, ShippedBatch& batch);
+  void Settle(Feed& feed);
+  bool EnsureStream();
+  void OnAcknowledged(const std::string& id, uint64_t offset);
+
+  const Options options_;
+  std::unique_ptr<LogStream> stream_;  // only the thread
+  absl::Duration backoff_ = absl::Milliseconds(50);
+
+  mutable absl::Mutex mutex_;
+  absl::CondVar changed_;
+  absl::CondVar acknowledged_;
+  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  bool wake_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Time retry_at_ = absl::InfinitePast();
+  LogStream* cancel_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  std::map<std::string, FeedPtr> feeds_ ABSL_GUARDED_BY(mutex_);
+  std::thread thread_;
+};
+
+}  // namespace slipway::agent
+
+#endif  // RUNTIME_AGENT_STREAMS_LOG_SHIPPER_H_

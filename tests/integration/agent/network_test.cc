@@ -1,0 +1,135 @@
+// Containers on the default bridge.
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "base/os/unique_fd.h"
+#include "tests/integration/agent/host.h"
+
+namespace slipway::agent {
+namespace {
+
+using testing::HasSubstr;
+
+class NetworkTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { host_ = new Host; }
+  static void TearDownTestSuite() {
+    delete host_;
+    host_ = nullptr;
+  }
+  v1::PrepareContainerRequest OnBridge(const std::vector<std::string>& argv) {
+    auto request = host_->Request(argv);
+    request.mutable_spec()->mutable_network()->set_mode("bridge");
+    return request;
+  }
+  static Host* host_;
+};
+
+Host* NetworkTest::host_ = nullptr;
+
+// What a server sends right after the connection; empty when there is none.
+std::string ReadFrom(const std::string& address, uint16_t port) {
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(port);
+    inet_pton(AF_INET, address.c_str(), &to.sin_addr);
+    if (connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof(to)) != 0) {
+      usleep(20000);
+      continue;
+    }
+    char text[256];
+    const ssize_t got = recv(fd.get(), text, sizeof(text), 0);
+    if (got > 0) return std::string(text, static_cast<size_t>(got));
+    usleep(20000);
+  }
+  return "";
+}
+
+TEST_F(NetworkTest, TwoContainersReachEachOther) {
+  const auto server =
+      OnBridge({"sh", "-c", "while :; do echo from server | nc -l -p 8080; done"});
+  ASSERT_TRUE(host_->Prepare(server).ok());
+  v1::StartContainerResponse started;
+  ASSERT_TRUE(host_->Start(server.container_id(), &started).ok());
+  ASSERT_EQ(started.endpoints_size(), 1);
+  EXPECT_EQ(started.endpoints(0).network(), "bridge");
+  EXPECT_EQ(started.endpoints(0).gateway(), host_->gateway());
+  const std::string address = started.endpoints(0).address();
+  const auto client = OnBridge(
+      {"sh", "-c",
+       absl::StrCat("ping -c 1 -W 5 ", address, " >/dev/null && echo pong; ",
+                    "for i in 1 2 3 4 5 6 7 8 9; do nc ", address,
+                    " 8080 </dev/null && break; sleep 0.1; done; ping -c 1 -W 5 ",
+                    host_->gateway(), " >/dev/null && echo gateway; hostname -i")});
+  EXPECT_EQ(host_->Run(client).exit_code(), 0);
+  const std::string text = host_->Log(client.container_id());
+  EXPECT_THAT(text, HasSubstr("pong\nfrom server\ngateway\n172."));
+  EXPECT_EQ(ReadFrom(address, 8080), "from server\n");
+  EXPECT_TRUE(host_->Remove(server.container_id()).ok());
+  EXPECT_TRUE(host_->Remove(client.container_id()).ok());
+}
+
+TEST_F(NetworkTest, PublishedPort) {
+  auto server = OnBridge({"sh", "-c", "while :; do echo published | nc -l -p 80; done"});
+  auto* port = server.mutable_spec()->mutable_network()->add_ports();
+  port->set_container_port(80);
+  port->set_protocol("tcp");
+  ASSERT_TRUE(host_->Prepare(server).ok());
+  v1::StartContainerResponse started;
+  ASSERT_TRUE(host_->Start(server.container_id(), &started).ok());
+  ASSERT_EQ(started.endpoints(0).ports_size(), 1);
+  const uint32_t host_port = started.endpoints(0).ports(0).host_port();
+  EXPECT_GT(host_port, 0u);
+  EXPECT_EQ(ReadFrom("127.0.0.1", static_cast<uint16_t>(host_port)), "published\n");
+  // The same port again.
+  auto second = OnBridge({"true"});
+  auto* same = second.mutable_spec()->mutable_network()->add_ports();
+  same->set_container_port(80);
+  same->set_host_port(host_port);
+  ASSERT_TRUE(host_->Prepare(second).ok());
+  const grpc::Status status = host_->Start(second.container_id());
+  EXPECT_THAT(status.error_message(), HasSubstr("port is already allocated"));
+  EXPECT_TRUE(host_->Remove(server.container_id()).ok());
+  host_->AwaitRemoved(server.container_id());
+  EXPECT_TRUE(host_->Start(second.container_id()).ok());
+  host_->AwaitExit(second.container_id());
+  EXPECT_TRUE(host_->Remove(second.container_id()).ok());
+}
+
+TEST_F(NetworkTest, PortsAndAddressesOutliveTheAgent) {
+  auto server = OnBridge({"sh", "-c", "while :; do echo still here | nc -l -p 80; done"});
+  server.mutable_spec()->mutable_network()->add_ports()->set_container_port(80);
+  ASSERT_TRUE(host_->Prepare(server).ok());
+  v1::StartContainerResponse started;
+  ASSERT_TRUE(host_->Start(server.container_id(), &started).ok());
+  const auto host_port = static_cast<uint16_t>(started.endpoints(0).ports(0).host_port());
+  EXPECT_EQ(ReadFrom("127.0.0.1", host_port), "still here\n");
+  host_->StopAgent(SIGKILL);
+  EXPECT_EQ(ReadFrom(started.endpoints(0).address(), 80), "still here\n");
+  host_->StartAgent();
+  const auto listed = host_->List();
+  ASSERT_EQ(listed.size(), 1u);
+  EXPECT_EQ(listed[0].endpoints(0).address(), started.endpoints(0).address());
+  EXPECT_EQ(ReadFrom("127.0.0.1", host_port), "still here\n");
+  const auto other = OnBridge({"hostname", "-i"});
+  EXPECT_EQ(host_->Run(other).exit_code(), 0);
+  EXPECT_NE(host_->Log(other.container_id()), started.endpoints(0).address() + "\n");
+  EXPECT_TRUE(host_->Remove(server.container_id()).ok());
+  EXPECT_TRUE(host_->Remove(other.container_id()).ok());
+  host_->AwaitRemoved(server.container_id());
+  host_->AwaitRemoved(other.container_id());
+  for (int i = 0; i < 300 && !host_->KernelObjects().empty(); ++i) usleep(10000);
+  EXPECT_THAT(host_->KernelObjects(), testing::IsEmpty());
+}
+
+}  // namespace
+}  // namespace slipway::agent
