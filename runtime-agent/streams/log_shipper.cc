@@ -69,7 +69,8 @@ absl::Status LogShipper::Flush(const std::string& id, absl::Time deadline) {
     const auto found = feeds_.find(id);
     if (found == feeds_.end()) return absl::OkStatus();  // all of an ended run, or removed
     const Feed& feed = *found->second;
-    const bool all_shipped = feed.at_end && feed.acknowledged >= feed.at_end_position;
+    const bool all_shipped =
+        feed.held_committed >= target && feed.acknowledged >= feed.held_position;
     if (feed.acknowledged >= target || all_shipped) return absl::OkStatus();
     if (acknowledged_.WaitWithDeadline(&mutex_, deadline)) {
       return absl::DeadlineExceededError(absl::StrCat("the log service has not stored the last ",
@@ -270,9 +271,11 @@ void LogShipper::Settle(Feed& feed) {
   {
     absl::MutexLock lock(&mutex_);
     acknowledged = feed.acknowledged;
-    feed.at_end = feed.position >= committed || feed.held_at_end;
-    feed.at_end_position = feed.position;
-    if (feed.held_at_end) acknowledged_.SignalAll();
+    if (feed.held_at_end) {
+      feed.held_position = feed.position;
+      feed.held_committed = committed;
+      acknowledged_.SignalAll();
+    }
   }
   const uint64_t needed = feed.output->Needed(acknowledged, kReaderPatienceBytes);
   if (needed > feed.released && running) {

@@ -61,8 +61,9 @@ class LogShipper {
     bool held_at_end = false;  // an end-of-stream record that may or may not be the last is next
     uint64_t released = 0;
     uint64_t acknowledged = 0;  // under mutex_
-    bool at_end = false;        // under mutex_: position is all there is to ship now
-    uint64_t at_end_position = 0;
+    // Under mutex_: with that much committed, all but an end-of-stream record lay before position.
+    uint64_t held_committed = 0;
+    uint64_t held_position = 0;
   };
   using FeedPtr = std::shared_ptr<Feed>;
 

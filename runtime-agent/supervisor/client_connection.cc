@@ -308,6 +308,7 @@ int SupervisorClient::Connection::PollTimeoutMs() const {
     unsent |= !pending.sent;
   }
   if (unsent) return 1;  // the socket was full
+  if (nearest == absl::InfiniteFuture()) return kIdlePollMs;
   int64_t left_ms = absl::ToInt64Milliseconds(nearest - absl::Now()) + 1;
   return static_cast<int>(std::clamp<int64_t>(left_ms, 0, kIdlePollMs));
 }

@@ -24,6 +24,7 @@ class Attached {
 
   Attached(Host& host, Kind kind, const std::string& id, bool input) : stub_(host.streams()) {
     context_.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+    context_.set_wait_for_ready(true);
     stream_ = kind == Kind::kContainer ? stub_->AttachContainer(&context_)
                                        : stub_->AttachExec(&context_);
     v1::AttachRequest request;
