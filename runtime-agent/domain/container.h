@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -17,11 +18,11 @@
 namespace slipway::agent {
 
 // Descriptors of a run. Shared, because streams may use them for a moment longer than the run. Set
-// before it is shared, but for the input. Thread-safe.
+// before it is shared, but for what EndOfRun takes away. Thread-safe.
 class RunHandles {
  public:
+  // Never reused for another process: signals to it after its end say so.
   UniqueFd pidfd;
-  std::shared_ptr<UniqueFd> terminal;
   // The overlay: held so that the last unmount, which syncs, happens here and not in the exit of
   // the container's process.
   UniqueFd root;
@@ -35,11 +36,25 @@ class RunHandles {
     absl::MutexLock lock(&mutex_);
     input_ = std::move(input);
   }
+  std::shared_ptr<UniqueFd> terminal() const {
+    absl::MutexLock lock(&mutex_);
+    return terminal_;
+  }
+  void SetTerminal(std::shared_ptr<UniqueFd> terminal) {
+    absl::MutexLock lock(&mutex_);
+    terminal_ = std::move(terminal);
+  }
   void DropInput() { SetInput(nullptr); }
+  void EndOfRun() {
+    absl::MutexLock lock(&mutex_);
+    input_ = nullptr;
+    terminal_ = nullptr;
+  }
 
  private:
   mutable absl::Mutex mutex_;
   std::shared_ptr<UniqueFd> input_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<UniqueFd> terminal_ ABSL_GUARDED_BY(mutex_);
 };
 
 // One container of this host. Reading it never waits for what is being done to it: `mutex` is held
@@ -88,6 +103,20 @@ class Container {
     return actual_;
   }
 
+  // Calls `save` with the latest state while no other save of this container goes on: what is on
+  // disk last is the latest. Callers may hold the turn or not.
+  template <typename Save>
+  absl::Status WithLatest(Save save) {
+    absl::MutexLock lock(&save_mutex_);
+    const Actual latest = actual();
+    return save(latest);
+  }
+  // True for the first caller only.
+  bool ClaimReaping() {
+    absl::MutexLock lock(&mutex_);
+    return !std::exchange(reaping_, true);
+  }
+
   std::shared_ptr<RunHandles> handles() const {
     absl::MutexLock lock(&mutex_);
     return handles_;
@@ -130,8 +159,10 @@ class Container {
   }
 
   const Definition definition_;
+  absl::Mutex save_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
   mutable absl::Mutex mutex_;
   Actual actual_ ABSL_GUARDED_BY(mutex_);
+  bool reaping_ ABSL_GUARDED_BY(mutex_) = false;
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;
   std::shared_ptr<RunHandles> handles_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<Output> output_ ABSL_GUARDED_BY(mutex_);

@@ -13,10 +13,26 @@ namespace slipway::agent {
 namespace {
 
 constexpr absl::Duration kSupervisorTimeout = absl::Seconds(10);
+constexpr absl::Duration kRootKept = absl::Seconds(1);
 constexpr absl::Duration kStreamEndPatience = absl::Seconds(2);
 constexpr uint32_t kBothEnded = kEntryStdoutEnded | kEntryStderrEnded;
 
 }  // namespace
+
+absl::Status Runtime::SaveActual(Container& container, bool synced) {
+  return container.WithLatest([&](const Actual& latest) {
+    return parts_.store->Save({.id = container.id(), .actual = &latest}, synced);
+  });
+}
+
+// The state and the event that tells of it, in one write. Not synced: a power cut ends the
+// container too.
+absl::Status Runtime::SaveWithEvent(Container& container, HostEvent::Kind kind) {
+  return container.WithLatest([&](const Actual& latest) {
+    return events_->Append({.kind = kind, .container = container.Report()},
+                           {.id = container.id(), .actual = &latest}, /*synced=*/false);
+  });
+}
 
 // From the supervisor's reader thread: nothing may block here.
 void Runtime::OnExit(const EntryInfo& entry) {
@@ -88,13 +104,11 @@ void Runtime::ContainerExited(const EntryInfo& entry) {
   const bool streams_ended = slot.ok() && (slot->flags & kBothEnded) == kBothEnded;
   std::shared_ptr<Output> output = container->output();
   if (streams_ended) output->EndRun(slot->spool_committed, entry.ExitCode());
-  Actual after = container->Update([&](Actual& now) {
+  container->Update([&](Actual& now) {
     finish(now);
     now.run_ends = output->RunEndOffsets();
   });
-  const absl::Status saved =
-      events_->Append({.kind = HostEvent::Kind::kExited, .container = container->Report()},
-                      {.id = container->id(), .actual = &after}, /*synced=*/false);
+  const absl::Status saved = SaveWithEvent(*container, HostEvent::Kind::kExited);
   if (!saved.ok()) {
     // Kept at the supervisor: the next start of the agent tries again.
     Log(LogLevel::kError, "an exit was not recorded",
@@ -104,35 +118,39 @@ void Runtime::ContainerExited(const EntryInfo& entry) {
   parts_.observer->Exited();
   if (!streams_ended) {
     output->EndRun(AwaitStreamEnds(*container, entry), entry.ExitCode());
-    after = container->Update([&](Actual& now) { now.run_ends = output->RunEndOffsets(); });
-    parts_.store->Save({.id = container->id(), .actual = &after}, false).IgnoreError();
+    container->Update([&](Actual& now) { now.run_ends = output->RunEndOffsets(); });
+    SaveActual(*container, /*synced=*/false).IgnoreError();
   }
   OnProgress();
   Forget(entry.id);
   if (before.endpoint.has_value()) parts_.network->Disconnect(entry.id).IgnoreError();
-  CleanUpRun(*container);
+  CleanUpRun(container);
 }
 
 // What is left of a run whose process ended. Everything here may be repeated.
-void Runtime::CleanUpRun(Container& container) {
-  container.SetHandles(nullptr);
-  absl::Status removed = parts_.cgroups->Remove(container.id());
+void Runtime::CleanUpRun(const std::shared_ptr<Container>& container) {
+  const std::string& id = container->id();
+  absl::Status removed = parts_.cgroups->Remove(id);
   if (!removed.ok()) {
-    parts_.cgroups->Kill(container.id()).IgnoreError();
-    removed = parts_.cgroups->Remove(container.id());
+    parts_.cgroups->Kill(id).IgnoreError();
+    removed = parts_.cgroups->Remove(id);
   }
   if (!removed.ok() && !absl::IsNotFound(removed)) {
     Log(LogLevel::kWarning, "a cgroup was not removed",
-        {{"container", container.id()}, {"error", std::string(removed.message())}});
+        {{"container", id}, {"error", std::string(removed.message())}});
   }
-  const Actual actual = container.actual();
-  if (actual.state == ContainerState::kRemoving) {
-    std::shared_ptr<Container> shared;
-    if (auto found = Find(container.id()); found.ok()) shared = *std::move(found);
-    if (shared != nullptr) {
-      reaper_->Post([this, shared] { Reap(shared, absl::Now()); });
-    }
+  if (const auto handles = container->handles(); handles != nullptr) handles->EndOfRun();
+  if (container->actual().state == ContainerState::kRemoving) {
+    reaper_->Post([this, container] { Reap(container, absl::Now()); });
+  } else {
+    // The last unmount syncs the file system: a start or a removal that comes at once is spared it.
+    reaper_->After(kRootKept, [this, container] { LetGoOfRoot(container); });
   }
+}
+
+void Runtime::LetGoOfRoot(const std::shared_ptr<Container>& container) {
+  const Container::Turn turn(*container);
+  if (container->actual().pid == 0) container->SetHandles(nullptr);
 }
 
 void Runtime::ExecExited(const EntryInfo& entry) {

@@ -170,7 +170,7 @@ absl::Status Runtime::AdoptRun(Container& container, const EntryInfo& entry) {
     BindInput(container, std::move(fds), *handles);
   }
   const bool unrecorded = container.actual().incarnation != entry.incarnation;
-  const Actual actual = container.Update([&](Actual& now) {
+  container.Update([&](Actual& now) {
     if (unrecorded) ++now.runs;
     if (now.state != ContainerState::kRemoving) now.state = ContainerState::kRunning;
     now.pid = entry.pid;
@@ -181,8 +181,7 @@ absl::Status Runtime::AdoptRun(Container& container, const EntryInfo& entry) {
   container.output()->BeginRun(entry.slot, entry.incarnation);
   container.SetHandles(std::move(handles));
   if (!unrecorded) return absl::OkStatus();
-  return events_->Append({.kind = HostEvent::Kind::kStarted, .container = container.Report()},
-                         {.id = container.id(), .actual = &actual}, /*synced=*/false);
+  return SaveWithEvent(container, HostEvent::Kind::kStarted);
 }
 
 absl::Status Runtime::Reconcile() {
@@ -213,15 +212,13 @@ absl::Status Runtime::Reconcile() {
     if (actual.pid != 0) {
       // The supervisor knows nothing of it: the host was restarted meanwhile.
       container->Apply(ContainerEvent::kExit).IgnoreError();
-      const Actual lost = container->Update([](Actual& now) {
+      container->Update([](Actual& now) {
         now.pid = 0;
         now.exit_code = kExitLost;
         now.finished_ns = absl::GetCurrentTimeNanos();
         now.endpoint.reset();
       });
-      RETURN_IF_ERROR(
-          events_->Append({.kind = HostEvent::Kind::kExited, .container = container->Report()},
-                          {.id = container->id(), .actual = &lost}, /*synced=*/false));
+      RETURN_IF_ERROR(SaveWithEvent(*container, HostEvent::Kind::kExited));
     } else if (actual.state == ContainerState::kStarting) {
       container->Apply(ContainerEvent::kStartFailed).IgnoreError();
       container->Update([](Actual& now) { now.endpoint.reset(); });

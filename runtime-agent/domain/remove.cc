@@ -25,14 +25,14 @@ absl::Status Runtime::Remove(const std::string& id) {
   if (!found.ok()) return absl::OkStatus();  // removed before
   const std::shared_ptr<Container> container = *std::move(found);
   if (container->actual().state == ContainerState::kRemoving) return absl::OkStatus();
-  {
+  absl::Status applied = container->Apply(ContainerEvent::kRemove);
+  if (!applied.ok()) {
     // A start that is under way comes to its end first.
     const Container::Turn turn(*container);
-    if (container->actual().state == ContainerState::kRemoving) return absl::OkStatus();
-    RETURN_IF_ERROR(container->Apply(ContainerEvent::kRemove));
-    const Actual tombstone = container->actual();
-    RETURN_IF_ERROR(parts_.store->Save({.id = id, .actual = &tombstone}, /*synced=*/true));
+    applied = container->Apply(ContainerEvent::kRemove);
   }
+  RETURN_IF_ERROR(applied);
+  RETURN_IF_ERROR(SaveActual(*container, /*synced=*/true));
   reaper_->Post([this, container] { Reap(container, absl::Now()); });
   return absl::OkStatus();
 }
@@ -48,8 +48,7 @@ void Runtime::Reap(const std::shared_ptr<Container>& container, absl::Time since
     parts_.cgroups->Kill(id).IgnoreError();
     return;  // ContainerExited posts the rest
   }
-  container->SetHandles(nullptr);
-  container->SetLayers({});
+  if (!container->ClaimReaping()) return;
   parts_.network->Disconnect(id).IgnoreError();
   parts_.cgroups->Remove(id).IgnoreError();
   shipper_->Forget(id);
@@ -59,6 +58,9 @@ void Runtime::Reap(const std::shared_ptr<Container>& container, absl::Time since
     Log(LogLevel::kWarning, "a container's files were not all removed",
         {{"container", id}, {"error", std::string(removed.message())}});
   }
+  // After the files: what is gone need not be synced by the last unmount.
+  container->SetHandles(nullptr);
+  container->SetLayers({});
   FinishRemoval(container, since, kFirstRetry);
 }
 

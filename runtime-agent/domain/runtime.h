@@ -132,11 +132,14 @@ class Runtime {
   absl::StatusOr<int> RunningPid(const std::string& id, absl::string_view what) const;
 
   // exit.cc
+  absl::Status SaveActual(Container& container, bool synced);
+  absl::Status SaveWithEvent(Container& container, HostEvent::Kind kind);
+  void LetGoOfRoot(const std::shared_ptr<Container>& container);
   void OnExit(const EntryInfo& entry);
   void ContainerExited(const EntryInfo& entry);
   void ExecExited(const EntryInfo& entry);
   uint64_t AwaitStreamEnds(Container& container, const EntryInfo& entry);
-  void CleanUpRun(Container& container);
+  void CleanUpRun(const std::shared_ptr<Container>& container);
   void Forget(const std::string& id);
 
   // remove.cc

@@ -31,7 +31,7 @@ absl::Status Runtime::Resize(const std::string& id, uint32_t rows, uint32_t colu
     terminal = exec->terminal();
   } else {
     ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, Find(id));
-    if (auto handles = container->handles(); handles != nullptr) terminal = handles->terminal;
+    if (auto handles = container->handles(); handles != nullptr) terminal = handles->terminal();
   }
   if (terminal == nullptr) {
     return absl::FailedPreconditionError(
@@ -50,7 +50,7 @@ void Runtime::CloseInput(const std::string& id) {
   auto found = Find(id);
   if (!found.ok()) return;
   const std::shared_ptr<RunHandles> handles = (*found)->handles();
-  if (handles == nullptr || handles->terminal != nullptr) return;
+  if (handles == nullptr || handles->terminal() != nullptr) return;
   // Streams that still hold the pipe let go of it when they see that it is closed here.
   executor_->Post(
       [this, id, handles] { supervisor_->CloseStdin(id, absl::Seconds(10)).IgnoreError(); });

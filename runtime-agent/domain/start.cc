@@ -278,7 +278,7 @@ void Runtime::BindInput(const Container& container, EntryFds fds, RunHandles& ha
   if (!input.ok()) return;
   fcntl(input.get(), F_SETFL, fcntl(input.get(), F_GETFL) | O_NONBLOCK);
   auto shared = std::make_shared<UniqueFd>(std::move(input));
-  if (tty) handles.terminal = shared;
+  if (tty) handles.SetTerminal(shared);
   if (container.definition().open_stdin) handles.SetInput(std::move(shared));
 }
 
@@ -294,7 +294,7 @@ absl::StatusOr<StartOutcome> Runtime::Finish(Container& container, RunState& run
   const bool fresh = container.actual().runs == 0;
   output->BeginRun(entry.slot, entry.incarnation);
   RETURN_IF_ERROR(container.Apply(ContainerEvent::kStarted));
-  const Actual actual = container.Update([&](Actual& now) {
+  container.Update([&](Actual& now) {
     now.pid = entry.pid;
     now.started_ns = static_cast<int64_t>(entry.start_time_ns);
     now.incarnation = entry.incarnation;
@@ -305,9 +305,7 @@ absl::StatusOr<StartOutcome> Runtime::Finish(Container& container, RunState& run
   });
   run.cgroup.Release();
   if (run.connected.has_value()) run.endpoint.Release();
-  const absl::Status saved =
-      events_->Append({.kind = HostEvent::Kind::kStarted, .container = container.Report()},
-                      {.id = container.id(), .actual = &actual}, /*synced=*/false);
+  const absl::Status saved = SaveWithEvent(container, HostEvent::Kind::kStarted);
   if (!saved.ok()) Log(LogLevel::kError, saved.message(), {{"container", container.id()}});
   shipper_->Follow(output, container.definition().ship_log, fresh);
   parts_.observer->Started(absl::ToDoubleSeconds(absl::Now() - run.began),
@@ -321,8 +319,8 @@ absl::StatusOr<StartOutcome> Runtime::StartInTurn(const std::shared_ptr<Containe
   absl::Status status = Execute(*container, run);
   if (status.ok()) {
     // Recorded before anything of it can outlive this process.
-    const Actual intent = container->Update([&](Actual& now) { now.endpoint = run.connected; });
-    status = parts_.store->Save({.id = container->id(), .actual = &intent}, /*synced=*/false);
+    container->Update([&](Actual& now) { now.endpoint = run.connected; });
+    status = SaveActual(*container, /*synced=*/false);
   }
   absl::StatusOr<SpawnResult> spawned = absl::UnknownError("not started");
   if (status.ok()) {
@@ -347,8 +345,8 @@ absl::StatusOr<StartOutcome> Runtime::StartInTurn(const std::shared_ptr<Containe
   parts_.observer->StartFailed(run.step == absl::string_view("spawn") ? FailedStep(status)
                                                                       : run.step);
   container->Apply(ContainerEvent::kStartFailed).IgnoreError();
-  const Actual failed = container->Update([](Actual& now) { now.endpoint.reset(); });
-  parts_.store->Save({.id = container->id(), .actual = &failed}, /*synced=*/false).IgnoreError();
+  container->Update([](Actual& now) { now.endpoint.reset(); });
+  SaveActual(*container, /*synced=*/false).IgnoreError();
   return DescribeSpawnError(status, container->definition().argv[0]);
 }
 
@@ -359,6 +357,7 @@ absl::StatusOr<StartOutcome> Runtime::StartContainer(const std::string& id) {
     return StartOutcome{.report = container->Report(), .was_running = true};
   }
   RETURN_IF_ERROR(container->Apply(ContainerEvent::kStart));
+  container->SetHandles(nullptr);  // the root of an earlier run
   return StartInTurn(container);
 }
 
