@@ -85,7 +85,7 @@ TEST(ProgressTest, Messages) {
             "      1B/2B\",\"id\":\"abc\"}\r\n");
   EXPECT_EQ(StatusMessage("a \"b\""), "{\"status\":\"a \\\"b\\\"\"}\r\n");
   EXPECT_EQ(ErrorMessage("no\n"),
-            "{\"errorDetail\":{\"message\":\"no\\n\"},\"error\":\"no\\n\"}\r\n");
+            "{\"errorDetail\":{\"message\":\"no\\u000a\"},\"error\":\"no\\u000a\"}\r\n");
 }
 
 TEST(TimesTest, Rfc3339) {

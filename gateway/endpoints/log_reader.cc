@@ -1,5 +1,7 @@
 #include "gateway/endpoints/log_reader.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "base/logging/logging.h"
 #include "gateway/docker/times.h"
@@ -31,15 +33,20 @@ LogStream OpenLog(ApiRequest& request, pb::ReadLogRequest read, const LogFormat&
                                request.endless());
 }
 
-void AppendEntries(const pb::ReadLogResponse& batch, const LogFormat& format, std::string& out) {
+void AppendEntries(const pb::ReadLogResponse& batch, LogFormat& format, std::string& out) {
   std::string head;
   for (const pb::LogEntry& entry : batch.entries()) {
     head.clear();
-    if (format.timestamps) {
+    bool& inside_line = entry.stream() == slipway::common::v1::STD_STREAM_STDERR
+                            ? format.stderr_goes_on
+                            : format.stdout_goes_on;
+    // A line in pieces has one time stamp.
+    const bool begins = !std::exchange(inside_line, entry.continued());
+    if (format.timestamps && begins) {
       head = Rfc3339NanoFixed(entry.time_unix_ns());
       head += ' ';
     }
-    head += format.details;
+    if (begins) head += format.details;
     if (entry.dropped_bytes() > 0) {
       const std::string text =
           absl::StrCat("[", entry.dropped_bytes(), " bytes of output were dropped here]\n");
@@ -50,7 +57,7 @@ void AppendEntries(const pb::ReadLogResponse& batch, const LogFormat& format, st
   }
 }
 
-Awaitable<absl::Status> CopyLog(LogStream stream, const LogFormat& format, LogSink sink) {
+Awaitable<absl::Status> CopyLog(LogStream stream, LogFormat format, LogSink sink) {
   pb::ReadLogResponse batch;
   std::string out;
   while (co_await stream->Next(batch)) {

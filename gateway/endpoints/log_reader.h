@@ -15,6 +15,9 @@ struct LogFormat {
   Framing framing = Framing::kMultiplexed;
   bool timestamps = false;
   std::string details;  // put before each line, with a space behind it
+  // The last entry of the stream was not the end of its line.
+  bool stdout_goes_on = false;
+  bool stderr_goes_on = false;
 };
 
 // Asks the agent to ship what was written so far. What hinders it is logged: older output is still
@@ -25,15 +28,15 @@ Awaitable<void> FlushLog(ApiRequest& request, const std::string& container_id);
 LogStream OpenLog(ApiRequest& request, slipway::log::v1::ReadLogRequest read,
                   const LogFormat& format);
 
-// Appends the entries to `out` as `format` says.
-void AppendEntries(const slipway::log::v1::ReadLogResponse& batch, const LogFormat& format,
+// Appends the entries to `out` as `format` says, and keeps in it what the next batch needs.
+void AppendEntries(const slipway::log::v1::ReadLogResponse& batch, LogFormat& format,
                    std::string& out);
 
 // Takes what is to be sent to the client.
 using LogSink = std::function<Awaitable<absl::Status>(absl::string_view)>;
 
 // Sends what comes out of `stream` to `sink`, in large pieces, until either ends.
-Awaitable<absl::Status> CopyLog(LogStream stream, const LogFormat& format, LogSink sink);
+Awaitable<absl::Status> CopyLog(LogStream stream, LogFormat format, LogSink sink);
 
 }  // namespace slipway::gateway
 

@@ -12,7 +12,6 @@
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/json/parse.hpp>
-#include <boost/json/serialize.hpp>
 #include <cstring>
 
 #include "absl/strings/match.h"
@@ -203,10 +202,9 @@ Awaitable<absl::Status> Exchange::Send(int status, absl::string_view content_typ
   co_return written;
 }
 
-Awaitable<absl::Status> Exchange::SendJson(int status, const boost::json::value& body) {
-  std::string text = boost::json::serialize(body);
-  text += '\n';
-  co_return co_await Send(status, "application/json", text);
+Awaitable<absl::Status> Exchange::SendLine(int status, std::string json) {
+  json += '\n';
+  co_return co_await Send(status, "application/json", json);
 }
 
 Awaitable<absl::Status> Exchange::SendEmpty(int status) { co_return co_await Send(status, "", ""); }

@@ -7,6 +7,7 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/parser.hpp>
+#include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 #include <chrono>
 #include <functional>
@@ -82,7 +83,10 @@ class Exchange {
   // A whole answer.
   Awaitable<absl::Status> Send(int status, absl::string_view content_type, absl::string_view body,
                                std::vector<ResponseHeader> headers = {});
-  Awaitable<absl::Status> SendJson(int status, const boost::json::value& body);
+  template <typename Json>
+  Awaitable<absl::Status> SendJson(int status, const Json& body) {
+    return SendLine(status, boost::json::serialize(body));
+  }
   Awaitable<absl::Status> SendEmpty(int status);
 
   // An answer in pieces, each on the wire when the call returns. Slow readers are waited for.
@@ -117,6 +121,7 @@ class Exchange {
   struct Watch;
 
   bool KeepAlive() const;
+  Awaitable<absl::Status> SendLine(int status, std::string json);
   std::string Head(int status, absl::string_view content_type,
                    const std::vector<ResponseHeader>& headers) const;
   Awaitable<absl::Status> WriteAll(std::string head, absl::string_view body,

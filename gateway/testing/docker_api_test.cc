@@ -172,7 +172,7 @@ TEST_F(DockerApiTest, LoadAndImportTakeArchives) {
     return client.Read();
   };
   const auto loaded = post("/images/load?quiet=1", archive);
-  EXPECT_EQ(loaded.body, "{\"stream\":\"Loaded image: loaded:latest\\n\"}\r\n");
+  EXPECT_EQ(loaded.body, "{\"stream\":\"Loaded image: loaded:latest\\u000a\"}\r\n");
   EXPECT_EQ(platform_->uploaded_bytes(), archive.size());
   const auto loud = post("/images/load", archive);
   EXPECT_TRUE(absl::StrContains(loud.body, "\"status\":\"Loading layer\"")) << loud.body;
