@@ -106,16 +106,22 @@ start_service() {
   echo "$pid" >"$run_dir/$name.pid"
 }
 
-# Asks the process to end, and makes it end after 10 s.
-stop_pid() {
-  kill -TERM "$1" 2>/dev/null || return 0
-  timeout 10 tail --pid="$1" -f /dev/null || kill -KILL "$1" 2>/dev/null || true
+# Asks processes to end, all at once, and makes those end that still run after 10 s.
+stop_pids() {
+  local pid
+  kill -TERM "$@" 2>/dev/null || true
+  for pid in "$@"; do
+    timeout 10 tail -s 0.02 --pid="$pid" -f /dev/null || kill -KILL "$pid" 2>/dev/null || true
+  done
 }
 
-stop_service() {
-  local pid
-  pid=$(running_pid "$1") && stop_pid "$pid"
-  rm -f "$run_dir/$1.pid"
+stop_services() {
+  local name pids=()
+  for name in "$@"; do
+    pids+=($(running_pid "$name" || true))
+  done
+  [ ${#pids[@]} -eq 0 ] || stop_pids "${pids[@]}"
+  for name in "$@"; do rm -f "$run_dir/$name.pid"; done
 }
 
 cli() {

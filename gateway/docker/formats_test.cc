@@ -152,6 +152,9 @@ TEST(ReferenceTest, JoinsFromImageAndTag) {
   EXPECT_EQ(*JoinReference("a:b", ""), "a:b");
   EXPECT_EQ(JoinReference("localhost:5000/a", "").status().code(),
             absl::StatusCode::kUnimplemented);
+  for (const char* bad : {"a:b:c", "a@sha256:12", "a@md5:0", "h:5/a:b:c"}) {
+    EXPECT_EQ(JoinReference(bad, "x").status().message(), "invalid reference format") << bad;
+  }
   EXPECT_EQ(JoinReference("", "x").status().code(), absl::StatusCode::kInvalidArgument);
 }
 

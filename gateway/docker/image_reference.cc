@@ -1,11 +1,13 @@
 #include "gateway/docker/image_reference.h"
 
+#include <algorithm>
 #include <boost/json/parse.hpp>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "gateway/docker/json_fields.h"
 
 namespace slipway::gateway {
@@ -16,6 +18,20 @@ bool HasTagOrDigest(absl::string_view reference) {
   const size_t slash = reference.rfind('/');
   return reference.find(':', slash == absl::string_view::npos ? 0 : slash) !=
          absl::string_view::npos;
+}
+
+// Whether what the given tag replaces, a tag or a digest behind the name, is well-formed itself.
+bool ReplaceableSuffix(absl::string_view reference) {
+  const size_t at = reference.find('@');
+  if (at != absl::string_view::npos) {
+    absl::string_view digest = reference.substr(at + 1);
+    return absl::ConsumePrefix(&digest, "sha256:") && digest.size() == 64 &&
+           digest.find_first_not_of("0123456789abcdef") == absl::string_view::npos;
+  }
+  const size_t slash = reference.rfind('/');
+  const absl::string_view last =
+      slash == absl::string_view::npos ? reference : reference.substr(slash + 1);
+  return std::count(last.begin(), last.end(), ':') <= 1;
 }
 
 absl::Status Invalid(absl::string_view text) {
@@ -38,6 +54,7 @@ absl::StatusOr<std::string> JoinReference(absl::string_view from_image, absl::st
     return absl::UnimplementedError(
         absl::StrCat("pulling every tag of ", from_image, " is not supported: name a tag"));
   }
+  if (!ReplaceableSuffix(from_image)) return absl::InvalidArgumentError("invalid reference format");
   const bool is_digest = absl::StrContains(tag, ':');
   // A tag replaces the one in the name, as in dockerd.
   const size_t slash = from_image.rfind('/');

@@ -1,5 +1,7 @@
 #include "gateway/http/exchange.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -8,10 +10,12 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/json/parse.hpp>
+#include <chrono>
 #include <cstring>
 
 #include "absl/strings/match.h"
@@ -33,6 +37,21 @@ absl::string_view Reason(int status) {
 }
 
 bool HasNoBody(int status) { return status == 204 || status == 304 || status < 200; }
+
+// Some clients (docker-py) read the head through a buffer that they drop: bytes of the stream that
+// arrive together with the head would be lost. dockerd is too slow for that to show; here the
+// stream waits, for 10 ms at most, until the head has been taken out of the socket (SIOCOUTQ).
+Awaitable<void> WaitUntilRead(Stream& stream) {
+  constexpr int kTries = 200;
+  asio::steady_timer timer(stream.get_executor());
+  for (int i = 0; i < kTries; ++i) {
+    int unread = 0;
+    if (ioctl(stream.socket().native_handle(), SIOCOUTQ, &unread) != 0 || unread == 0) co_return;
+    timer.expires_after(std::chrono::microseconds(50));
+    error_code error;
+    co_await timer.async_wait(Into(error));
+  }
+}
 
 }  // namespace
 
@@ -249,7 +268,9 @@ Awaitable<absl::Status> Exchange::Hijack(absl::string_view content_type) {
                                             "\r\nConnection: close\r\n");
   absl::StrAppend(&head, common_headers_, "\r\n");
   stream_->expires_never();
-  co_return co_await WriteAll(std::move(head), "", "");
+  const absl::Status written = co_await WriteAll(std::move(head), "", "");
+  if (written.ok() && upgrade) co_await WaitUntilRead(*stream_);
+  co_return written;
 }
 
 Awaitable<absl::StatusOr<size_t>> Exchange::ReadRaw(char* data, size_t size) {

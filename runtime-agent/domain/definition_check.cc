@@ -51,7 +51,10 @@ absl::Status DefineNamespaces(const PrepareCommand& command, Definition* definit
     return absl::UnimplementedError(
         absl::StrCat("user namespaces (--userns ", spec.user, ") are not offered"));
   }
-  if (!command.sandbox_id.empty() && command.sandbox_id != command.id) {
+  // A container whose network is another's lives in that one's sandbox; sandboxes of several
+  // containers with namespaces of their own come with pods.
+  if (!command.sandbox_id.empty() && command.sandbox_id != command.id &&
+      command.spec.network.mode != absl::StrCat("container:", command.sandbox_id)) {
     return absl::UnimplementedError("joining a sandbox (sandbox_id) is not offered");
   }
   if (command.spec.init) return absl::UnimplementedError("an init process (--init) is not offered");

@@ -46,10 +46,10 @@ def test_unknown_image(cluster):
 
 
 def test_unknown_command(cluster):
-    run = cluster.docker("run", "--name", "x", "busybox", "nosuch", check=False)
+    run = cluster.docker("run", "--name", "unknown", "busybox", "nosuch", check=False)
     assert run.returncode == 127
     assert 'exec: "nosuch": executable file not found in $PATH' in run.stderr
-    assert cluster.docker("inspect", "-f", "{{.State.ExitCode}} {{.State.Status}}", "x").stdout == "127 created\n"
+    assert cluster.docker("inspect", "-f", "{{.State.ExitCode}} {{.State.Status}}", "unknown").stdout == "127 created\n"
 
 
 def test_command_that_is_not_executable(cluster):
@@ -133,7 +133,7 @@ def test_port_in_use(cluster):
         busy.bind(("0.0.0.0", 0))
         busy.listen()
         port = busy.getsockname()[1]
-        run = cluster.docker("run", "--name", "p", "-p", f"{port}:80", "busybox", "true", check=False)
+        run = cluster.docker("run", "--name", "port", "-p", f"{port}:80", "busybox", "true", check=False)
         assert run.returncode == 125 and str(port) in run.stderr
 
 

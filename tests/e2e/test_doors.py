@@ -30,13 +30,13 @@ def test_metrics_of_every_service(cluster):
 def test_native_run_and_friends(cluster):
     run = cluster.slipway("run", "--rm", "busybox", "sh", "-c", "echo native; echo err >&2; exit 6", check=False)
     assert (run.stdout, run.stderr, run.returncode) == ("native\n", "err\n", 6)
-    cluster.slipway("run", "-d", "--name", "n", "busybox", "sh", "-c", "echo line; sleep 1000")
-    assert "n" in cluster.slipway("ps").stdout
-    assert cluster.slipway("exec", "n", "echo", "in").stdout == "in\n"
-    assert cluster.slipway("logs", "n").stdout == "line\n"
-    assert json.loads(cluster.slipway("inspect", "n").stdout)
-    cluster.slipway("stop", "-t", "1", "n")
-    cluster.slipway("rm", "n")
+    cluster.slipway("run", "-d", "--name", "nat", "busybox", "sh", "-c", "echo line; sleep 1000")
+    assert "nat" in cluster.slipway("ps").stdout
+    assert cluster.slipway("exec", "nat", "echo", "in").stdout == "in\n"
+    assert cluster.slipway("logs", "nat").stdout == "line\n"
+    assert json.loads(cluster.slipway("inspect", "nat").stdout)
+    cluster.slipway("stop", "-t", "1", "nat")
+    cluster.slipway("rm", "nat")
     assert "busybox" in cluster.slipway("images").stdout
     assert "ersion" in cluster.slipway("version").stdout
 

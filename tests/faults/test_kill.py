@@ -53,12 +53,12 @@ def test_a_container_that_ends_while_nobody_is_there(own_cluster):
 
 def test_down_leaves_containers_and_up_finds_them(own_cluster):
     cluster = own_cluster
-    cluster.docker("run", "-d", "--name", "counter", "busybox", "sh", "-c", COUNT.format(1500))
+    cluster.docker("run", "-d", "--name", "counter", "busybox", "sh", "-c", COUNT.format(4000))
     pid = state(cluster, "counter")["Pid"]
     cluster.deploy("down")
     assert pathlib.Path(f"/proc/{pid}").exists()
     cluster.up()
-    finish(cluster, "counter", 1500)
+    finish(cluster, "counter", 4000)
 
 
 def supervisors(cluster):
