@@ -68,7 +68,8 @@ TEST_F(FaultsTest, KillsAllTheTimeLoseNoLine) {
 }
 
 TEST_F(FaultsTest, InputAndSignalsAfterARestart) {
-  auto request = host_.Request({"sh", "-c", "trap 'echo got; exit 4' TERM; while :; do sleep 0.05; done"});
+  auto request =
+      host_.Request({"sh", "-c", "trap 'echo got; exit 4' TERM; while :; do sleep 0.05; done"});
   const std::string& id = request.container_id();
   ASSERT_TRUE(host_.Prepare(request).ok());
   ASSERT_TRUE(host_.Start(id).ok());

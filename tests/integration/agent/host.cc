@@ -116,8 +116,8 @@ Host::~Host() {
   End("agent", SIGTERM);
   End("image", SIGTERM);
   End("log", SIGTERM);
-  const pid_t shutdown = Launch("shutdown", kSupervisor,
-                                {absl::StrCat("--run-dir=", dir_, "/run"), "--shutdown"});
+  const pid_t shutdown =
+      Launch("shutdown", kSupervisor, {absl::StrCat("--run-dir=", dir_, "/run"), "--shutdown"});
   waitpid(shutdown, nullptr, 0);
   RemoveBridgeNetwork({.prefix = prefix_, .subnet = subnet_}).IgnoreError();
   for (const std::string& root : CgroupRoots()) rmdir(absl::StrCat(root, "/", prefix_).c_str());
@@ -365,8 +365,7 @@ std::string Host::Log(const std::string& id, bool standard_out, bool standard_er
   return text;
 }
 
-grpc::Status Host::StartExec(const v1::StartExecRequest& request,
-                             v1::StartExecResponse* response) {
+grpc::Status Host::StartExec(const v1::StartExecRequest& request, v1::StartExecResponse* response) {
   grpc::ClientContext context;
   SetDeadline(context);
   v1::StartExecResponse ignored;

@@ -62,10 +62,11 @@ void Measure(Host& host, const char* network, int count, int at_once) {
   }
   for (std::thread& thread : threads) thread.join();
   const double seconds = absl::ToDoubleSeconds(absl::Now() - begin);
-  std::printf("%-7s x%-3d prepare %.2f  start %.2f  exit %.2f  remove %.2f  total %.2f ms  %.0f/s\n",
-              network, at_once, Median(samples.prepare), Median(samples.start),
-              Median(samples.exit), Median(samples.remove), Median(samples.total),
-              static_cast<double>(samples.total.size()) / seconds);
+  std::printf(
+      "%-7s x%-3d prepare %.2f  start %.2f  exit %.2f  remove %.2f  total %.2f ms  %.0f/s\n",
+      network, at_once, Median(samples.prepare), Median(samples.start), Median(samples.exit),
+      Median(samples.remove), Median(samples.total),
+      static_cast<double>(samples.total.size()) / seconds);
   std::fflush(stdout);
 }
 

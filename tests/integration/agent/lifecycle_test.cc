@@ -154,7 +154,8 @@ TEST_F(LifecycleTest, ExitCodesAndSignals) {
   ASSERT_TRUE(host_->Signal(request.container_id(), SIGKILL).ok());
   EXPECT_EQ(host_->AwaitExit(request.container_id()).exit_code(), 137);
   EXPECT_TRUE(host_->Remove(request.container_id()).ok());
-  request = host_->Request({"sh", "-c", "trap 'echo term; exit 3' TERM; echo up; while :; do sleep 0.05; done"});
+  request = host_->Request(
+      {"sh", "-c", "trap 'echo term; exit 3' TERM; echo up; while :; do sleep 0.05; done"});
   ASSERT_TRUE(host_->Prepare(request).ok());
   ASSERT_TRUE(host_->Start(request.container_id()).ok());
   while (host_->Log(request.container_id(), true, true, false).empty()) usleep(10000);
@@ -243,9 +244,9 @@ TEST_F(LifecycleTest, BindsAndVolumes) {
     made->set_target("/made");
     made->set_create_source(true);
   };
-  EXPECT_THAT(Shell("cat /data/deep/f /etc/one-file; touch /data/deep/x 2>&1; echo z >/made/z", bind),
-              testing::AllOf(HasSubstr("from host\nfrom host\n"),
-                             HasSubstr("Read-only file system")));
+  EXPECT_THAT(
+      Shell("cat /data/deep/f /etc/one-file; touch /data/deep/x 2>&1; echo z >/made/z", bind),
+      testing::AllOf(HasSubstr("from host\nfrom host\n"), HasSubstr("Read-only file system")));
   EXPECT_EQ(ReadFile(source + "/made/here/z").value(), "z\n");
   const auto volume = [&](auto& request) {
     auto* mount = request.mutable_spec()->add_mounts();
@@ -255,7 +256,8 @@ TEST_F(LifecycleTest, BindsAndVolumes) {
     request.mutable_spec()->add_volumes("/anonymous");
   };
   // What the image has at /etc is in the new volume.
-  EXPECT_EQ(Shell("grep -c nobody /etc/passwd; echo v >/etc/v; echo a >/anonymous/a", volume), "1\n");
+  EXPECT_EQ(Shell("grep -c nobody /etc/passwd; echo v >/etc/v; echo a >/anonymous/a", volume),
+            "1\n");
   EXPECT_EQ(Shell("cat /etc/v; ls /anonymous", volume), "v\n");
 }
 

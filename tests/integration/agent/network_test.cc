@@ -55,8 +55,7 @@ std::string ReadFrom(const std::string& address, uint16_t port) {
 }
 
 TEST_F(NetworkTest, TwoContainersReachEachOther) {
-  const auto server =
-      OnBridge({"sh", "-c", "while :; do echo from server | nc -l -p 8080; done"});
+  const auto server = OnBridge({"sh", "-c", "while :; do echo from server | nc -l -p 8080; done"});
   ASSERT_TRUE(host_->Prepare(server).ok());
   v1::StartContainerResponse started;
   ASSERT_TRUE(host_->Start(server.container_id(), &started).ok());
@@ -64,12 +63,12 @@ TEST_F(NetworkTest, TwoContainersReachEachOther) {
   EXPECT_EQ(started.endpoints(0).network(), "bridge");
   EXPECT_EQ(started.endpoints(0).gateway(), host_->gateway());
   const std::string address = started.endpoints(0).address();
-  const auto client = OnBridge(
-      {"sh", "-c",
-       absl::StrCat("ping -c 1 -W 5 ", address, " >/dev/null && echo pong; ",
-                    "for i in 1 2 3 4 5 6 7 8 9; do nc ", address,
-                    " 8080 </dev/null && break; sleep 0.1; done; ping -c 1 -W 5 ",
-                    host_->gateway(), " >/dev/null && echo gateway; hostname -i")});
+  const auto client =
+      OnBridge({"sh", "-c",
+                absl::StrCat("ping -c 1 -W 5 ", address, " >/dev/null && echo pong; ",
+                             "for i in 1 2 3 4 5 6 7 8 9; do nc ", address,
+                             " 8080 </dev/null && break; sleep 0.1; done; ping -c 1 -W 5 ",
+                             host_->gateway(), " >/dev/null && echo gateway; hostname -i")});
   EXPECT_EQ(host_->Run(client).exit_code(), 0);
   const std::string text = host_->Log(client.container_id());
   EXPECT_THAT(text, HasSubstr("pong\nfrom server\ngateway\n172."));

@@ -25,8 +25,8 @@ class Attached {
   Attached(Host& host, Kind kind, const std::string& id, bool input) : stub_(host.streams()) {
     context_.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
     context_.set_wait_for_ready(true);
-    stream_ = kind == Kind::kContainer ? stub_->AttachContainer(&context_)
-                                       : stub_->AttachExec(&context_);
+    stream_ =
+        kind == Kind::kContainer ? stub_->AttachContainer(&context_) : stub_->AttachExec(&context_);
     v1::AttachRequest request;
     request.mutable_start()->set_id(id);
     request.mutable_start()->set_stdin(input);
@@ -240,8 +240,7 @@ TEST_F(StreamsTest, Terminal) {
 }
 
 TEST_F(StreamsTest, ManyBytesToALateClientAndTheLog) {
-  const auto request =
-      host_->Request({"sh", "-c", "sleep 0.2; seq 1 400000; echo end >&2"});
+  const auto request = host_->Request({"sh", "-c", "sleep 0.2; seq 1 400000; echo end >&2"});
   const std::string& id = request.container_id();
   ASSERT_TRUE(host_->Prepare(request).ok());
   ASSERT_TRUE(host_->Start(id).ok());
