@@ -27,7 +27,7 @@
 namespace slipway::agent {
 namespace {
 
-constexpr absl::Duration kShutdownGrace = absl::Seconds(2);
+constexpr absl::Duration kShutdownGrace = absl::Milliseconds(200);
 
 // The first address of the subnet, which the bridge has.
 std::string GatewayOf(const std::string& subnet) {
