@@ -150,8 +150,6 @@ TEST(ReferenceTest, JoinsFromImageAndTag) {
   EXPECT_EQ(*JoinReference("localhost:5000/a:x", "b"), "localhost:5000/a:b");
   EXPECT_EQ(*JoinReference("a", "sha256:12"), "a@sha256:12");
   EXPECT_EQ(*JoinReference("a:b", ""), "a:b");
-  EXPECT_EQ(*JoinReference("a:b:c", "latest"), "a:b:c:latest");
-  EXPECT_EQ(*JoinReference("a@sha256:12", "latest"), "a@sha256:12");
   EXPECT_EQ(JoinReference("localhost:5000/a", "").status().code(),
             absl::StatusCode::kUnimplemented);
   for (const char* bad : {"a:b:c", "a@sha256:12", "a@md5:0", "h:5/a:b:c"}) {
