@@ -57,7 +57,7 @@ TEST(ContainerPlan, MountsComeParentsFirstAndAreHiddenAfterwards) {
   EXPECT_LT(At(steps, "mount /dev"), At(steps, "mount /dev/pts"));
   EXPECT_LT(At(steps, "mount /sys"), At(steps, "mount /sys/fs/cgroup"));
   EXPECT_LT(At(steps, "mount /sys/fs/cgroup"), At(steps, "mount /sys/fs/cgroup/memory"));
-  EXPECT_LT(At(steps, "bind /data"), At(steps, "mount /data/tmp"));
+  EXPECT_LT(At(steps, "bind mount /data"), At(steps, "mount /data/tmp"));
   EXPECT_LT(At(steps, "mount /data/tmp"), At(steps, "mask path /proc/kcore"));
 }
 
