@@ -30,8 +30,9 @@ class FakeLog : public LogSink {
  public:
   class Stream : public LogStream {
    public:
-    Stream(FakeLog* log, std::function<void(const std::string&, uint64_t)> acknowledge)
-        : log_(log), acknowledge_(std::move(acknowledge)) {}
+    Stream(FakeLog* log, std::function<void(const std::string&, uint64_t)> acknowledge,
+           std::function<void()> on_broken)
+        : log_(log), acknowledge_(std::move(acknowledge)), on_broken_(std::move(on_broken)) {}
     bool Write(ShippedBatch batch) override {
       if (broken_ || log_->down) {
         broken_ = true;
@@ -39,7 +40,10 @@ class FakeLog : public LogSink {
       }
       const std::string id = batch.container_id;
       const uint64_t position = log_->Take(std::move(batch));
-      if (log_->break_after > 0 && --log_->break_after == 0) broken_ = true;
+      if (log_->break_after > 0 && --log_->break_after == 0) {
+        broken_ = true;
+        on_broken_();
+      }
       if (!broken_ && log_->acknowledges) acknowledge_(id, position);
       return true;
     }
@@ -49,15 +53,16 @@ class FakeLog : public LogSink {
    private:
     FakeLog* const log_;
     const std::function<void(const std::string&, uint64_t)> acknowledge_;
+    const std::function<void()> on_broken_;
     std::atomic<bool> broken_{false};
   };
 
   absl::StatusOr<std::unique_ptr<LogStream>> OpenStream(
       std::function<void(const std::string&, uint64_t)> acknowledge,
-      std::function<void()>) override {
+      std::function<void()> on_broken) override {
     if (down) return absl::UnavailableError("away");
     ++streams;
-    return std::make_unique<Stream>(this, std::move(acknowledge));
+    return std::make_unique<Stream>(this, std::move(acknowledge), std::move(on_broken));
   }
   absl::StatusOr<uint64_t> Position(const std::string& id) override {
     if (down) return absl::UnavailableError("away");
