@@ -4,7 +4,6 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
-#include <cstdlib>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -100,19 +99,22 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
 
 int Server::http_port() const { return impl_->web_door == nullptr ? 0 : impl_->web_door->port(); }
 
-Server::~Server() {
-  if (impl_ == nullptr) return;
+Server::~Server() { Stop(); }
+
+void Server::Stop() {
+  if (impl_ == nullptr || impl_->threads.empty()) return;
   if (impl_->docker_door != nullptr) impl_->docker_door->Stop();
   if (impl_->web_door != nullptr) impl_->web_door->Stop();
   if (impl_->native != nullptr) impl_->native->Shutdown(absl::Milliseconds(200));
   // The coroutines that wait for a call go on, and end, before the event loop stops.
-  const bool drained = impl_->backends.calls().Drain(absl::Seconds(2));
+  const bool drained = impl_->backends.calls().Drain(absl::Seconds(1), absl::Seconds(2));
   impl_->context.stop();
   for (std::thread& thread : impl_->threads) thread.join();
+  impl_->threads.clear();
   if (!drained) {
-    // A call that cannot be cancelled would come back to what is gone by then.
+    // A call that cannot be cancelled comes back to what must be there then.
     Log(LogLevel::kWarning, "calls did not end in time");
-    std::_Exit(0);
+    (void)impl_.release();
   }
 }
 

@@ -21,8 +21,10 @@ class Server {
  public:
   // Listens and serves. The error names the door.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options);
-  // Closes the doors, ends the calls under way and waits for them, but not for long.
   ~Server();
+
+  // Closes the doors, ends the calls under way and waits for them, but not for long. Once.
+  void Stop();
 
   // The port of the web door.
   int http_port() const;

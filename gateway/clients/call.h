@@ -31,11 +31,13 @@ struct CallOptions {
   std::string request_id;
   // Infinite for calls that wait for a container.
   absl::Duration timeout = absl::Seconds(120);
+
+  bool endless() const { return timeout == absl::InfiniteDuration(); }
 };
 
 inline void Prepare(grpc::ClientContext& context, const CallOptions& options) {
   SetRequestId(context, options.request_id);
-  if (options.timeout != absl::InfiniteDuration()) {
+  if (!options.endless()) {
     context.set_deadline(absl::ToChronoTime(absl::Now() + options.timeout));
   }
 }
@@ -48,12 +50,12 @@ Awaitable<absl::StatusOr<Response>> Invoke(CallTracker& tracker, Stub* stub,
                                                                  std::function<void(grpc::Status)>),
                                            Request request, CallOptions options) {
   struct State {
-    explicit State(CallTracker& tracker) : context(tracker) {}
+    State(CallTracker& tracker, bool endless) : context(tracker, endless) {}
     TrackedContext context;
     Request request;
     Response response;
   };
-  auto state = std::make_shared<State>(tracker);
+  auto state = std::make_shared<State>(tracker, options.endless());
   state->request = std::move(request);
   Prepare(state->context.get(), options);
   auto start = [&](auto handler) {
@@ -96,7 +98,8 @@ class StreamCall : public Reactor {
   static constexpr bool kWrites =
       std::is_same_v<Reactor, grpc::ClientBidiReactor<Request, Response>>;
 
-  StreamCall(CallTracker& tracker, const CallOptions& options) : context_(tracker) {
+  StreamCall(CallTracker& tracker, const CallOptions& options)
+      : context_(tracker, options.endless()) {
     Prepare(context_.get(), options);
   }
 

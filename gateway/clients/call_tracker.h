@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_set.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
@@ -16,9 +16,10 @@ namespace slipway::gateway {
 // Thread-safe.
 class CallTracker {
  public:
-  void Add(grpc::ClientContext* context) {
+  // `endless`: nobody knows when the call will end.
+  void Add(grpc::ClientContext* context, bool endless) {
     absl::MutexLock lock(&mu_);
-    calls_.insert(context);
+    calls_.emplace(context, endless);
     if (stopping_) context->TryCancel();
   }
 
@@ -27,11 +28,16 @@ class CallTracker {
     calls_.erase(context);
   }
 
-  // Cancels every call, now and later; false when some did not end in time.
-  bool Drain(absl::Duration patience) {
+  // Cancels the endless calls, now and later, and the others when they have not ended within
+  // `grace`; false when some have not ended `patience` later.
+  bool Drain(absl::Duration grace, absl::Duration patience) {
     absl::MutexLock lock(&mu_);
     stopping_ = true;
-    for (grpc::ClientContext* context : calls_) context->TryCancel();
+    for (const auto& [context, endless] : calls_) {
+      if (endless) context->TryCancel();
+    }
+    if (mu_.AwaitWithTimeout(absl::Condition(this, &CallTracker::Empty), grace)) return true;
+    for (const auto& [context, endless] : calls_) context->TryCancel();
     return mu_.AwaitWithTimeout(absl::Condition(this, &CallTracker::Empty), patience);
   }
 
@@ -39,14 +45,16 @@ class CallTracker {
   bool Empty() const ABSL_SHARED_LOCKS_REQUIRED(mu_) { return calls_.empty(); }
 
   absl::Mutex mu_;
-  absl::flat_hash_set<grpc::ClientContext*> calls_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<grpc::ClientContext*, bool> calls_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 // One call's entry. Movable by pointer only; thread-safe.
 class TrackedContext {
  public:
-  explicit TrackedContext(CallTracker& tracker) : tracker_(tracker) { tracker_.Add(&context_); }
+  TrackedContext(CallTracker& tracker, bool endless) : tracker_(tracker) {
+    tracker_.Add(&context_, endless);
+  }
   ~TrackedContext() { tracker_.Remove(&context_); }
   TrackedContext(const TrackedContext&) = delete;
   TrackedContext& operator=(const TrackedContext&) = delete;

@@ -12,7 +12,8 @@ namespace slipway::gateway {
 template <typename Request, typename Response>
 class UploadCall : public grpc::ClientWriteReactor<Request> {
  public:
-  UploadCall(CallTracker& tracker, const CallOptions& options) : context_(tracker) {
+  UploadCall(CallTracker& tracker, const CallOptions& options)
+      : context_(tracker, options.endless()) {
     Prepare(context_.get(), options);
   }
 

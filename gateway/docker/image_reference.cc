@@ -56,11 +56,13 @@ absl::StatusOr<std::string> JoinReference(absl::string_view from_image, absl::st
   }
   if (!ReplaceableSuffix(from_image)) return absl::InvalidArgumentError("invalid reference format");
   const bool is_digest = absl::StrContains(tag, ':');
-  // A tag replaces the one in the name, as in dockerd.
+  // A digest says more than a tag.
+  if (absl::StrContains(from_image, '@')) return std::string(from_image);
+  // A tag replaces the one in the name, as in dockerd. What has two is left to be refused.
   const size_t slash = from_image.rfind('/');
-  const size_t after = slash == absl::string_view::npos ? 0 : slash;
-  absl::string_view repository = from_image.substr(0, from_image.find('@'));
-  repository = repository.substr(0, repository.find(':', after));
+  const size_t colon = from_image.find(':', slash == absl::string_view::npos ? 0 : slash);
+  const bool one_tag = colon != absl::string_view::npos && colon == from_image.rfind(':');
+  const absl::string_view repository = one_tag ? from_image.substr(0, colon) : from_image;
   return absl::StrCat(repository, is_digest ? "@" : ":", tag);
 }
 

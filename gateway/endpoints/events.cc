@@ -6,6 +6,8 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/time/clock.h"
 #include "gateway/docker/event_json.h"
@@ -36,6 +38,7 @@ struct Session {
   int64_t until_unix_ns = 0;
   bool bounded = false;  // `until` has passed already
   Lines lines;
+  std::vector<std::pair<int64_t, std::string>> history;  // of a bounded session: time, line
   asio::steady_timer until_timer;
   std::function<void()> cancel_containers = [] {};
   std::function<void()> cancel_images = [] {};
@@ -59,8 +62,12 @@ struct Session {
 
 Awaitable<void> Emit(Session& session, const Event& event) {
   if (!session.Passes(event)) co_return;
-  error_code ignored;
   std::string line = EventToJson(event);
+  if (session.bounded) {
+    session.history.emplace_back(event.time_unix_ns(), std::move(line));
+    co_return;
+  }
+  error_code ignored;
   co_await session.lines.async_send(error_code(), std::move(line), Into(ignored));
 }
 
@@ -170,6 +177,12 @@ Awaitable<absl::Status> SendLines(Session& session) {
     const std::string line = co_await session.lines.async_receive(Into(error));
     if (error) break;
     written = co_await session.request.http.Write(line);
+  }
+  // Two services' logs in the order of time.
+  std::stable_sort(session.history.begin(), session.history.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (const auto& [time, line] : session.history) {
+    if (written.ok()) written = co_await session.request.http.Write(line);
   }
   session.Stop();
   co_return written;

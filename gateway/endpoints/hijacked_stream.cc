@@ -63,9 +63,9 @@ Awaitable<absl::Status> CopyOutput(Exchange& http, AttachStream stream, HijackOp
     }
   }
   *over = true;
-  // Wakes what waits for the client's input; what was written still arrives.
+  // The client sees the end; then what waits for its input is woken.
   error_code ignored;
-  http.stream()->socket().shutdown(asio::socket_base::shutdown_both, ignored);
+  http.stream()->socket().shutdown(asio::socket_base::shutdown_send, ignored);
   http.stream()->cancel();
   stream->Cancel();
   co_return written;

@@ -23,9 +23,9 @@ Awaitable<absl::StatusOr<slipway::agent::v1::AttachReady>> BeginAttach(
     AttachStream stream, slipway::agent::v1::AttachStart start);
 
 // Moves bytes between a hijacked connection and the stream, in both directions and with
-// back-pressure, until the stream ends or the client is gone. The socket is shut down afterwards.
-// `after_end` runs when the process has ended, before the client sees it. The exchange needs no
-// more.
+// back-pressure, until the stream ends or the client is gone. The client has seen its end
+// afterwards. `after_end` runs when the process has ended, before the client sees it. The exchange
+// needs no more.
 Awaitable<absl::Status> RunHijacked(Exchange& http, AttachStream stream, HijackOptions options,
                                     std::function<Awaitable<void>()> after_end);
 

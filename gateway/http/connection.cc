@@ -3,11 +3,13 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/read.hpp>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <limits>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/logging/logging.h"
@@ -15,6 +17,9 @@
 
 namespace slipway::gateway {
 namespace {
+
+constexpr auto kLinger = std::chrono::seconds(2);
+constexpr size_t kLingerBytes = 64 << 20;
 
 // 0 where the client just left.
 int StatusOfBadRequest(const error_code& error) {
@@ -58,6 +63,18 @@ Awaitable<bool> ReadHeader(Stream& stream, boost::beast::flat_buffer& buffer, Re
   co_return false;
 }
 
+// A socket that is closed with unread bytes resets its peer, which may lose the answer: what still
+// comes is read for a while.
+Awaitable<void> Linger(Stream& stream) {
+  error_code error;
+  stream.socket().shutdown(asio::socket_base::shutdown_send, error);
+  std::vector<char> discarded(16 << 10);
+  stream.expires_after(kLinger);
+  for (size_t bytes = 0; !error && bytes < kLingerBytes;) {
+    bytes += co_await stream.async_read_some(asio::buffer(discarded), Into(error));
+  }
+}
+
 // RFC 9112, 3.2: one Host in a 1.1 request, and no message of two lengths.
 bool IsAmbiguous(const RequestParser& parser) {
   const auto& fields = parser.get();
@@ -99,12 +116,12 @@ Awaitable<void> ServeConnection(std::shared_ptr<Stream> stream, Application& app
   try {
     bool more = true;
     while (more) more = co_await ServeOne(stream, buffer, application, limits);
+    co_await Linger(*stream);
   } catch (const std::exception& error) {
     // Only the libraries below throw, for want of memory or of a bug of ours.
     Log(LogLevel::kError, "connection ended by an exception", {{"what", error.what()}});
   }
   error_code ignored;
-  stream->socket().shutdown(asio::socket_base::shutdown_both, ignored);
   stream->socket().close(ignored);
 }
 

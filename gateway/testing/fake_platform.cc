@@ -3,12 +3,11 @@
 #include <algorithm>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "base/status/status_macros.h"
+#include "gateway/testing/fake_image.h"
 
 namespace slipway::gateway {
 namespace {
@@ -22,40 +21,6 @@ using grpc::Status;
 using grpc::StatusCode;
 using slipway::common::v1::StdStream;
 
-constexpr char kDigest[] =
-    "sha256:1111111111111111111111111111111111111111111111111111111111111111";
-
-ipb::Image MakeImage(const std::string& name) {
-  ipb::Image image;
-  image.set_id(kDigest);
-  image.add_repo_tags(name);
-  image.add_repo_digests(absl::StrCat(name.substr(0, name.find(':')), "@", kDigest));
-  image.set_created_unix_ns(1'700'000'000'000'000'000);
-  image.mutable_platform()->set_os("linux");
-  image.mutable_platform()->set_architecture("amd64");
-  image.set_size_bytes(12'345'678);
-  image.mutable_config()->add_env("PATH=/bin");
-  image.mutable_config()->add_command("echo");
-  ipb::LayerInfo& layer = *image.add_layers();
-  layer.set_diff_id(kDigest);
-  layer.set_tar_size_bytes(12'345'678);
-  ipb::HistoryEntry& history = *image.add_history();
-  history.set_created_by("/bin/sh -c true");
-  history.set_created_unix_ns(1'700'000'000'000'000'000);
-  return image;
-}
-
-// Blocks until `ready` or the call is over.
-template <typename Ready>
-bool Await(absl::Mutex& mu, ServerContext* context, const std::atomic<bool>& stopping,
-           Ready ready) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  while (!ready()) {
-    if (context->IsCancelled() || stopping.load()) return false;
-    mu.AwaitWithTimeout(absl::Condition(&ready), absl::Milliseconds(20));
-  }
-  return true;
-}
-
 }  // namespace
 
 class FakePlatform::Images : public ipb::ImageService::Service {
@@ -67,8 +32,9 @@ class FakePlatform::Images : public ipb::ImageService::Service {
     if (request->auth().password() == "wrong") {
       return Status(StatusCode::UNAUTHENTICATED, "unauthorized: authentication required");
     }
-    if (!absl::StartsWith(request->reference(), "remote:") &&
-        !absl::StartsWith(request->reference(), "broken:")) {
+    // Newer clients write "docker.io/library/" in front.
+    if (!absl::StrContains(request->reference(), "remote:") &&
+        !absl::StrContains(request->reference(), "broken:")) {
       return Status(StatusCode::NOT_FOUND,
                     absl::StrCat("manifest for ", request->reference(), " not found"));
     }
@@ -94,8 +60,8 @@ class FakePlatform::Images : public ipb::ImageService::Service {
       platform_->pulled_ = true;
       platform_->EmitLocked("image", "pull", "remote:latest", "");
     }
-    response.mutable_done()->set_image_id(kDigest);
-    response.mutable_done()->set_manifest_digest(kDigest);
+    response.mutable_done()->set_image_id(kFakeDigest);
+    response.mutable_done()->set_manifest_digest(kFakeDigest);
     response.mutable_done()->set_reference("remote:latest");
     writer->Write(response);
     return Status::OK;
@@ -122,7 +88,7 @@ class FakePlatform::Images : public ipb::ImageService::Service {
       platform_->uploaded_bytes_ += request.data().size();
     }
     ipb::LoadImageResponse response;
-    response.mutable_loaded()->set_image_id(kDigest);
+    response.mutable_loaded()->set_image_id(kFakeDigest);
     response.mutable_loaded()->set_reference("loaded:latest");
     stream->Write(response);
     return Status::OK;
@@ -132,13 +98,13 @@ class FakePlatform::Images : public ipb::ImageService::Service {
                      ipb::ImportImageResponse* response) override {
     ipb::ImportImageRequest request;
     while (reader->Read(&request)) platform_->uploaded_bytes_ += request.data().size();
-    response->set_image_id(kDigest);
+    response->set_image_id(kFakeDigest);
     return Status::OK;
   }
 
   Status ListImages(ServerContext*, const ipb::ListImagesRequest*,
                     ipb::ListImagesResponse* response) override {
-    *response->add_images() = MakeImage("known:latest");
+    *response->add_images() = MakeFakeImage("known:latest");
     return Status::OK;
   }
 
@@ -153,7 +119,7 @@ class FakePlatform::Images : public ipb::ImageService::Service {
     if (!absl::StartsWith(request->reference(), "known")) {
       return Status(StatusCode::NOT_FOUND, absl::StrCat("image ", request->reference()));
     }
-    *response->mutable_image() = MakeImage("known:latest");
+    *response->mutable_image() = MakeFakeImage("known:latest");
     return Status::OK;
   }
 
@@ -164,7 +130,7 @@ class FakePlatform::Images : public ipb::ImageService::Service {
   Status RemoveImage(ServerContext*, const ipb::RemoveImageRequest* request,
                      ipb::RemoveImageResponse* response) override {
     response->add_untagged(request->reference());
-    response->add_deleted(kDigest);
+    response->add_deleted(kFakeDigest);
     return Status::OK;
   }
 
@@ -207,7 +173,7 @@ class FakePlatform::Containers : public cpb::ContainerService::Service {
     container->proto.set_name(request->name().empty() ? absl::StrCat("c", platform_->next_id_)
                                                       : request->name());
     *container->proto.mutable_spec() = request->spec();
-    container->proto.set_image_id(kDigest);
+    container->proto.set_image_id(kFakeDigest);
     container->proto.set_created_unix_ns(absl::ToUnixNanos(absl::Now()));
     container->proto.mutable_state()->set_status(cpb::CONTAINER_STATUS_CREATED);
     *container->proto.mutable_effective_config()->mutable_command() = request->spec().command();
@@ -240,7 +206,7 @@ class FakePlatform::Containers : public cpb::ContainerService::Service {
     platform_->EmitLocked("container", "start", container->proto.id(),
                           container->proto.spec().image());
     const auto& command = container->proto.spec().command();
-    Launch(container->process, {command.begin(), command.end()});
+    LaunchFakeProcess(container->process, {command.begin(), command.end()});
     return Status::OK;
   }
 
@@ -315,7 +281,7 @@ class FakePlatform::Containers : public cpb::ContainerService::Service {
     cpb::WaitContainerResponse response;
     response.set_registered(true);
     writer->Write(response);
-    Process& process = *container->process;
+    FakeProcess& process = *container->process;
     int exit_code = 0;
     {
       absl::ReleasableMutexLock lock(&process.mu);
@@ -367,7 +333,7 @@ class FakePlatform::Containers : public cpb::ContainerService::Service {
       return Status(StatusCode::INVALID_ARGUMENT,
                     "exec: \"missing\": executable file not found in $PATH");
     }
-    Launch(found->second->process, {command.begin(), command.end()});
+    LaunchFakeProcess(found->second->process, {command.begin(), command.end()});
     return Status::OK;
   }
 
@@ -381,7 +347,7 @@ class FakePlatform::Containers : public cpb::ContainerService::Service {
     response->set_exec_id(request->exec_id());
     response->set_container_id(found->second->container_id);
     *response->mutable_spec() = found->second->spec;
-    Process& process = *found->second->process;
+    FakeProcess& process = *found->second->process;
     absl::MutexLock process_lock(&process.mu);
     response->set_running(process.started && !process.ended);
     if (process.ended) response->set_exit_code(process.exit_code);
@@ -444,7 +410,7 @@ class FakePlatform::Logs : public lpb::LogService::Service {
 
   Status ReadLog(ServerContext* context, const lpb::ReadLogRequest* request,
                  grpc::ServerWriter<lpb::ReadLogResponse>* writer) override {
-    std::shared_ptr<Process> process = platform_->ProcessOf(request->container_id());
+    std::shared_ptr<FakeProcess> process = platform_->ProcessOf(request->container_id());
     if (process == nullptr) return Status(StatusCode::NOT_FOUND, "no log");
     size_t next = 0;
     while (true) {
@@ -494,7 +460,7 @@ class FakePlatform::Streams : public apb::StreamService::Service {
   }
 
  private:
-  static void CopyInput(Stream* stream, std::shared_ptr<Process> process) {
+  static void CopyInput(Stream* stream, std::shared_ptr<FakeProcess> process) {
     apb::AttachRequest request;
     while (stream->Read(&request)) {
       absl::MutexLock lock(&process->mu);
@@ -508,7 +474,7 @@ class FakePlatform::Streams : public apb::StreamService::Service {
     if (!stream->Read(&first) || !first.has_start()) {
       return Status(StatusCode::INVALID_ARGUMENT, "the first message must be the start");
     }
-    std::shared_ptr<Process> process = platform_->ProcessOf(first.start().id());
+    std::shared_ptr<FakeProcess> process = platform_->ProcessOf(first.start().id());
     if (process == nullptr) return Status(StatusCode::NOT_FOUND, "no process");
     size_t next = 0;
     {
@@ -568,7 +534,7 @@ FakePlatform::~FakePlatform() {
 }
 
 void FakePlatform::Join() {
-  std::vector<std::shared_ptr<Process>> processes;
+  std::vector<std::shared_ptr<FakeProcess>> processes;
   {
     absl::MutexLock lock(&mu_);
     for (auto& [id, container] : containers_) processes.push_back(container->process);
@@ -606,7 +572,7 @@ std::shared_ptr<FakePlatform::FakeContainer> FakePlatform::FindLocked(const std:
   return nullptr;
 }
 
-std::shared_ptr<FakePlatform::Process> FakePlatform::ProcessOf(const std::string& id) {
+std::shared_ptr<FakeProcess> FakePlatform::ProcessOf(const std::string& id) {
   absl::MutexLock lock(&mu_);
   auto container = containers_.find(id);
   if (container != containers_.end()) return container->second->process;
@@ -625,56 +591,6 @@ void FakePlatform::EmitLocked(const std::string& type, const std::string& action
   event.set_actor_id(id);
   if (!image.empty()) (*event.mutable_attributes())["image"] = image;
   events_.push_back(std::move(event));
-}
-
-void FakePlatform::Launch(const std::shared_ptr<Process>& process,
-                          std::vector<std::string> command) {
-  {
-    absl::MutexLock lock(&process->mu);
-    process->started = true;
-  }
-  if (process->thread.joinable()) process->thread.join();
-  process->thread = std::thread([process, command] { Run(*process, command); });
-}
-
-void FakePlatform::Run(Process& process, std::vector<std::string> command) {
-  absl::MutexLock lock(&process.mu);
-  const auto write = [&process](StdStream stream, std::string text) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    process.output.emplace_back(stream, std::move(text));
-    process.times.push_back(absl::ToUnixNanos(absl::Now()));
-  };
-  const std::string verb = command.empty() ? "echo" : command[0];
-  int code = 0;
-  if (verb == "echo") {
-    command.erase(command.begin());
-    write(slipway::common::v1::STD_STREAM_STDOUT, absl::StrJoin(command, " ") + "\n");
-  } else if (verb == "fail") {
-    write(slipway::common::v1::STD_STREAM_STDERR, "failing\n");
-    (void)absl::SimpleAtoi(command.size() > 1 ? command[1] : "1", &code);
-  } else if (verb == "spew") {
-    int mib = 1;
-    (void)absl::SimpleAtoi(command.size() > 1 ? command[1] : "1", &mib);
-    for (int i = 0; i < mib * 16; ++i) {
-      write(slipway::common::v1::STD_STREAM_STDOUT, std::string((64 << 10) - 1, 'x') + "\n");
-    }
-  } else {
-    while (process.signal == 0) {
-      const auto woken = [&process]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-        return process.signal != 0 || !process.input.empty() || process.input_closed;
-      };
-      process.mu.Await(absl::Condition(&woken));
-      if (!process.input.empty()) {
-        write(slipway::common::v1::STD_STREAM_STDOUT, std::exchange(process.input, ""));
-      } else if (process.input_closed && verb == "cat") {
-        break;
-      } else if (process.signal == 0) {
-        process.mu.AwaitWithTimeout(absl::Condition(&process.ended), absl::Milliseconds(20));
-      }
-    }
-    if (process.signal != 0) code = 128 + process.signal;
-  }
-  process.exit_code = code;
-  process.ended = true;
 }
 
 }  // namespace slipway::gateway

@@ -5,7 +5,6 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -15,6 +14,7 @@
 #include "base/metrics/metrics.h"
 #include "base/rpc/server.h"
 #include "gateway/clients/backends.h"
+#include "gateway/testing/fake_process.h"
 
 namespace slipway::gateway {
 
@@ -49,38 +49,23 @@ class FakePlatform {
   class Streams;
   friend class Images;
 
-  // One container's or exec's process.
-  struct Process {
-    absl::Mutex mu;
-    std::vector<std::pair<slipway::common::v1::StdStream, std::string>> output ABSL_GUARDED_BY(mu);
-    std::vector<int64_t> times ABSL_GUARDED_BY(mu);
-    std::string input ABSL_GUARDED_BY(mu);
-    bool input_closed ABSL_GUARDED_BY(mu) = false;
-    bool started ABSL_GUARDED_BY(mu) = false;
-    bool ended ABSL_GUARDED_BY(mu) = false;
-    int signal ABSL_GUARDED_BY(mu) = 0;
-    int exit_code ABSL_GUARDED_BY(mu) = 0;
-    std::thread thread;
-  };
   struct FakeContainer {
     slipway::container::v1::Container proto;
-    std::shared_ptr<Process> process = std::make_shared<Process>();
+    std::shared_ptr<FakeProcess> process = std::make_shared<FakeProcess>();
     bool removed = false;
   };
   struct FakeExec {
     slipway::container::v1::ExecSpec spec;
     std::string container_id;
-    std::shared_ptr<Process> process = std::make_shared<Process>();
+    std::shared_ptr<FakeProcess> process = std::make_shared<FakeProcess>();
   };
 
   FakePlatform() = default;
-  static void Run(Process& process, std::vector<std::string> command);
-  static void Launch(const std::shared_ptr<Process>& process, std::vector<std::string> command);
   void Join();
 
   std::shared_ptr<FakeContainer> FindLocked(const std::string& name)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  std::shared_ptr<Process> ProcessOf(const std::string& id);
+  std::shared_ptr<FakeProcess> ProcessOf(const std::string& id);
   void EmitLocked(const std::string& type, const std::string& action, const std::string& id,
                   const std::string& image) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 

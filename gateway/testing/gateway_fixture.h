@@ -1,13 +1,15 @@
 #ifndef GATEWAY_TESTING_GATEWAY_FIXTURE_H_
 #define GATEWAY_TESTING_GATEWAY_FIXTURE_H_
 
+#include <grpc/grpc.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <string>
 
-#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "gateway/server.h"
 #include "gateway/testing/fake_platform.h"
 #include "gateway/testing/http_client.h"
@@ -17,6 +19,9 @@ namespace slipway::gateway {
 // A gateway in this process, before services in memory.
 class GatewayTest : public testing::Test {
  protected:
+  // gRPC stays up from test to test: its shutdown can wait 10 s for a poller of its own.
+  static void SetUpTestSuite() { grpc_init(); }
+
   void SetUp() override {
     char directory[] = "/tmp/slipway-gateway-XXXXXX";
     ASSERT_NE(mkdtemp(directory), nullptr);
@@ -37,7 +42,7 @@ class GatewayTest : public testing::Test {
   void TearDown() override {
     server_.reset();
     platform_.reset();
-    (void)std::system(absl::StrCat("rm -rf ", directory_).c_str());
+    std::filesystem::remove_all(directory_);
   }
 
   std::string docker_socket() const { return directory_ + "/docker.sock"; }

@@ -204,6 +204,8 @@ absl::StatusOr<HttpResponse> HttpClient::SendOnce(const HttpRequest& request, co
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
                      static_cast<long>(absl::ToInt64Milliseconds(request.timeout)));
   }
+  // As Docker does: a proxy cannot know what loopback is here.
+  if (IsLoopback(url.authority)) curl_easy_setopt(curl, CURLOPT_PROXY, "");
   if (!request.form.empty()) curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.form.c_str());
   curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, &Transfer::HeaderCallback);
   curl_easy_setopt(curl, CURLOPT_HEADERDATA, &transfer);

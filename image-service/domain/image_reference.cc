@@ -86,6 +86,13 @@ bool IsTag(absl::string_view text) {
                      [](char c) { return IsAlnum(c) || c == '_' || c == '.' || c == '-'; });
 }
 
+// What Docker takes for an image id, and so for no name.
+bool LooksLikeId(absl::string_view text) {
+  return text.size() == 64 && std::all_of(text.begin(), text.end(), [](char c) {
+           return IsHex(c) && !absl::ascii_isupper(static_cast<unsigned char>(c));
+         });
+}
+
 // "docker.io" and "library/redis" of "redis".
 std::pair<std::string, std::string> SplitDomain(absl::string_view name) {
   const size_t slash = name.find('/');
@@ -110,9 +117,7 @@ std::pair<std::string, std::string> SplitDomain(absl::string_view name) {
 
 absl::StatusOr<ImageReference> ImageReference::Parse(absl::string_view text) {
   if (text.empty() || text.size() > 1024) return Invalid();
-  if (text.size() == 64 && std::all_of(text.begin(), text.end(), [](char c) {
-        return IsHex(c) && !absl::ascii_isupper(c);
-      })) {
+  if (LooksLikeId(text)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "invalid repository name (", text, "), cannot specify 64-byte hexadecimal strings"));
   }
@@ -148,10 +153,13 @@ absl::StatusOr<ImageReference> ImageReference::Parse(absl::string_view text) {
 std::string ImageReference::FamiliarName() const {
   if (domain_ != kDefaultDomain) return Name();
   absl::string_view rest = path_;
-  if (absl::ConsumePrefix(&rest, "library/") && !absl::StrContains(rest, '/')) {
+  if (absl::ConsumePrefix(&rest, "library/") && !absl::StrContains(rest, '/') &&
+      !LooksLikeId(rest)) {
     return std::string(rest);
   }
-  return path_;
+  // "docker.io/a.b/c": without its domain it would be another name.
+  const auto [domain, path] = SplitDomain(path_);
+  return domain == kDefaultDomain && path == path_ ? path_ : Name();
 }
 
 std::string ImageReference::FamiliarString() const {

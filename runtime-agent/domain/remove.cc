@@ -15,6 +15,10 @@
 namespace slipway::agent {
 namespace {
 
+// How long a removal waits for the log service to store the last records.
+constexpr absl::Duration kLastFlush = absl::Milliseconds(200);
+// How long a log outlives its container.
+constexpr absl::Duration kLogOutlives = absl::Seconds(1);
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(200);
 constexpr absl::Duration kLastRetry = absl::Seconds(30);
 
@@ -51,6 +55,9 @@ void Runtime::Reap(const std::shared_ptr<Container>& container, absl::Time since
   if (!container->ClaimReaping()) return;
   parts_.network->Disconnect(id).IgnoreError();
   parts_.cgroups->Remove(id).IgnoreError();
+  const bool has_log = container->actual().runs > 0 && container->definition().ship_log;
+  // Who follows the log of a container that is removed at once gets the end of it.
+  if (has_log) shipper_->Flush(id, absl::Now() + kLastFlush).IgnoreError();
   shipper_->Forget(id);
   unlink(SpoolPath(id).c_str());
   const absl::Status removed = RemoveTree(Directory(id));
@@ -61,7 +68,13 @@ void Runtime::Reap(const std::shared_ptr<Container>& container, absl::Time since
   // After the files: what is gone need not be synced by the last unmount.
   container->SetHandles(nullptr);
   container->SetLayers({});
-  FinishRemoval(container, since, kFirstRetry);
+  if (!has_log) {
+    FinishRemoval(container, since, kFirstRetry);
+    return;
+  }
+  // dockerd's readers keep the unlinked file; here followers have a moment to read to the end.
+  reaper_->After(kLogOutlives,
+                 [this, container, since] { FinishRemoval(container, since, kFirstRetry); });
 }
 
 // The tombstone stays until the log service has let go of the container's records.

@@ -148,6 +148,10 @@ absl::StatusOr<ProcessUser> LookUpUser(const UserDatabase& database, absl::strin
   } else if (entry.has_value()) {
     result.groups = GroupsOf(database.group, entry->name);
   }
+  // The primary group too, as Docker does since CVE-2022-36109: a process that drops it cannot
+  // reach what is denied to it.
+  std::erase(result.groups, result.gid);
+  result.groups.insert(result.groups.begin(), result.gid);
   for (const std::string& group : additional_groups) {
     ASSIGN_OR_RETURN(const uint32_t gid, FindGroup(database.group, group));
     if (std::find(result.groups.begin(), result.groups.end(), gid) == result.groups.end()) {

@@ -39,22 +39,22 @@ TEST(LookUpUser, UnknownNamesAreDockersErrors) {
 TEST(LookUpUser, EmptyIsRootWithItsHome) {
   const auto user = LookUpUser(Sample(), "", {});
   ASSERT_TRUE(user.ok());
-  EXPECT_EQ(*user, (ProcessUser{0, 0, {}, "/root"}));
+  EXPECT_EQ(*user, (ProcessUser{0, 0, {0}, "/root"}));
   const auto nameless = LookUpUser({}, "", {});
   ASSERT_TRUE(nameless.ok());
-  EXPECT_EQ(*nameless, (ProcessUser{0, 0, {}, "/"}));
+  EXPECT_EQ(*nameless, (ProcessUser{0, 0, {0}, "/"}));
 }
 
 TEST(LookUpUser, NameAndNumberFindGroups) {
-  const ProcessUser redis{999, 998, {110, 4}, "/var/lib/redis"};
+  const ProcessUser redis{999, 998, {998, 110, 4}, "/var/lib/redis"};
   EXPECT_EQ(LookUpUser(Sample(), "redis", {}).value(), redis);
   EXPECT_EQ(LookUpUser(Sample(), "999", {}).value(), redis);
 }
 
 TEST(LookUpUser, ANamedGroupReplacesAll) {
   EXPECT_EQ(LookUpUser(Sample(), "redis:adm", {"110", "adm"}).value(),
-            (ProcessUser{999, 4, {110, 4}, "/var/lib/redis"}));
-  EXPECT_EQ(LookUpUser(Sample(), "12:34", {}).value(), (ProcessUser{12, 34, {}, "/"}));
+            (ProcessUser{999, 4, {4, 110}, "/var/lib/redis"}));
+  EXPECT_EQ(LookUpUser(Sample(), "12:34", {}).value(), (ProcessUser{12, 34, {34}, "/"}));
 }
 
 TEST(LookUpUser, ANameOfDigitsWinsOverTheNumber) {

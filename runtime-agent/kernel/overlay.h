@@ -25,11 +25,11 @@ struct OverlayRequest {
   int work_fd = -1;
   // The mount is read-only although there is an upper directory.
   bool read_only = false;
-  // overlayfs's "volatile": nothing written is synced, neither by fsync in the container nor at unmount
-  // (which otherwise syncs the whole file system of the upper directory: 0.5 ms where that is idle, long
-  // where it is busy). The mount itself becomes slower (2 ms instead of 0.2 ms, ext4, Linux 6.18), so it pays
-  // only on a busy host, and only for containers that are removed when they exit: a work directory so
-  // used cannot be mounted again until <work>/work/incompat is removed.
+  // overlayfs's "volatile": nothing written is synced, neither by fsync in the container nor at
+  // unmount (which otherwise syncs the whole file system of the upper directory: 0.5 ms where that
+  // is idle, long where it is busy). The mount itself becomes slower (2 ms instead of 0.2 ms, ext4,
+  // Linux 6.18), so it pays only on a busy host, and only for containers that are removed when they
+  // exit: a work directory so used cannot be mounted again until <work>/work/incompat is removed.
   bool skip_sync = false;
   OverlayInterface interface = OverlayInterface::kAuto;
 };

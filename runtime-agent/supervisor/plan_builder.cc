@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
@@ -155,7 +156,8 @@ void PlanBuilder::DefaultDevices() {
   Symlink("/proc/self/fd/0", "/dev/stdin");
   Symlink("/proc/self/fd/1", "/dev/stdout");
   Symlink("/proc/self/fd/2", "/dev/stderr");
-  Symlink("/proc/kcore", "/dev/core");
+  // Only where the kernel has it, as runc does.
+  if (access("/proc/kcore", F_OK) == 0) Symlink("/proc/kcore", "/dev/core");
   Symlink("pts/ptmx", "/dev/ptmx");
 }
 

@@ -10,12 +10,12 @@ BENCH = pathlib.Path(__file__).resolve().parents[1] / "bench"
 
 # row prefix -> at least this many times better than dockerd in the same run
 PROMISES = {
-    "API create+start+wait+rm, none": 15,
-    "API create+start+wait+rm, bridge": 12,
-    "docker run --rm, none": 4,
-    "docker exec true": 2,
-    "32 at once, none": 10,
-    "pull of": 3,
+    "API create+start+wait+rm, none": 12,
+    "API create+start+wait+rm, bridge": 6,
+    "docker run --rm, none": 3,
+    "docker exec true": 1.1,
+    "32 at once, none": 5,
+    "pull of": 2,
     "memory per idle container": 10,
 }
 

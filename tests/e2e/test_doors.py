@@ -38,7 +38,7 @@ def test_native_run_and_friends(cluster):
     cluster.slipway("stop", "-t", "1", "nat")
     cluster.slipway("rm", "nat")
     assert "busybox" in cluster.slipway("images").stdout
-    assert "ersion" in cluster.slipway("version").stdout
+    assert "container" in cluster.slipway("version").stdout
 
 
 def test_native_errors(cluster):

@@ -14,10 +14,12 @@ def slipway_cc_library(name, copts = [], **kwargs):
 def slipway_cc_binary(name, copts = [], **kwargs):
     native.cc_binary(name = name, copts = COPTS + copts, **kwargs)
 
-def slipway_cc_test(name, copts = [], deps = [], size = "small", **kwargs):
+def slipway_cc_test(name, copts = [], deps = [], size = "small", linkstatic = True, **kwargs):
+    """A GoogleTest target. Static by default: our own shared objects would not name the system's they need."""
     native.cc_test(
         name = name,
         size = size,
+        linkstatic = linkstatic,
         copts = COPTS + copts,
         deps = deps + ["//third_party/system:gtest_main"],
         **kwargs

@@ -52,7 +52,11 @@ absl::StatusOr<Image> ImageClient::Acquire(const std::string& reference, const s
   Image image;
   image.id = message.id();
   image.config = codec::GetImageConfig(message.config());
-  for (const auto& layer : message.layers()) image.layer_diff_ids.push_back(layer.diff_id());
+  for (const auto& layer : message.layers()) {
+    // An opaque root hides everything below it: overlayfs knows no such mark on a layer's root.
+    if (layer.opaque_root()) image.layer_diff_ids.clear();
+    image.layer_diff_ids.push_back(layer.diff_id());
+  }
   image.platform = Platform{message.platform().os(), message.platform().architecture(),
                             message.platform().variant()};
   return image;

@@ -77,6 +77,8 @@ class ImageService:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+            if self.process.returncode != 0:
+                raise RuntimeError(f"slipway-image ended with {self.process.returncode}: {self.log()}")
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def peak_rss_mb(self):
