@@ -8,6 +8,7 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "base/service/service.h"
 #include "runtime-agent/server.h"
 
@@ -39,6 +40,8 @@ uid_t UserId(const std::string& text) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // A development aid that costs a lookup in a graph for every lock.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   slipway::agent::ServerOptions options;
   options.service = slipway::InitService(argc, argv, "agent", "127.0.0.1:9485");
   if (geteuid() != 0) Usage("must run as root");

@@ -96,6 +96,17 @@ absl::StatusOr<UserDatabase> Runtime::ImageUsers(const std::vector<std::string>&
   return users_.emplace(key, std::move(users)).first->second;
 }
 
+absl::StatusOr<std::shared_ptr<const UniqueFd>> Runtime::SkeletonOf(
+    const std::vector<std::string>& diff_ids, const std::vector<LayerHold>& layers) {
+  const std::string key = absl::StrJoin(diff_ids, ",");
+  if (auto found = skeletons_->Find(key); found.ok()) return found;
+  UniqueFd view;
+  if (!layers.empty()) {
+    ASSIGN_OR_RETURN(view, ViewLayers(layers));
+  }
+  return skeletons_->Make(key, view.get());
+}
+
 absl::Status Runtime::MakeMountSources(const Definition& definition,
                                        const std::vector<LayerHold>& layers) {
   UniqueFd view;
@@ -133,6 +144,7 @@ absl::StatusOr<std::vector<std::string>> Runtime::Prepare(const PrepareCommand& 
   ASSIGN_OR_RETURN(const UserDatabase users, ImageUsers(definition.layer_diff_ids, layers));
   ASSIGN_OR_RETURN(definition.user,
                    LookUpUser(users, definition.user_text, definition.additional_groups));
+  RETURN_IF_ERROR(SkeletonOf(definition.layer_diff_ids, layers).status());
   RETURN_IF_ERROR(
       parts_.seccomp->Compile(definition.seccomp_profile, definition.capabilities).status());
 
@@ -140,8 +152,12 @@ absl::StatusOr<std::vector<std::string>> Runtime::Prepare(const PrepareCommand& 
     RemoveTree(Directory(command.id)).IgnoreError();
     unlink(SpoolPath(command.id).c_str());
   };
-  RETURN_IF_ERROR(MakeDirectories(absl::StrCat(Directory(command.id), "/upper"), 0755));
-  RETURN_IF_ERROR(MakeDirectories(absl::StrCat(Directory(command.id), "/work"), 0700));
+  for (const auto& [name, mode] : {std::pair("", 0711), {"/upper", 0755}, {"/work", 0700}}) {
+    const std::string path = Directory(command.id) + name;
+    if (mkdir(path.c_str(), static_cast<mode_t>(mode)) != 0 && errno != EEXIST) {
+      return ErrnoStatus(errno, absl::StrCat("mkdir ", path));
+    }
+  }
   RETURN_IF_ERROR(MakeMountSources(definition, layers));
 
   auto container = std::make_shared<Container>(std::move(definition), Actual{});

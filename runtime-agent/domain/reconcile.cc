@@ -91,6 +91,7 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(Parts parts, Settings se
   }
   ASSIGN_OR_RETURN(const std::string mountinfo, ReadFile("/proc/self/mountinfo"));
   runtime->hierarchies_ = ParseCgroupHierarchies(mountinfo);
+  ASSIGN_OR_RETURN(runtime->skeletons_, Skeletons::Create());
   RETURN_IF_ERROR(runtime->LoadRecords());
   RETURN_IF_ERROR(runtime->Connect());
   RETURN_IF_ERROR(runtime->Reconcile());

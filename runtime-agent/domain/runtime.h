@@ -19,6 +19,7 @@
 #include "runtime-agent/domain/exec.h"
 #include "runtime-agent/domain/executor.h"
 #include "runtime-agent/domain/process_plan.h"
+#include "runtime-agent/domain/skeleton.h"
 #include "runtime-agent/domain/spec.h"
 #include "runtime-agent/domain/user_database.h"
 #include "runtime-agent/kernel/cgroup.h"
@@ -115,6 +116,8 @@ class Runtime {
   absl::StatusOr<std::vector<LayerHold>> HoldLayers(const std::vector<std::string>& diff_ids);
   absl::StatusOr<UserDatabase> ImageUsers(const std::vector<std::string>& diff_ids,
                                           const std::vector<LayerHold>& layers);
+  absl::StatusOr<std::shared_ptr<const UniqueFd>> SkeletonOf(
+      const std::vector<std::string>& diff_ids, const std::vector<LayerHold>& layers);
   absl::Status MakeMountSources(const Definition& definition, const std::vector<LayerHold>& layers);
   void RememberLayers(const std::vector<std::string>& diff_ids, std::vector<LayerHold> layers);
 
@@ -164,6 +167,7 @@ class Runtime {
   std::vector<CgroupHierarchy> hierarchies_;
   std::string host_id_;
   std::unique_ptr<EventLog> events_;
+  std::unique_ptr<Skeletons> skeletons_;
   std::unique_ptr<LogShipper> shipper_;
 
   mutable absl::Mutex mutex_;

@@ -99,6 +99,9 @@ absl::Status Runtime::MountRoot(Container& container, RunState& run) {
   ASSIGN_OR_RETURN(const UniqueFd work, OpenDirectory(absl::StrCat(directory, "/work")));
   OverlayRequest request;
   for (const LayerHold& layer : layers) request.lower_fds.push_back(layer.mount_fd());
+  ASSIGN_OR_RETURN(const std::shared_ptr<const UniqueFd> skeleton,
+                   SkeletonOf(definition.layer_diff_ids, layers));
+  request.lower_fds.push_back(skeleton->get());
   request.upper_fd = upper.get();
   request.work_fd = work.get();
   request.skip_sync = definition.auto_remove;

@@ -27,31 +27,40 @@ namespace {
 constexpr int kMaxDepth = 2048;
 constexpr size_t kMaxXattrBytes = 64 << 10;
 
-absl::StatusOr<std::vector<std::string>> Names(int directory) {
+struct Entry {
+  std::string name;
+  bool is_directory = false;  // false where the file system does not say
+};
+
+absl::StatusOr<std::vector<Entry>> Entries(int directory) {
   UniqueFd copy(openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!copy.ok()) return ErrnoStatus(errno, "open a directory");
   const std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(copy.get()), closedir);
   if (stream == nullptr) return ErrnoStatus(errno, "read a directory");
   (void)copy.release();
-  std::vector<std::string> names;
+  std::vector<Entry> entries;
   errno = 0;
   while (const dirent* entry = readdir(stream.get())) {
     const std::string name = entry->d_name;
-    if (name != "." && name != "..") names.push_back(name);
+    if (name != "." && name != "..") entries.push_back({name, entry->d_type == DT_DIR});
   }
   if (errno != 0) return ErrnoStatus(errno, "read a directory");
-  return names;
+  return entries;
 }
 
 absl::Status RemoveContent(int directory, int depth) {
   if (depth > kMaxDepth) return absl::InternalError("a directory tree is too deep to remove");
-  ASSIGN_OR_RETURN(const std::vector<std::string> names, Names(directory));
+  ASSIGN_OR_RETURN(const std::vector<Entry> entries, Entries(directory));
   absl::Status first;
-  for (const std::string& name : names) {
-    if (unlinkat(directory, name.c_str(), 0) == 0 || errno == ENOENT) continue;
-    if (errno != EISDIR && errno != EPERM) {
-      first.Update(ErrnoStatus(errno, absl::StrCat("unlink ", name)));
-      continue;
+  for (const auto& [name, is_directory] : entries) {
+    if (!is_directory) {
+      if (unlinkat(directory, name.c_str(), 0) == 0 || errno == ENOENT) continue;
+      if (errno != EISDIR && errno != EPERM) {
+        first.Update(ErrnoStatus(errno, absl::StrCat("unlink ", name)));
+        continue;
+      }
+    } else if (unlinkat(directory, name.c_str(), AT_REMOVEDIR) == 0) {
+      continue;  // empty
     }
     const UniqueFd child(
         openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
@@ -158,9 +167,9 @@ absl::Status CopyEntry(int from, int to, const char* name, int depth) {
 
 absl::Status CopyContent(int from, int to, int depth) {
   if (depth > kMaxDepth) return absl::InternalError("a directory tree is too deep to copy");
-  ASSIGN_OR_RETURN(const std::vector<std::string> names, Names(from));
-  for (const std::string& name : names) {
-    RETURN_IF_ERROR(CopyEntry(from, to, name.c_str(), depth));
+  ASSIGN_OR_RETURN(const std::vector<Entry> entries, Entries(from));
+  for (const Entry& entry : entries) {
+    RETURN_IF_ERROR(CopyEntry(from, to, entry.name.c_str(), depth));
   }
   return absl::OkStatus();
 }
@@ -187,7 +196,7 @@ absl::Status FillEmptyDirectory(int root_fd, const std::string& inside,
   if (!from.ok()) return absl::OkStatus();
   const UniqueFd to(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!to.ok()) return ErrnoStatus(errno, absl::StrCat("open ", directory));
-  ASSIGN_OR_RETURN(const std::vector<std::string> present, Names(to.get()));
+  ASSIGN_OR_RETURN(const std::vector<Entry> present, Entries(to.get()));
   if (!present.empty()) return absl::OkStatus();
   struct stat info;
   if (fstat(from->get(), &info) != 0) return ErrnoStatus(errno, absl::StrCat("stat ", inside));

@@ -69,8 +69,8 @@ absl::Status LogShipper::Flush(const std::string& id, absl::Time deadline) {
     const auto found = feeds_.find(id);
     if (found == feeds_.end()) return absl::OkStatus();  // all of an ended run, or removed
     const Feed& feed = *found->second;
-    const bool all_shipped =
-        feed.held_committed >= target && feed.acknowledged >= feed.held_position;
+    const bool all_shipped = feed.output->running() && feed.held_committed >= target &&
+                             feed.acknowledged >= feed.held_position;
     if (feed.acknowledged >= target || all_shipped) return absl::OkStatus();
     if (acknowledged_.WaitWithDeadline(&mutex_, deadline)) {
       return absl::DeadlineExceededError(absl::StrCat("the log service has not stored the last ",
@@ -120,6 +120,7 @@ void LogShipper::Run() {
       wake_ = false;
       for (const auto& [id, feed] : feeds_) feeds.push_back(feed);
     }
+    DropBrokenStream();
     bool wrote = false;
     for (const FeedPtr& feed : feeds) wrote |= Turn(*feed);
     for (const FeedPtr& feed : feeds) Settle(*feed);
@@ -129,23 +130,23 @@ void LogShipper::Run() {
   cancel_ = nullptr;
 }
 
-bool LogShipper::EnsureStream() {
-  if (stream_ != nullptr && !stream_->broken()) return true;
-  if (stream_ != nullptr) {
-    {
-      absl::MutexLock lock(&mutex_);
-      cancel_ = nullptr;
-    }
-    stream_.reset();
-    retry_at_ = std::max(retry_at_, absl::Now() + backoff_);
-    backoff_ = std::min(backoff_ * 2, kMaxBackoff);
-  }
-  if (absl::Now() < retry_at_) return false;
+// What was under way on a broken stream may or may not have arrived: the service is asked.
+void LogShipper::DropBrokenStream() {
+  if (stream_ == nullptr || !stream_->broken()) return;
   {
     absl::MutexLock lock(&mutex_);
-    for (auto& [id, feed] : feeds_)
-      feed->position_known = feed->position_known && feed->position == 0;
+    cancel_ = nullptr;
+    for (auto& [id, feed] : feeds_) feed->position_known &= feed->position == 0;
   }
+  stream_.reset();
+  retry_at_ = std::max(retry_at_, absl::Now() + backoff_);
+  backoff_ = std::min(backoff_ * 2, kMaxBackoff);
+}
+
+bool LogShipper::EnsureStream() {
+  DropBrokenStream();
+  if (stream_ != nullptr) return true;
+  if (absl::Now() < retry_at_) return false;
   auto opened = options_.sink->OpenStream(
       [this](const std::string& id, uint64_t offset) { OnAcknowledged(id, offset); },
       [this] { Wake(); });

@@ -74,6 +74,7 @@ class LogShipper {
   ShippedBatch ReadBatch(Feed& feed);
   void AddRecord(Feed& feed, struct SpoolRecord record, ShippedBatch& batch);
   void Settle(Feed& feed);
+  void DropBrokenStream();
   bool EnsureStream();
   void OnAcknowledged(const std::string& id, uint64_t offset);
 
