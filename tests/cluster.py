@@ -1,5 +1,6 @@
 """An instance of Slipway of a test's own: own state, sockets, names, subnet and ports, made by deploy/up."""
 
+import contextlib
 import os
 import pathlib
 import random
@@ -88,10 +89,13 @@ class Cluster:
             shutil.rmtree(self.dir, ignore_errors=True)
 
     def remove_kernel_objects(self):
-        """What outlives every process by design: the bridge and the firewall table of this instance."""
+        """What outlives every process by design: the bridge, the firewall table and the cgroup parents."""
         subprocess.run(["ip", "link", "delete", f"{self.prefix}0"], capture_output=True)
         for family in ("inet", "ip", "ip6"):
             subprocess.run(["nft", "delete", "table", family, self.prefix], capture_output=True)
+        for group in pathlib.Path("/sys/fs/cgroup").glob(f"*/{self.prefix}"):
+            with contextlib.suppress(OSError):
+                group.rmdir()
 
     def docker(self, *arguments, check=True, input=None, timeout=60, binary="/usr/bin/docker", text=True):
         run = subprocess.run([binary, *map(str, arguments)], env=self.env, input=input, capture_output=True,
