@@ -35,6 +35,10 @@ std::string HostsFile(const HostsRequest& request) {
       "ff00::0\tip6-mcastprefix\n"
       "ff02::1\tip6-allnodes\n"
       "ff02::2\tip6-allrouters\n";
+  if (!request.host_text.empty()) {
+    text = request.host_text;
+    if (text.back() != '\n') text.push_back('\n');
+  }
   for (const std::string& entry : request.extra_hosts) {
     auto [name, address] = SplitExtraHost(entry);
     if (address == "host-gateway") address = request.gateway;

@@ -16,6 +16,7 @@ struct HostsRequest {
   std::string domainname;
   std::vector<std::string> extra_hosts;  // "name:address"; the address may be "host-gateway"
   std::string gateway;                   // what "host-gateway" means
+  std::string host_text;                 // the host's own file, where its network is shared
 };
 
 std::string HostsFile(const HostsRequest& request);

@@ -27,6 +27,12 @@ TEST(NetworkFiles, HostsNamesTheContainerLast) {
   EXPECT_EQ(HostsFile({.hostname = "abc"}).find("abc"), std::string::npos);
 }
 
+TEST(NetworkFiles, TheHostsFileOfASharedNetwork) {
+  EXPECT_EQ(
+      HostsFile({.hostname = "abc", .extra_hosts = {"db:10.0.0.1"}, .host_text = "1.1.1.1 x"}),
+      "1.1.1.1 x\n10.0.0.1\tdb\n");
+}
+
 TEST(NetworkFiles, ResolvLeavesLoopbackOut) {
   const char host[] =
       "# x\nnameserver 127.0.0.53\nnameserver 10.1.1.1\nsearch a b\noptions ndots:2\n";

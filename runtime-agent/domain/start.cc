@@ -196,11 +196,16 @@ absl::Status Runtime::BindFiles(Container& container, RunState& run) {
     return absl::OkStatus();
   }
   const bool host_network = definition.network.kind == Kind::kHost;
+  std::string host_hosts;
+  if (host_network) {
+    if (auto text = ReadFile("/etc/hosts", 1 << 20); text.ok()) host_hosts = *std::move(text);
+  }
   const HostsRequest hosts{.address = run.connected.has_value() ? run.connected->address : "",
                            .hostname = definition.hostname,
                            .domainname = definition.domainname,
                            .extra_hosts = definition.extra_hosts,
-                           .gateway = settings_.gateway};
+                           .gateway = settings_.gateway,
+                           .host_text = std::move(host_hosts)};
   ASSIGN_OR_RETURN(run.bindings.hosts_file,
                    BindText(absl::StrCat(directory, "/hosts"), HostsFile(hosts)));
   const auto host_text = ReadFile("/etc/resolv.conf", 64 << 10);
