@@ -14,6 +14,9 @@
 
 ABSL_FLAG(std::string, supervisor, "/usr/local/lib/slipway/slipway-supervisor",
           "Path of slipway-supervisor, started when none runs.");
+ABSL_FLAG(
+    std::string, archiver, "",
+    "Path of slipway-archive, which reads and writes containers' files; beside --supervisor.");
 ABSL_FLAG(std::string, image_socket, "", "Socket of the image service; <run_dir>/image.sock.");
 ABSL_FLAG(std::string, log_socket, "", "Socket of the log service; <run_dir>/log.sock.");
 ABSL_FLAG(std::string, socket_owner, "", "User (name or number) who may connect; root if empty.");
@@ -47,6 +50,11 @@ int main(int argc, char** argv) {
   if (geteuid() != 0) Usage("must run as root");
   const std::string& run_dir = options.service.run_dir;
   options.supervisor = absl::GetFlag(FLAGS_supervisor);
+  options.archiver = absl::GetFlag(FLAGS_archiver);
+  if (options.archiver.empty()) {
+    const std::string& beside = options.supervisor;
+    options.archiver = absl::StrCat(beside.substr(0, beside.rfind('/') + 1), "slipway-archive");
+  }
   options.image_socket = absl::GetFlag(FLAGS_image_socket);
   if (options.image_socket.empty()) options.image_socket = absl::StrCat(run_dir, "/image.sock");
   options.log_socket = absl::GetFlag(FLAGS_log_socket);

@@ -74,7 +74,8 @@ absl::Status RunServer(const ServerOptions& options) {
                       .host_id = &host_id},
                      {.root = service.root,
                       .supervisor_socket = absl::StrCat(service.run_dir, "/supervisor.sock"),
-                      .gateway = GatewayOf(options.bridge_subnet)}));
+                      .gateway = GatewayOf(options.bridge_subnet),
+                      .archiver = options.archiver}));
   observer.Watch(runtime.get(), cgroups.get());
 
   AgentServiceHandler agent(runtime.get(), service.root);

@@ -13,6 +13,7 @@ namespace slipway::agent {
 struct ServerOptions {
   ServiceOptions service;
   std::string supervisor;  // path of the binary
+  std::string archiver;    // path of the binary
   std::string image_socket;
   std::string log_socket;
   uid_t socket_owner = static_cast<uid_t>(-1);

@@ -22,6 +22,7 @@ struct Actual {
   int64_t finished_ns = 0;
   int32_t exit_code = 0;
   bool oom_killed = false;
+  bool paused = false;
   std::optional<Endpoint> endpoint;  // on the bridge
   // Incarnation of the supervisor's entry of the run; zero when it was forgotten there.
   uint64_t incarnation = 0;

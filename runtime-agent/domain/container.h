@@ -24,8 +24,8 @@ class RunHandles {
   // Never reused for another process: signals to it after its end say so.
   UniqueFd pidfd;
   // The overlay: held so that the last unmount, which syncs, happens here and not in the exit of
-  // the container's process.
-  UniqueFd root;
+  // the container's process. Null when an earlier agent started the run.
+  std::shared_ptr<const UniqueFd> root;
 
   // stdin's write end, or the terminal; null without one, or when it was taken away.
   std::shared_ptr<UniqueFd> input() const {
@@ -62,10 +62,21 @@ class RunHandles {
 class Container {
  public:
   Container(Definition definition, Actual actual)
-      : definition_(std::move(definition)), actual_(std::move(actual)) {}
+      : definition_(std::move(definition)),
+        actual_(std::move(actual)),
+        limits_(definition_.limits) {}
 
   const std::string& id() const { return definition_.id; }
+  // As it was prepared; limits() may have been changed since.
   const Definition& definition() const { return definition_; }
+  CgroupLimits limits() const {
+    absl::MutexLock lock(&mutex_);
+    return limits_;
+  }
+  void SetLimits(CgroupLimits limits) {
+    absl::MutexLock lock(&mutex_);
+    limits_ = std::move(limits);
+  }
 
   // The right to change the container's kernel objects; one operation has it at a time.
   class Turn {
@@ -141,6 +152,15 @@ class Container {
     absl::MutexLock lock(&mutex_);
     layers_ = std::move(layers);
   }
+  // The mounted file system while somebody holds it; null otherwise.
+  std::shared_ptr<const UniqueFd> overlay() const {
+    absl::MutexLock lock(&mutex_);
+    return overlay_.lock();
+  }
+  void SetOverlay(const std::shared_ptr<const UniqueFd>& overlay) {
+    absl::MutexLock lock(&mutex_);
+    overlay_ = overlay;
+  }
   ContainerReport Report() const {
     absl::MutexLock lock(&mutex_);
     return {.id = definition_.id, .actual = actual_, .network = definition_.network};
@@ -162,11 +182,13 @@ class Container {
   absl::Mutex save_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
   mutable absl::Mutex mutex_;
   Actual actual_ ABSL_GUARDED_BY(mutex_);
+  CgroupLimits limits_ ABSL_GUARDED_BY(mutex_);
   bool reaping_ ABSL_GUARDED_BY(mutex_) = false;
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;
   std::shared_ptr<RunHandles> handles_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<Output> output_ ABSL_GUARDED_BY(mutex_);
   std::vector<LayerHold> layers_ ABSL_GUARDED_BY(mutex_);
+  std::weak_ptr<const UniqueFd> overlay_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace slipway::agent

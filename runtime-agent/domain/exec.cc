@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -73,7 +75,7 @@ absl::StatusOr<ExecDescriptors> MakeStreams(const ExecCommand& command, ExecBind
 // The overlay below all mounts of the container, where the descriptor did not get lost with an
 // earlier agent; what the process sees as "/" otherwise.
 absl::StatusOr<UserDatabase> UsersOf(const RunHandles& handles, int64_t pid) {
-  if (handles.root.ok()) return ReadUserDatabase(handles.root.get());
+  if (handles.root != nullptr) return ReadUserDatabase(handles.root->get());
   ASSIGN_OR_RETURN(const UniqueFd root,
                    OpenFile(absl::StrCat("/proc/", pid, "/root"), O_PATH | O_DIRECTORY));
   return ReadUserDatabase(root.get());
@@ -106,7 +108,7 @@ absl::StatusOr<int64_t> Runtime::StartExec(const ExecCommand& command) {
   ASSIGN_OR_RETURN(Plan plan, CompileExecPlan(definition, command, std::move(bindings)));
 
   ExecRecord record{.exec_id = command.exec_id, .container_id = command.container_id};
-  auto exec = std::make_shared<Exec>(record, command.tty);
+  auto exec = std::make_shared<Exec>(record, command.tty, command.transient);
   {
     absl::MutexLock lock(&mutex_);
     execs_[command.exec_id] = exec;
@@ -118,6 +120,7 @@ absl::StatusOr<int64_t> Runtime::StartExec(const ExecCommand& command) {
     execs_.erase(command.exec_id);
     return DescribeSpawnError(spawned.status(), command.argv[0]);
   }
+  exec->SetPidfd(std::make_shared<UniqueFd>(std::move(spawned->fds.pidfd)));
   if (command.tty) {
     ours.input = std::make_shared<UniqueFd>(NonBlocking(std::move(spawned->fds.pty_master)));
     ours.terminal = true;
@@ -126,10 +129,24 @@ absl::StatusOr<int64_t> Runtime::StartExec(const ExecCommand& command) {
   auto streams = ExecStreams::Create(parts_.loop, std::move(ours), command.detach);
   exec->SetStreams(streams);
   const ExecRecord now = exec->UpdateRecord([&](ExecRecord& r) { r.pid = spawned->entry.pid; });
-  const absl::Status saved = parts_.store->Save({.exec = &now}, /*synced=*/false);
-  if (!saved.ok()) Log(LogLevel::kError, saved.message(), {{"exec", command.exec_id}});
+  if (!command.transient) {
+    const absl::Status saved = parts_.store->Save({.exec = &now}, /*synced=*/false);
+    if (!saved.ok()) Log(LogLevel::kError, saved.message(), {{"exec", command.exec_id}});
+  }
   if (now.finished_ns != 0) streams->Exited(now.exit_code);  // it was quicker
   return now.pid;
+}
+
+void Runtime::KillExec(const std::string& exec_id) const {
+  const std::shared_ptr<Exec> exec = FindExec(exec_id);
+  if (exec == nullptr) return;
+  const std::shared_ptr<UniqueFd> pidfd = exec->pidfd();
+  if (pidfd != nullptr) syscall(SYS_pidfd_send_signal, pidfd->get(), SIGKILL, nullptr, 0);
+}
+
+void Runtime::DropExec(const std::string& exec_id) {
+  absl::MutexLock lock(&mutex_);
+  execs_.erase(exec_id);
 }
 
 absl::StatusOr<ExecStatus> Runtime::GetExec(const std::string& exec_id) const {

@@ -16,9 +16,12 @@ class ExecStreams;
 // A further process in a container. Thread-safe.
 class Exec {
  public:
-  Exec(ExecRecord record, bool tty) : tty_(tty), record_(std::move(record)) {}
+  Exec(ExecRecord record, bool tty, bool transient)
+      : tty_(tty), transient_(transient), record_(std::move(record)) {}
 
   bool tty() const { return tty_; }
+  // Forgotten by who started it.
+  bool transient() const { return transient_; }
   ExecRecord record() const {
     absl::MutexLock lock(&mutex_);
     return record_;
@@ -38,6 +41,15 @@ class Exec {
     absl::MutexLock lock(&mutex_);
     streams_ = std::move(streams);
   }
+  // Null before it runs, and of one that an earlier agent started.
+  std::shared_ptr<UniqueFd> pidfd() const {
+    absl::MutexLock lock(&mutex_);
+    return pidfd_;
+  }
+  void SetPidfd(std::shared_ptr<UniqueFd> pidfd) {
+    absl::MutexLock lock(&mutex_);
+    pidfd_ = std::move(pidfd);
+  }
   std::shared_ptr<UniqueFd> terminal() const {
     absl::MutexLock lock(&mutex_);
     return terminal_;
@@ -49,10 +61,12 @@ class Exec {
 
  private:
   const bool tty_;
+  const bool transient_;
   mutable absl::Mutex mutex_;
   ExecRecord record_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<ExecStreams> streams_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<UniqueFd> terminal_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<UniqueFd> pidfd_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace slipway::agent

@@ -99,6 +99,7 @@ void Runtime::ContainerExited(const EntryInfo& entry) {
     now.finished_ns = static_cast<int64_t>(entry.exit_time_ns);
     now.oom_killed = oom_kills.ok() && *oom_kills > 0;
     now.endpoint.reset();
+    now.paused = false;
   };
   const auto slot = supervisor_->GetSlot(entry.slot, entry.incarnation);
   const bool streams_ended = slot.ok() && (slot->flags & kBothEnded) == kBothEnded;
@@ -161,10 +162,12 @@ void Runtime::ExecExited(const EntryInfo& entry) {
       now.finished_ns = static_cast<int64_t>(entry.exit_time_ns);
       now.exit_code = entry.ExitCode();
     });
-    const absl::Status saved =
-        events_->Append({.kind = HostEvent::Kind::kExecExited,
-                         .exec = {record.exec_id, record.container_id, record.exit_code}},
-                        {.exec = &record}, /*synced=*/false);
+    absl::Status saved;
+    if (!exec->transient()) {
+      saved = events_->Append({.kind = HostEvent::Kind::kExecExited,
+                               .exec = {record.exec_id, record.container_id, record.exit_code}},
+                              {.exec = &record}, /*synced=*/false);
+    }
     if (!saved.ok()) {
       Log(LogLevel::kError, saved.message(), {{"exec", entry.id}});
       return;
@@ -174,6 +177,7 @@ void Runtime::ExecExited(const EntryInfo& entry) {
     }
   }
   exec->SetTerminal(nullptr);
+  exec->SetPidfd(nullptr);
   Forget(entry.id);
 }
 

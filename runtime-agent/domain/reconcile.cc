@@ -1,6 +1,8 @@
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <set>
@@ -67,10 +69,15 @@ Runtime::Runtime(Parts parts, Settings settings)
       settings_(std::move(settings)),
       facts_(ReadHostFacts(settings_.root)),
       executor_(std::make_unique<Executor>(6)),
-      reaper_(std::make_unique<Executor>(3)) {}
+      reaper_(std::make_unique<Executor>(3)),
+      sampler_(std::make_unique<StatsSampler>(
+          StatsSampler::Host{.cgroups = parts_.cgroups,
+                             .find = [this](const std::string& id) { return SubjectOf(id); },
+                             .running = [this] { return RunningContainers(); }})) {}
 
 Runtime::~Runtime() {
   supervisor_.reset();
+  sampler_.reset();
   reaper_.reset();
   executor_.reset();
   shipper_.reset();
@@ -122,7 +129,7 @@ absl::Status Runtime::LoadRecords() {
   }
   for (ExecRecord& record : state.execs) {
     const std::string id = record.exec_id;
-    execs_.emplace(id, std::make_shared<Exec>(std::move(record), false));
+    execs_.emplace(id, std::make_shared<Exec>(std::move(record), false, false));
   }
   return absl::OkStatus();
 }
@@ -248,6 +255,13 @@ absl::Status Runtime::Reconcile() {
   return absl::OkStatus();
 }
 
+// A probe or an archive that an earlier agent had begun: nobody waits for it any more.
+void Runtime::KillStray(const EntryInfo& entry) {
+  if (entry.state != EntryState::kRunning) return;
+  const auto fds = supervisor_->GetFds(entry.id, kSupervisorTimeout);
+  if (fds.ok()) syscall(SYS_pidfd_send_signal, fds->pidfd.get(), SIGKILL, nullptr, 0);
+}
+
 // What no record owns: entries, cgroups, directories, spools; and execs that ended unseen.
 void Runtime::ReapLeftovers(const std::vector<EntryInfo>& entries) {
   std::set<std::string> known;
@@ -261,6 +275,7 @@ void Runtime::ReapLeftovers(const std::vector<EntryInfo>& entries) {
     if (entry.kind == EntryKind::kExec || !known.contains(entry.id)) {
       if (entry.state == EntryState::kExited) OnExit(entry);
       if (entry.kind == EntryKind::kContainer) parts_.cgroups->Kill(entry.id).IgnoreError();
+      if (entry.kind == EntryKind::kExec && FindExec(entry.id) == nullptr) KillStray(entry);
     }
   }
   if (auto groups = parts_.cgroups->ListGroups(); groups.ok()) {

@@ -1,6 +1,7 @@
 #ifndef RUNTIME_AGENT_DOMAIN_RUNTIME_H_
 #define RUNTIME_AGENT_DOMAIN_RUNTIME_H_
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -13,14 +14,17 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "runtime-agent/domain/archiver.h"
 #include "runtime-agent/domain/container.h"
 #include "runtime-agent/domain/definition_check.h"
 #include "runtime-agent/domain/event_log.h"
 #include "runtime-agent/domain/exec.h"
 #include "runtime-agent/domain/executor.h"
+#include "runtime-agent/domain/process_list.h"
 #include "runtime-agent/domain/process_plan.h"
 #include "runtime-agent/domain/skeleton.h"
 #include "runtime-agent/domain/spec.h"
+#include "runtime-agent/domain/stats_sampler.h"
 #include "runtime-agent/domain/user_database.h"
 #include "runtime-agent/kernel/cgroup.h"
 #include "runtime-agent/kernel/layer_mounts.h"
@@ -67,7 +71,8 @@ class Runtime {
   struct Settings {
     std::string root;
     std::string supervisor_socket;
-    std::string gateway;  // of the bridge
+    std::string gateway;   // of the bridge
+    std::string archiver;  // path of slipway-archive
   };
 
   // Loads the records, connects to the supervisor and makes both agree (reconcile.cc).
@@ -80,10 +85,33 @@ class Runtime {
   // Whether it ran. (signal.cc)
   absl::StatusOr<bool> Signal(const std::string& id, int signal);
   absl::Status Resize(const std::string& id, uint32_t rows, uint32_t columns);
-  absl::Status Remove(const std::string& id);  // remove.cc
+  // pause.cc. Both may be repeated.
+  absl::Status Pause(const std::string& id);
+  absl::Status Unpause(const std::string& id);
+  // Warnings. (update.cc)
+  absl::StatusOr<std::vector<std::string>> UpdateLimits(const std::string& id,
+                                                        const ResourceSpec& resources);
+  absl::StatusOr<int64_t> Measure(const std::string& id) const;  // measure.cc
+  absl::Status Remove(const std::string& id);                    // remove.cc
+
+  // files.cc
+  absl::StatusOr<std::unique_ptr<Archiver>> OpenArchiver(const std::string& id,
+                                                         ArchiveCommand command);
+  // Whom copies into a container belong to, as slipway-archive takes it.
+  absl::StatusOr<std::string> OwnerForCopies(const std::string& id) const;
 
   absl::StatusOr<int64_t> StartExec(const ExecCommand& command);  // exec.cc
   absl::StatusOr<ExecStatus> GetExec(const std::string& exec_id) const;
+  void KillExec(const std::string& exec_id) const;
+  // Of a transient one.
+  void DropExec(const std::string& exec_id);
+
+  // The processes of a running container, as ps(1) with these options shows them. (observe.cc)
+  absl::StatusOr<ProcessTable> Top(const std::string& id,
+                                   const std::vector<std::string>& ps_options) const;
+  StatsSampler& sampler() { return *sampler_; }
+  // Runs on a thread that may block.
+  void Post(std::function<void()> task) { executor_->Post(std::move(task)); }
 
   // The state as of the event with that number.
   std::pair<std::vector<ContainerReport>, uint64_t> List() const;
@@ -121,6 +149,20 @@ class Runtime {
   absl::Status MakeMountSources(const Definition& definition, const std::vector<LayerHold>& layers);
   void RememberLayers(const std::vector<std::string>& diff_ids, std::vector<LayerHold> layers);
 
+  // root.cc
+  absl::StatusOr<std::vector<LayerHold>> LayersOf(Container& container);
+  absl::StatusOr<std::shared_ptr<const UniqueFd>> OverlayOf(Container& container, bool skip_sync);
+  // A detached mount of the same file system, for another mount namespace.
+  absl::StatusOr<UniqueFd> CopyOverlay(const UniqueFd& overlay);
+  // What the container's own layer lies upon, read-only.
+  absl::StatusOr<UniqueFd> MountImage(Container& container);
+
+  // files.cc
+  absl::Status BindFilesView(Container& container, ArchiveView view, ArchiverBindings& bindings,
+                             std::shared_ptr<const UniqueFd>& held);
+  void LetGoOfOverlayLater(std::shared_ptr<Container> container,
+                           std::shared_ptr<const UniqueFd> overlay);
+
   // start.cc
   absl::Status MountRoot(Container& container, RunState& run);
   absl::Status Connect(Container& container, RunState& run);
@@ -150,7 +192,12 @@ class Runtime {
   void FinishRemoval(const std::shared_ptr<Container>& container, absl::Time since,
                      absl::Duration backoff);
 
+  // observe.cc
+  std::optional<StatsSampler::Subject> SubjectOf(const std::string& id) const;
+  std::vector<std::string> RunningContainers() const;
+
   // reconcile.cc
+  void KillStray(const EntryInfo& entry);
   absl::Status LoadRecords();
   absl::Status Connect();
   absl::Status Reconcile();
@@ -163,6 +210,8 @@ class Runtime {
 
   const Parts parts_;
   const Settings settings_;
+  std::atomic<int> archivers_{0};
+  std::atomic<bool> copies_mounts_{true};
   HostFacts facts_;
   std::vector<CgroupHierarchy> hierarchies_;
   std::string host_id_;
@@ -190,6 +239,7 @@ class Runtime {
   // Last: their threads use all of the above.
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<Executor> reaper_;
+  std::unique_ptr<StatsSampler> sampler_;
 };
 
 }  // namespace slipway::agent

@@ -20,7 +20,11 @@ absl::StatusOr<bool> Runtime::Signal(const std::string& id, int signal) {
   }
   const std::shared_ptr<RunHandles> handles = container->handles();
   if (handles == nullptr || !handles->pidfd.ok()) return false;
-  if (syscall(SYS_pidfd_send_signal, handles->pidfd.get(), signal, nullptr, 0) == 0) return true;
+  if (syscall(SYS_pidfd_send_signal, handles->pidfd.get(), signal, nullptr, 0) == 0) {
+    // What is frozen by cgroup v1 dies when it is thawed.
+    if (signal == SIGKILL && container->actual().paused) Unpause(id).IgnoreError();
+    return true;
+  }
   if (errno == ESRCH) return false;
   return ErrnoStatus(errno, absl::StrCat("send signal ", signal, " to container ", id));
 }

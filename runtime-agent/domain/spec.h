@@ -135,6 +135,8 @@ struct ExecCommand {
   bool stdin_open = false;
   bool privileged = false;
   bool detach = false;
+  // Neither kept nor told of: a probe, which nobody asks for afterwards.
+  bool transient = false;
   uint32_t rows = 0;
   uint32_t columns = 0;
 };

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <thread>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -19,7 +18,8 @@
 #include "runtime-agent/domain/network_files.h"
 #include "runtime-agent/domain/runtime.h"
 #include "runtime-agent/domain/start_error.h"
-#include "runtime-agent/kernel/overlay.h"
+#include "runtime-agent/kernel/mount.h"
+#include "runtime-agent/kernel/visit.h"
 
 namespace slipway::agent {
 namespace {
@@ -28,29 +28,8 @@ using Kind = NamespaceMode::Kind;
 
 constexpr absl::Duration kSpawnTimeout = absl::Seconds(60);
 
-absl::StatusOr<UniqueFd> OpenDirectory(const std::string& path) {
-  return OpenFile(path, O_PATH | O_DIRECTORY | O_NOFOLLOW);
-}
-
 absl::StatusOr<UniqueFd> OpenNamespace(int pid, const char* name) {
   return OpenFile(absl::StrCat("/proc/", pid, "/ns/", name), O_RDONLY);
-}
-
-// A detached copy of a mount that only a process sees. The thread that visits its mount namespace
-// ends with the visit.
-absl::StatusOr<UniqueFd> CloneMountOf(int pid, const std::string& path) {
-  absl::StatusOr<UniqueFd> result = absl::UnknownError("not run");
-  std::thread visitor([&] {
-    result = [&]() -> absl::StatusOr<UniqueFd> {
-      ASSIGN_OR_RETURN(const UniqueFd ns, OpenNamespace(pid, "mnt"));
-      if (unshare(CLONE_FS) != 0) return ErrnoStatus(errno, "unshare the file system state");
-      if (setns(ns.get(), CLONE_NEWNS) != 0) return ErrnoStatus(errno, "enter a mount namespace");
-      ASSIGN_OR_RETURN(Mount tree, CloneTree(AT_FDCWD, path, false));
-      return tree.Release();
-    }();
-  });
-  visitor.join();
-  return result;
 }
 
 // A small file beside the container's state, bound into it; rewritten at every start.
@@ -68,7 +47,7 @@ absl::StatusOr<UniqueFd> BindText(const std::string& path, absl::string_view tex
 // What a start holds. Undone in reverse order when it goes away before Finish() released it.
 struct Runtime::RunState {
   RunBindings bindings;
-  UniqueFd root;  // a second descriptor of the overlay
+  std::shared_ptr<const UniqueFd> root;  // the overlay; the container gets a copy
   EndpointLease endpoint;
   std::optional<Endpoint> connected;
   CgroupLease cgroup;
@@ -89,30 +68,12 @@ absl::StatusOr<int> Runtime::RunningPid(const std::string& id, absl::string_view
 absl::Status Runtime::MountRoot(Container& container, RunState& run) {
   run.step = "overlay";
   const Definition& definition = container.definition();
-  if (container.layers().size() != definition.layer_diff_ids.size()) {
-    ASSIGN_OR_RETURN(std::vector<LayerHold> layers, HoldLayers(definition.layer_diff_ids));
-    container.SetLayers(std::move(layers));
-  }
-  const std::vector<LayerHold> layers = container.layers();
-  const std::string directory = Directory(definition.id);
-  ASSIGN_OR_RETURN(const UniqueFd upper, OpenDirectory(absl::StrCat(directory, "/upper")));
-  ASSIGN_OR_RETURN(const UniqueFd work, OpenDirectory(absl::StrCat(directory, "/work")));
-  OverlayRequest request;
-  for (const LayerHold& layer : layers) request.lower_fds.push_back(layer.mount_fd());
-  ASSIGN_OR_RETURN(const std::shared_ptr<const UniqueFd> skeleton,
-                   SkeletonOf(definition.layer_diff_ids, layers));
-  request.lower_fds.push_back(skeleton->get());
-  request.upper_fd = upper.get();
-  request.work_fd = work.get();
-  request.skip_sync = definition.auto_remove;
-  ASSIGN_OR_RETURN(Mount root, MountOverlay(request));
-  run.root = root.Release();
-  run.bindings.root = UniqueFd(fcntl(run.root.get(), F_DUPFD_CLOEXEC, 3));
-  if (!run.bindings.root.ok()) return ErrnoStatus(errno, "duplicate the root's mount");
+  ASSIGN_OR_RETURN(run.root, OverlayOf(container, /*skip_sync=*/definition.auto_remove));
+  ASSIGN_OR_RETURN(run.bindings.root, CopyOverlay(*run.root));
   run.bindings.user = definition.user;
   if (container.actual().runs == 0) return absl::OkStatus();
   // It may have written a passwd file of its own since.
-  ASSIGN_OR_RETURN(const UserDatabase users, ReadUserDatabase(run.root.get()));
+  ASSIGN_OR_RETURN(const UserDatabase users, ReadUserDatabase(run.root->get()));
   ASSIGN_OR_RETURN(run.bindings.user,
                    LookUpUser(users, definition.user_text, definition.additional_groups));
   return absl::OkStatus();
@@ -168,7 +129,7 @@ absl::Status Runtime::BindNamespaces(Container& container, RunState& run) {
   if (definition.ipc.kind == Kind::kContainer) {
     ASSIGN_OR_RETURN(const int pid, RunningPid(definition.ipc.container_id, "the IPC namespace"));
     ASSIGN_OR_RETURN(run.bindings.ipc_namespace, OpenNamespace(pid, "ipc"));
-    ASSIGN_OR_RETURN(run.bindings.shared_memory, CloneMountOf(pid, "/dev/shm"));
+    ASSIGN_OR_RETURN(run.bindings.shared_memory, CloneMountOf(pid, "/dev/shm", false));
   } else if (definition.ipc.kind == Kind::kHost) {
     if (auto tree = CloneTree(AT_FDCWD, "/dev/shm", false); tree.ok()) {
       run.bindings.shared_memory = tree->Release();
@@ -267,7 +228,7 @@ absl::Status Runtime::Execute(Container& container, RunState& run) {
   ASSIGN_OR_RETURN(run.bindings.seccomp,
                    parts_.seccomp->Compile(definition.seccomp_profile, definition.capabilities));
   run.step = "cgroup";
-  ASSIGN_OR_RETURN(run.cgroup, parts_.cgroups->CreateGroup(definition.id, definition.limits));
+  ASSIGN_OR_RETURN(run.cgroup, parts_.cgroups->CreateGroup(definition.id, container.limits()));
   for (const UniqueFd& fd : run.cgroup.join().self_join_fds) {
     run.bindings.cgroup.self_join_fds.emplace_back(fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
   }
@@ -310,6 +271,7 @@ absl::StatusOr<StartOutcome> Runtime::Finish(Container& container, RunState& run
     now.exit_code = 0;
     now.finished_ns = 0;
     now.oom_killed = false;
+    now.paused = false;
   });
   run.cgroup.Release();
   if (run.connected.has_value()) run.endpoint.Release();

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -174,7 +175,35 @@ absl::Status CopyContent(int from, int to, int depth) {
   return absl::OkStatus();
 }
 
+absl::Status AddSizes(int directory, int depth, std::set<std::pair<dev_t, ino_t>>& seen,
+                      int64_t& bytes) {
+  if (depth > kMaxDepth) return absl::InternalError("a directory tree is too deep to measure");
+  ASSIGN_OR_RETURN(const std::vector<Entry> entries, Entries(directory));
+  for (const Entry& entry : entries) {
+    struct stat info;
+    if (fstatat(directory, entry.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    if (S_ISREG(info.st_mode) &&
+        (info.st_nlink == 1 || seen.emplace(info.st_dev, info.st_ino).second)) {
+      bytes += info.st_size;
+    }
+    if (!S_ISDIR(info.st_mode)) continue;
+    const UniqueFd child(
+        openat(directory, entry.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (child.ok()) RETURN_IF_ERROR(AddSizes(child.get(), depth + 1, seen, bytes));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+absl::StatusOr<int64_t> TreeSize(const std::string& path) {
+  const UniqueFd root(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!root.ok()) return ErrnoStatus(errno, absl::StrCat("open ", path));
+  std::set<std::pair<dev_t, ino_t>> seen;
+  int64_t bytes = 0;
+  RETURN_IF_ERROR(AddSizes(root.get(), 0, seen, bytes));
+  return bytes;
+}
 
 absl::Status RemoveTree(const std::string& path) {
   const UniqueFd root(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));

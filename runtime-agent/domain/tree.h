@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 // Whole directory trees whose content comes from containers and images: everything is done by
 // descriptors, no link is followed. Thread-safe.
@@ -11,6 +12,10 @@ namespace slipway::agent {
 
 // rm -r. OK when there is none. Goes on after an error and returns the first one.
 absl::Status RemoveTree(const std::string& path);
+
+// Bytes of all files below `path`, a file of several names once. What vanishes meanwhile does not
+// count.
+absl::StatusOr<int64_t> TreeSize(const std::string& path);
 
 // Copies what `inside` is below the root `root_fd` (a directory of an image) into `directory` when
 // that is empty: modes, owners, times, links, device nodes and extended attributes. Nothing happens

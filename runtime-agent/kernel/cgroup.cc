@@ -48,4 +48,9 @@ absl::StatusOr<std::unique_ptr<CgroupDriver>> DetectCgroupDriver(const CgroupOpt
       "no cgroup hierarchy with the memory or pids controller is mounted below /sys/fs/cgroup");
 }
 
+absl::StatusOr<CgroupStats> CgroupDriver::ReadStats(const std::string& name) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<CgroupStatsReader> reader, OpenStats(name));
+  return reader->Read();
+}
+
 }  // namespace slipway::agent

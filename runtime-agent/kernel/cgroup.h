@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/os/unique_fd.h"
+#include "runtime-agent/kernel/cgroup_stats.h"
 
 // Control groups, version 1, 2 and the hybrid of both, behind one interface. Groups live in
 // /<prefix>/<name> below the root of each hierarchy; nothing else is touched.
@@ -33,28 +34,6 @@ struct CgroupLimits {
   uint32_t blkio_weight = 0;  // 10 to 1000
   // Every device (privileged). Otherwise only those that Docker's containers may use.
   bool all_devices = false;
-};
-
-struct CgroupStats {
-  uint64_t cpu_total_ns = 0;
-  uint64_t cpu_user_ns = 0;
-  uint64_t cpu_system_ns = 0;
-  std::vector<uint64_t> cpu_per_core_ns;  // v1 only
-  uint64_t cpu_periods = 0;
-  uint64_t cpu_throttled_periods = 0;
-  uint64_t cpu_throttled_ns = 0;
-  uint64_t memory_usage_bytes = 0;
-  uint64_t memory_peak_bytes = 0;           // zero where the kernel does not tell
-  uint64_t memory_limit_bytes = 0;          // UINT64_MAX: none
-  uint64_t memory_inactive_file_bytes = 0;  // `docker stats` subtracts it from the usage
-  uint64_t memory_cache_bytes = 0;
-  uint64_t memory_rss_bytes = 0;
-  uint64_t memory_fail_count = 0;
-  uint64_t oom_kills = 0;
-  uint64_t pids_current = 0;
-  uint64_t pids_limit = 0;  // UINT64_MAX: none
-  // The fields of memory.stat as the kernel gives them.
-  std::vector<std::pair<std::string, uint64_t>> memory_stat;
 };
 
 // How a process gets into a group. A child that has one thread writes "0" to each of
@@ -122,7 +101,9 @@ class CgroupDriver {
   // Freeze returns when all are frozen, DeadlineExceeded after 2 s.
   virtual absl::Status Freeze(const std::string& name) = 0;
   virtual absl::Status Thaw(const std::string& name) = 0;
-  virtual absl::StatusOr<CgroupStats> ReadStats(const std::string& name) = 0;
+  virtual absl::StatusOr<std::unique_ptr<CgroupStatsReader>> OpenStats(const std::string& name) = 0;
+  // One sample.
+  absl::StatusOr<CgroupStats> ReadStats(const std::string& name);
   // Processes the kernel killed for memory since the group was made. Ask before Remove.
   virtual absl::StatusOr<uint64_t> ReadOomKills(const std::string& name) = 0;
   virtual absl::StatusOr<std::vector<pid_t>> ListProcesses(const std::string& name) = 0;

@@ -142,25 +142,14 @@ class CgroupV1Driver : public CgroupDriver {
     return freezer == nullptr ? absl::OkStatus() : freezer->Write(name, "freezer.state", "THAWED");
   }
 
-  absl::StatusOr<CgroupStats> ReadStats(const std::string& name) override {
+  absl::StatusOr<std::unique_ptr<CgroupStatsReader>> OpenStats(const std::string& name) override {
     RETURN_IF_ERROR(ValidateGroupName(name));
-    CgroupStats stats;
-    if (const GroupDirectory* cpu = Find("cpuacct"))
-      RETURN_IF_ERROR(ReadCpuAccount(*cpu, name, stats));
-    if (const GroupDirectory* cpu = Find("cpu")) {
-      ASSIGN_OR_RETURN(std::string text, cpu->Read(name, "cpu.stat"));
-      auto fields = ParseFlatKeyed(text);
-      stats.cpu_periods = FindKey(fields, "nr_periods");
-      stats.cpu_throttled_periods = FindKey(fields, "nr_throttled");
-      stats.cpu_throttled_ns = FindKey(fields, "throttled_time");
-    }
-    if (const GroupDirectory* memory = Find("memory"))
-      RETURN_IF_ERROR(ReadMemory(*memory, name, stats));
-    if (const GroupDirectory* pids = Find("pids")) {
-      ASSIGN_OR_RETURN(stats.pids_current, pids->ReadNumber(name, "pids.current"));
-      ASSIGN_OR_RETURN(stats.pids_limit, pids->ReadNumber(name, "pids.max"));
-    }
-    return stats;
+    return OpenCgroupV1Stats({.cpuacct = Find("cpuacct"),
+                              .cpu = Find("cpu"),
+                              .memory = Find("memory"),
+                              .pids = Find("pids"),
+                              .blkio = Find("blkio")},
+                             name);
   }
 
   absl::StatusOr<uint64_t> ReadOomKills(const std::string& name) override {
@@ -348,37 +337,6 @@ class CgroupV1Driver : public CgroupDriver {
     bool bfq = blkio != nullptr && blkio->Has(name, "blkio.bfq.weight");
     return Set(name, "blkio", bfq ? "blkio.bfq.weight" : "blkio.weight",
                absl::StrCat(limits.blkio_weight), "a block I/O weight", warnings);
-  }
-
-  static absl::Status ReadCpuAccount(const GroupDirectory& cpu, const std::string& name,
-                                     CgroupStats& stats) {
-    ASSIGN_OR_RETURN(stats.cpu_total_ns, cpu.ReadNumber(name, "cpuacct.usage"));
-    absl::StatusOr<uint64_t> user = cpu.ReadNumber(name, "cpuacct.usage_user");
-    absl::StatusOr<uint64_t> system = cpu.ReadNumber(name, "cpuacct.usage_sys");
-    stats.cpu_user_ns = user.ok() ? *user : 0;
-    stats.cpu_system_ns = system.ok() ? *system : 0;
-    ASSIGN_OR_RETURN(std::string cores, cpu.Read(name, "cpuacct.usage_percpu"));
-    for (absl::string_view core :
-         absl::StrSplit(cores, absl::ByAnyChar(" \n"), absl::SkipEmpty())) {
-      stats.cpu_per_core_ns.push_back(ParseCgroupNumber(core));
-    }
-    return absl::OkStatus();
-  }
-
-  static absl::Status ReadMemory(const GroupDirectory& memory, const std::string& name,
-                                 CgroupStats& stats) {
-    ASSIGN_OR_RETURN(stats.memory_usage_bytes, memory.ReadNumber(name, "memory.usage_in_bytes"));
-    ASSIGN_OR_RETURN(stats.memory_peak_bytes, memory.ReadNumber(name, "memory.max_usage_in_bytes"));
-    ASSIGN_OR_RETURN(stats.memory_limit_bytes, memory.ReadNumber(name, "memory.limit_in_bytes"));
-    ASSIGN_OR_RETURN(stats.memory_fail_count, memory.ReadNumber(name, "memory.failcnt"));
-    ASSIGN_OR_RETURN(std::string text, memory.Read(name, "memory.stat"));
-    stats.memory_stat = ParseFlatKeyed(text);
-    stats.memory_inactive_file_bytes = FindKey(stats.memory_stat, "total_inactive_file");
-    stats.memory_cache_bytes = FindKey(stats.memory_stat, "total_cache");
-    stats.memory_rss_bytes = FindKey(stats.memory_stat, "total_rss");
-    ASSIGN_OR_RETURN(std::string oom, memory.Read(name, "memory.oom_control"));
-    stats.oom_kills = FindKey(ParseFlatKeyed(oom), "oom_kill");
-    return absl::OkStatus();
   }
 
   std::vector<Hierarchy> hierarchies_;

@@ -135,23 +135,9 @@ class CgroupV2Driver : public CgroupDriver {
     return directory_.Write(name, "cgroup.freeze", "0");
   }
 
-  absl::StatusOr<CgroupStats> ReadStats(const std::string& name) override {
+  absl::StatusOr<std::unique_ptr<CgroupStatsReader>> OpenStats(const std::string& name) override {
     RETURN_IF_ERROR(ValidateGroupName(name));
-    CgroupStats stats;
-    ASSIGN_OR_RETURN(std::string cpu, directory_.Read(name, "cpu.stat"));
-    auto fields = ParseFlatKeyed(cpu);
-    stats.cpu_total_ns = FindKey(fields, "usage_usec") * 1000;
-    stats.cpu_user_ns = FindKey(fields, "user_usec") * 1000;
-    stats.cpu_system_ns = FindKey(fields, "system_usec") * 1000;
-    stats.cpu_periods = FindKey(fields, "nr_periods");
-    stats.cpu_throttled_periods = FindKey(fields, "nr_throttled");
-    stats.cpu_throttled_ns = FindKey(fields, "throttled_usec") * 1000;
-    if (directory_.Has(name, "memory.current")) RETURN_IF_ERROR(ReadMemory(name, stats));
-    if (directory_.Has(name, "pids.current")) {
-      ASSIGN_OR_RETURN(stats.pids_current, directory_.ReadNumber(name, "pids.current"));
-      ASSIGN_OR_RETURN(stats.pids_limit, directory_.ReadNumber(name, "pids.max"));
-    }
-    return stats;
+    return OpenCgroupV2Stats(directory_, name);
   }
 
   absl::StatusOr<uint64_t> ReadOomKills(const std::string& name) override {
@@ -264,25 +250,6 @@ class CgroupV2Driver : public CgroupDriver {
     if (limits.oom_kill_disable) {
       warnings.push_back("cgroup v2 cannot switch off the out-of-memory killer; it was left on");
     }
-    return absl::OkStatus();
-  }
-
-  absl::Status ReadMemory(const std::string& name, CgroupStats& stats) const {
-    ASSIGN_OR_RETURN(stats.memory_usage_bytes, directory_.ReadNumber(name, "memory.current"));
-    ASSIGN_OR_RETURN(stats.memory_limit_bytes, directory_.ReadNumber(name, "memory.max"));
-    // Linux 5.19 on.
-    if (absl::StatusOr<uint64_t> peak = directory_.ReadNumber(name, "memory.peak"); peak.ok()) {
-      stats.memory_peak_bytes = *peak;
-    }
-    ASSIGN_OR_RETURN(std::string text, directory_.Read(name, "memory.stat"));
-    stats.memory_stat = ParseFlatKeyed(text);
-    stats.memory_inactive_file_bytes = FindKey(stats.memory_stat, "inactive_file");
-    stats.memory_cache_bytes = FindKey(stats.memory_stat, "file");
-    stats.memory_rss_bytes = FindKey(stats.memory_stat, "anon");
-    ASSIGN_OR_RETURN(std::string events, directory_.Read(name, "memory.events"));
-    auto fields = ParseFlatKeyed(events);
-    stats.memory_fail_count = FindKey(fields, "max");
-    stats.oom_kills = FindKey(fields, "oom_kill");
     return absl::OkStatus();
   }
 

@@ -20,7 +20,7 @@ struct StoredContainer {
 
 // One atomic change. Absent parts stay as they are.
 struct RecordChange {
-  const Definition* definition = nullptr;  // written once, by prepare
+  const Definition* definition = nullptr;  // by prepare and update
   std::string id;                          // of `actual`
   const Actual* actual = nullptr;
   std::string remove_id;  // definition and actual

@@ -8,6 +8,7 @@
 #include "runtime-agent/rpc/convert.h"
 #include "runtime-agent/rpc/event_watch.h"
 #include "runtime-agent/rpc/host_facts.h"
+#include "runtime-agent/rpc/probe_call.h"
 
 namespace slipway::agent {
 
@@ -55,6 +56,42 @@ grpc::Status AgentServiceHandler::ListContainers(grpc::ServerContext*,
   for (const ContainerReport& report : reports) *response->add_containers() = ToWire(report);
   response->set_sequence(sequence);
   return grpc::Status::OK;
+}
+
+grpc::Status AgentServiceHandler::PauseContainer(grpc::ServerContext*,
+                                                 const v1::PauseContainerRequest* request,
+                                                 v1::PauseContainerResponse*) {
+  return ToGrpc(runtime_->Pause(request->container_id()));
+}
+
+grpc::Status AgentServiceHandler::UnpauseContainer(grpc::ServerContext*,
+                                                   const v1::UnpauseContainerRequest* request,
+                                                   v1::UnpauseContainerResponse*) {
+  return ToGrpc(runtime_->Unpause(request->container_id()));
+}
+
+grpc::Status AgentServiceHandler::UpdateContainer(grpc::ServerContext*,
+                                                  const v1::UpdateContainerRequest* request,
+                                                  v1::UpdateContainerResponse* response) {
+  const auto warnings =
+      runtime_->UpdateLimits(request->container_id(), FromWire(request->resources()));
+  if (!warnings.ok()) return ToGrpc(warnings.status());
+  for (const std::string& warning : *warnings) response->add_warnings(warning);
+  return grpc::Status::OK;
+}
+
+grpc::Status AgentServiceHandler::MeasureContainer(grpc::ServerContext*,
+                                                   const v1::MeasureContainerRequest* request,
+                                                   v1::MeasureContainerResponse* response) {
+  const auto bytes = runtime_->Measure(request->container_id());
+  if (bytes.ok()) response->set_written_bytes(*bytes);
+  return ToGrpc(bytes.status());
+}
+
+grpc::ServerUnaryReactor* AgentServiceHandler::RunProbe(grpc::CallbackServerContext*,
+                                                        const v1::RunProbeRequest* request,
+                                                        v1::RunProbeResponse* response) {
+  return ProbeCall::Start(runtime_, *request, response);
 }
 
 grpc::Status AgentServiceHandler::StartExec(grpc::ServerContext*,

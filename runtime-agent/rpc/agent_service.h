@@ -10,7 +10,8 @@ namespace slipway::agent {
 
 // slipway.agent.v1.AgentService: unary calls on threads of their own, the watch by callbacks.
 class AgentServiceHandler
-    : public v1::AgentService::WithCallbackMethod_WatchAgentEvents<v1::AgentService::Service> {
+    : public v1::AgentService::WithCallbackMethod_RunProbe<
+          v1::AgentService::WithCallbackMethod_WatchAgentEvents<v1::AgentService::Service>> {
  public:
   // `runtime` outlives the handler.
   AgentServiceHandler(Runtime* runtime, std::string root)
@@ -31,6 +32,18 @@ class AgentServiceHandler
   grpc::Status ListContainers(grpc::ServerContext* context,
                               const v1::ListContainersRequest* request,
                               v1::ListContainersResponse* response) override;
+  grpc::Status PauseContainer(grpc::ServerContext* context,
+                              const v1::PauseContainerRequest* request,
+                              v1::PauseContainerResponse* response) override;
+  grpc::Status UnpauseContainer(grpc::ServerContext* context,
+                                const v1::UnpauseContainerRequest* request,
+                                v1::UnpauseContainerResponse* response) override;
+  grpc::Status UpdateContainer(grpc::ServerContext* context,
+                               const v1::UpdateContainerRequest* request,
+                               v1::UpdateContainerResponse* response) override;
+  grpc::Status MeasureContainer(grpc::ServerContext* context,
+                                const v1::MeasureContainerRequest* request,
+                                v1::MeasureContainerResponse* response) override;
   grpc::Status StartExec(grpc::ServerContext* context, const v1::StartExecRequest* request,
                          v1::StartExecResponse* response) override;
   grpc::Status GetExec(grpc::ServerContext* context, const v1::GetExecRequest* request,
@@ -40,6 +53,9 @@ class AgentServiceHandler
   grpc::Status GetVersion(grpc::ServerContext* context,
                           const common::v1::GetVersionRequest* request,
                           common::v1::GetVersionResponse* response) override;
+  grpc::ServerUnaryReactor* RunProbe(grpc::CallbackServerContext* context,
+                                     const v1::RunProbeRequest* request,
+                                     v1::RunProbeResponse* response) override;
   grpc::ServerWriteReactor<v1::WatchAgentEventsResponse>* WatchAgentEvents(
       grpc::CallbackServerContext* context, const v1::WatchAgentEventsRequest* request) override;
 

@@ -181,6 +181,21 @@ ExecCommand FromWire(const v1::StartExecRequest& request) {
   return command;
 }
 
+ExecCommand FromWire(const v1::RunProbeRequest& request) {
+  v1::StartExecRequest exec;
+  exec.set_exec_id(request.exec_id());
+  exec.set_container_id(request.container_id());
+  *exec.mutable_spec() = request.spec();
+  *exec.mutable_env() = request.env();
+  exec.set_user(request.user());
+  exec.set_working_directory(request.working_directory());
+  ExecCommand command = FromWire(exec);
+  command.transient = true;
+  return command;
+}
+
+ResourceSpec FromWire(const container::v1::Resources& resources) { return Resources(resources); }
+
 v1::ContainerActual ToWire(const ContainerReport& report) {
   const Actual& actual = report.actual;
   v1::ContainerActual out;
@@ -198,6 +213,7 @@ v1::ContainerActual ToWire(const ContainerReport& report) {
   out.set_finished_unix_ns(actual.finished_ns);
   out.set_exit_code(actual.exit_code);
   out.set_oom_killed(actual.oom_killed);
+  out.set_paused(actual.paused);
   return out;
 }
 

@@ -10,6 +10,8 @@ namespace slipway::agent {
 
 PrepareCommand FromWire(const v1::PrepareContainerRequest& request);
 ExecCommand FromWire(const v1::StartExecRequest& request);
+ExecCommand FromWire(const v1::RunProbeRequest& request);
+ResourceSpec FromWire(const container::v1::Resources& resources);
 v1::ContainerActual ToWire(const ContainerReport& report);
 v1::WatchAgentEventsResponse ToWire(const HostEvent& event);
 

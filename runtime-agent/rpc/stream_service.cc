@@ -9,6 +9,7 @@
 #include "base/rpc/status_conversion.h"
 #include "base/status/status_macros.h"
 #include "runtime-agent/rpc/attach_call.h"
+#include "runtime-agent/rpc/stats_watch.h"
 #include "runtime-agent/streams/container_attach.h"
 #include "runtime-agent/streams/exec_streams.h"
 
@@ -75,6 +76,24 @@ grpc::Status StreamServiceHandler::ResizeTerminal(grpc::ServerContext*,
                                                   const v1::ResizeTerminalRequest* request,
                                                   v1::ResizeTerminalResponse*) {
   return ToGrpc(runtime_->Resize(request->id(), request->size().rows(), request->size().columns()));
+}
+
+grpc::Status StreamServiceHandler::ListProcesses(grpc::ServerContext*,
+                                                 const v1::ListProcessesRequest* request,
+                                                 v1::ListProcessesResponse* response) {
+  const auto table = runtime_->Top(
+      request->container_id(), {request->ps_arguments().begin(), request->ps_arguments().end()});
+  if (!table.ok()) return ToGrpc(table.status());
+  response->mutable_titles()->Add(table->titles.begin(), table->titles.end());
+  for (const std::vector<std::string>& row : table->rows) {
+    response->add_processes()->mutable_values()->Add(row.begin(), row.end());
+  }
+  return grpc::Status::OK;
+}
+
+grpc::ServerWriteReactor<v1::WatchStatsResponse>* StreamServiceHandler::WatchStats(
+    grpc::CallbackServerContext*, const v1::WatchStatsRequest* request) {
+  return StatsWatch::Start(&runtime_->sampler(), *request, runtime_->cgroup_version());
 }
 
 grpc::Status StreamServiceHandler::FlushLog(grpc::ServerContext* context,

@@ -9,7 +9,8 @@ namespace slipway::agent {
 // slipway.agent.v1.StreamService: streams by callbacks, unary calls on threads of their own.
 class StreamServiceHandler
     : public v1::StreamService::WithCallbackMethod_AttachContainer<
-          v1::StreamService::WithCallbackMethod_AttachExec<v1::StreamService::Service>> {
+          v1::StreamService::WithCallbackMethod_AttachExec<
+              v1::StreamService::WithCallbackMethod_WatchStats<v1::StreamService::Service>>> {
  public:
   // `runtime` outlives the handler.
   explicit StreamServiceHandler(Runtime* runtime) : runtime_(runtime) {}
@@ -19,6 +20,25 @@ class StreamServiceHandler
                               v1::ResizeTerminalResponse* response) override;
   grpc::Status FlushLog(grpc::ServerContext* context, const v1::FlushLogRequest* request,
                         v1::FlushLogResponse* response) override;
+  grpc::Status ListProcesses(grpc::ServerContext* context, const v1::ListProcessesRequest* request,
+                             v1::ListProcessesResponse* response) override;
+  grpc::ServerWriteReactor<v1::WatchStatsResponse>* WatchStats(
+      grpc::CallbackServerContext* context, const v1::WatchStatsRequest* request) override;
+  // file_calls.cc: each keeps its thread while it runs; Runtime bounds how many do.
+  grpc::Status ListChanges(grpc::ServerContext* context, const v1::ListChangesRequest* request,
+                           grpc::ServerWriter<v1::ListChangesResponse>* writer) override;
+  grpc::Status ExportContainer(grpc::ServerContext* context,
+                               const v1::ExportContainerRequest* request,
+                               grpc::ServerWriter<v1::ExportContainerResponse>* writer) override;
+  grpc::Status ExportChanges(grpc::ServerContext* context, const v1::ExportChangesRequest* request,
+                             grpc::ServerWriter<v1::ExportChangesResponse>* writer) override;
+  grpc::Status StatPath(grpc::ServerContext* context, const v1::StatPathRequest* request,
+                        v1::StatPathResponse* response) override;
+  grpc::Status ReadArchive(grpc::ServerContext* context, const v1::ReadArchiveRequest* request,
+                           grpc::ServerWriter<v1::ReadArchiveResponse>* writer) override;
+  grpc::Status WriteArchive(grpc::ServerContext* context,
+                            grpc::ServerReader<v1::WriteArchiveRequest>* reader,
+                            v1::WriteArchiveResponse* response) override;
   grpc::ServerBidiReactor<v1::AttachRequest, v1::AttachResponse>* AttachContainer(
       grpc::CallbackServerContext* context) override;
   grpc::ServerBidiReactor<v1::AttachRequest, v1::AttachResponse>* AttachExec(

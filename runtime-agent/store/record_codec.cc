@@ -236,6 +236,7 @@ void Put(const Actual& actual, disk::Actual* out) {
   out->set_finished_ns(actual.finished_ns);
   out->set_exit_code(actual.exit_code);
   out->set_oom_killed(actual.oom_killed);
+  out->set_paused(actual.paused);
   if (actual.endpoint.has_value()) Put(*actual.endpoint, out->mutable_endpoint());
   out->set_incarnation(actual.incarnation);
   out->set_runs(actual.runs);
@@ -250,6 +251,7 @@ Actual Get(const disk::Actual& in) {
   actual.finished_ns = in.finished_ns();
   actual.exit_code = in.exit_code();
   actual.oom_killed = in.oom_killed();
+  actual.paused = in.paused();
   if (in.has_endpoint()) actual.endpoint = Get(in.endpoint());
   actual.incarnation = in.incarnation();
   actual.runs = in.runs();

@@ -234,7 +234,13 @@ int SearchAndExec(const char** argv, const char** envp) {
   if (argv == nullptr || envp == nullptr) FailChild(child, PlanStep::kExec, ENOMEM, "");
   close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
   Tell(child, SyncKind::kExec, 0, -1);
-  int error = SearchAndExec(argv, envp);
+  int error = 0;
+  if (step.fd >= 0) {
+    syscall(SYS_execveat, child.fd[step.fd], "", argv, envp, AT_EMPTY_PATH);
+    error = errno;
+  } else {
+    error = SearchAndExec(argv, envp);
+  }
   FailChild(child, PlanStep::kExec, error, argv[0]);
 }
 

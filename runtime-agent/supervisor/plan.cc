@@ -86,7 +86,9 @@ bool PlanView::RefersToFd(int32_t fd) const {
 bool PlanView::StepIsValid(const PlanStepRecord& step) const {
   const auto kind = static_cast<PlanStep>(step.step);
   if (strcmp(PlanStepName(kind), "unknown step") == 0 || step.step >= 0xff00) return false;
-  if (NeedsFd(kind) ? !RefersToFd(step.fd) : step.fd != -1) return false;
+  const bool may_have_fd = NeedsFd(kind) || kind == PlanStep::kExec;
+  if (NeedsFd(kind) && !RefersToFd(step.fd)) return false;
+  if (step.fd != -1 && !(may_have_fd && RefersToFd(step.fd))) return false;
   for (uint32_t offset : step.s) {
     if (offset >= header_->size_bytes) return false;  // the last byte is NUL: all terminate
   }

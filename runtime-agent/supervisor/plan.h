@@ -59,7 +59,7 @@ enum class PlanStep : uint16_t {
   kSeccomp = 0x1a00,       // blob: struct sock_filter[], a: SECCOMP_FILTER_FLAG_*
   kCapabilities = 0x1b00,  // a: effective, b: permitted, c: inheritable
   kAmbient = 0x1c00,       // a: mask
-  kExec = 0x1d00,          // blob: NUL-terminated arguments, a: how many
+  kExec = 0x1d00,          // blob: NUL-terminated arguments, a: how many; fd: the program, or -1
   kEnvironment = 0x1e00,   // blob: NUL-terminated NAME=value, a: how many. Data of kExec
   // Not in plans: steps of the supervisor itself that a failure may name.
   kReadPlan = 0xff00,

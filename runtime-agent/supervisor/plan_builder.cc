@@ -278,8 +278,9 @@ void PlanBuilder::Environment(const std::vector<std::string>& env) {
   AddStrings(PlanStep::kEnvironment, env);
 }
 
-void PlanBuilder::Arguments(const std::vector<std::string>& args) {
+void PlanBuilder::Arguments(const std::vector<std::string>& args, PlanFd program) {
   AddStrings(PlanStep::kExec, args);
+  steps_.back().record.fd = program;
   if (args.empty()) error_.Update(absl::InvalidArgumentError("plan: no arguments"));
 }
 

@@ -146,8 +146,9 @@ class PlanBuilder {
   // `program`: struct sock_filter[] as bytes.
   void Seccomp(absl::string_view program, uint64_t filter_flags);
   void Environment(const std::vector<std::string>& env);
-  // args[0] is searched along PATH of the environment unless it contains a slash.
-  void Arguments(const std::vector<std::string>& args);
+  // args[0] is searched along PATH of the environment unless it contains a slash. `program`: the
+  // file to execute instead of looking for one; statically linked, for nothing of the root is its.
+  void Arguments(const std::vector<std::string>& args, PlanFd program = kNoPlanFd);
 
   // InvalidArgument names what is missing, contradictory or too large. Leaves the builder empty.
   absl::StatusOr<Plan> Build();

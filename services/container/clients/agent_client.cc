@@ -16,6 +16,7 @@ namespace {
 constexpr absl::Duration kConnectWait = absl::Seconds(5);
 constexpr absl::Duration kCallTime = absl::Seconds(120);
 constexpr int kAttempts = 3;
+constexpr absl::Duration kProbeGrace = absl::Seconds(15);
 
 Actual GetActual(const agent::v1::ContainerActual& from) {
   Actual to;
@@ -38,6 +39,7 @@ Actual GetActual(const agent::v1::ContainerActual& from) {
   to.finished_unix_ns = from.finished_unix_ns();
   to.exit_code = from.exit_code();
   to.oom_killed = from.oom_killed();
+  to.paused = from.paused();
   for (const auto& endpoint : from.endpoints()) {
     to.endpoints.push_back(codec::GetEndpoint(endpoint));
   }
@@ -61,6 +63,9 @@ AgentEvent GetEvent(const agent::v1::WatchAgentEventsResponse& from) {
       break;
     case agent::v1::WatchAgentEventsResponse::kContainerRemoved:
       to.kind = ContainerRemoved{from.container_removed()};
+      break;
+    case agent::v1::WatchAgentEventsResponse::kContainerOutOfMemory:
+      to.kind = OutOfMemory{from.container_out_of_memory()};
       break;
     default:  // a newer agent's
       break;
@@ -177,6 +182,66 @@ absl::Status AgentClient::Remove(const std::string& container_id) {
   agent::v1::RemoveContainerRequest request;
   request.set_container_id(container_id);
   return Call(&agent::v1::AgentService::Stub::RemoveContainer, request).status();
+}
+
+absl::Status AgentClient::Pause(const std::string& container_id) {
+  agent::v1::PauseContainerRequest request;
+  request.set_container_id(container_id);
+  return Call(&agent::v1::AgentService::Stub::PauseContainer, request).status();
+}
+
+absl::Status AgentClient::Unpause(const std::string& container_id) {
+  agent::v1::UnpauseContainerRequest request;
+  request.set_container_id(container_id);
+  return Call(&agent::v1::AgentService::Stub::UnpauseContainer, request).status();
+}
+
+absl::StatusOr<std::vector<std::string>> AgentClient::Update(const std::string& container_id,
+                                                             const Resources& resources) {
+  agent::v1::UpdateContainerRequest request;
+  request.set_container_id(container_id);
+  codec::PutResources(resources, request.mutable_resources());
+  ASSIGN_OR_RETURN(const auto response,
+                   Call(&agent::v1::AgentService::Stub::UpdateContainer, request));
+  return codec::GetList(response.warnings());
+}
+
+absl::StatusOr<int64_t> AgentClient::Measure(const std::string& container_id) {
+  agent::v1::MeasureContainerRequest request;
+  request.set_container_id(container_id);
+  ASSIGN_OR_RETURN(const auto response,
+                   Call(&agent::v1::AgentService::Stub::MeasureContainer, request));
+  return response.written_bytes();
+}
+
+void AgentClient::RunProbe(const ProbeCommand& command,
+                           std::function<void(absl::StatusOr<ProbeResult>)> done) {
+  struct State {
+    grpc::ClientContext context;
+    agent::v1::RunProbeRequest request;
+    agent::v1::RunProbeResponse response;
+  };
+  auto state = std::make_shared<State>();
+  state->context.set_deadline(absl::ToChronoTime(absl::Now() + command.timeout + kProbeGrace));
+  agent::v1::RunProbeRequest& request = state->request;
+  request.set_exec_id(command.exec.exec_id);
+  request.set_container_id(command.exec.container_id);
+  PutExecSpec(command.exec.spec, request.mutable_spec());
+  codec::PutList(command.exec.env, request.mutable_env());
+  request.set_user(command.exec.user);
+  request.set_working_directory(command.exec.working_directory);
+  request.set_timeout_ns(absl::ToInt64Nanoseconds(command.timeout));
+  request.set_output_limit_bytes(static_cast<int64_t>(command.output_limit_bytes));
+  stub_->async()->RunProbe(&state->context, &state->request, &state->response,
+                           [state, done = std::move(done)](const grpc::Status& status) {
+                             if (!status.ok()) return done(FromGrpc(status));
+                             agent::v1::RunProbeResponse& response = state->response;
+                             done(ProbeResult{.exit_code = response.exit_code(),
+                                              .output = std::move(*response.mutable_output()),
+                                              .timed_out = response.timed_out(),
+                                              .started_unix_ns = response.started_unix_ns(),
+                                              .finished_unix_ns = response.finished_unix_ns()});
+                           });
 }
 
 absl::StatusOr<ActualList> AgentClient::List() {

@@ -24,6 +24,13 @@ class AgentClient : public AgentPort {
   absl::StatusOr<StartResult> Start(const std::string& container_id) override;
   absl::StatusOr<bool> Signal(const std::string& container_id, int signal) override;
   absl::Status Remove(const std::string& container_id) override;
+  absl::Status Pause(const std::string& container_id) override;
+  absl::Status Unpause(const std::string& container_id) override;
+  absl::StatusOr<std::vector<std::string>> Update(const std::string& container_id,
+                                                  const Resources& resources) override;
+  absl::StatusOr<int64_t> Measure(const std::string& container_id) override;
+  void RunProbe(const ProbeCommand& command,
+                std::function<void(absl::StatusOr<ProbeResult>)> done) override;
   absl::StatusOr<ActualList> List() override;
   absl::StatusOr<int64_t> StartExec(const ExecCommand& command) override;
   absl::StatusOr<ExecStatus> GetExec(const std::string& exec_id) override;

@@ -74,6 +74,13 @@ absl::StatusOr<std::vector<std::string>> ImageClient::ListOwners() {
   return codec::GetList(response.owners());
 }
 
+absl::StatusOr<int64_t> ImageClient::SizeOf(const std::string& image_id) {
+  image::v1::GetImageRequest request;
+  request.set_reference(image_id);
+  ASSIGN_OR_RETURN(const auto response, Call(&image::v1::ImageService::Stub::GetImage, request));
+  return response.image().size_bytes();
+}
+
 absl::StatusOr<std::string> ImageClient::Resolve(const std::string& reference) {
   image::v1::GetImageRequest request;
   request.set_reference(reference);

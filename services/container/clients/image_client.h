@@ -19,6 +19,7 @@ class ImageClient : public ImagePort {
   absl::StatusOr<Image> Acquire(const std::string& reference, const std::string& owner) override;
   absl::Status Release(const std::string& owner) override;
   absl::StatusOr<std::vector<std::string>> ListOwners() override;
+  absl::StatusOr<int64_t> SizeOf(const std::string& image_id) override;
   absl::StatusOr<std::string> Resolve(const std::string& reference) override;
 
  private:

@@ -86,6 +86,20 @@ absl::string_view StateName(State state) {
   return "unknown";
 }
 
+absl::string_view HealthName(Health::Status status) {
+  switch (status) {
+    case Health::Status::kStarting:
+      return "starting";
+    case Health::Status::kHealthy:
+      return "healthy";
+    case Health::Status::kUnhealthy:
+      return "unhealthy";
+    case Health::Status::kNone:
+      break;
+  }
+  return "none";
+}
+
 absl::string_view DockerStatus(const Container& container) {
   if (container.state == State::kStarting) {
     return container.started_unix_ns == 0 ? "created" : "exited";

@@ -74,6 +74,8 @@ constexpr bool HasProcess(State state) {
 // starts is still what it was: "created" or "exited".
 absl::string_view DockerStatus(const Container& container);
 absl::string_view StateName(State state);
+// "starting", "healthy", "unhealthy", "none".
+absl::string_view HealthName(Health::Status status);
 
 }  // namespace slipway::container
 

@@ -61,6 +61,8 @@ class Entry : public std::enable_shared_from_this<Entry> {
     // Which timer still counts: those with an older number do nothing.
     uint64_t restart_timer = 0;
     uint64_t stop_timer = 0;
+    // Which series of health probes still counts.
+    uint64_t health_series = 0;
   };
   Pending pending;
 

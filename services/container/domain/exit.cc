@@ -63,6 +63,7 @@ void RecordExit(Core& core, const EntryPtr& entry, const Actual& actual, uint64_
   if (!state.has_value() && actual.started_unix_ns > now->started_unix_ns) state = State::kExited;
   if (!state.has_value()) return;
   ++entry->pending.stop_timer;
+  EndHealth(entry);
   auto next = std::make_shared<Container>(*now);
   next->state = *state;
   next->pid = 0;
@@ -102,8 +103,10 @@ void RecordStarted(Core& core, const EntryPtr& entry, const Actual& actual, uint
   next->endpoints = actual.endpoints;
   next->exit_code = 0;
   next->error.clear();
+  next->health = FreshHealth(*next);
   std::vector<Event> events = {core.MakeEvent(*next, "start")};
   core.Record(*entry, std::move(next), std::move(events), Entry::Fire::kNothing);
+  BeginHealth(core, entry);
 }
 
 void RecordLost(Core& core, const EntryPtr& entry, uint64_t sequence) {
@@ -111,6 +114,7 @@ void RecordLost(Core& core, const EntryPtr& entry, uint64_t sequence) {
   const std::optional<State> state = Next(now->state, Transition::kLost);
   if (entry->removed() || !state.has_value() || now->state == State::kDead) return;
   auto next = std::make_shared<Container>(*now);
+  EndHealth(entry);
   next->state = *state;
   next->pid = 0;
   next->endpoints.clear();

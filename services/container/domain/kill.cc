@@ -46,6 +46,11 @@ void KillNow(Core& core, const EntryPtr& entry, int signal, DoneStatus done) {
     waiting = *waiter;
   }
   const absl::StatusOr<bool> ran = core.agent().Signal(now->id(), signal);
+  // What is frozen hears of the signal when it is thawed.
+  if (ran.ok() && now->state == State::kPaused && EndsOnPurpose(*now, signal)) {
+    const absl::Status thawed = core.agent().Unpause(now->id());
+    if (thawed.ok()) RecordPaused(core, entry, false);
+  }
   if (!ran.ok()) {
     entry->CancelWait(waiting);
     return once(ran.status());

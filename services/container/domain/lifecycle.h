@@ -2,6 +2,7 @@
 #define SERVICES_CONTAINER_DOMAIN_LIFECYCLE_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "services/container/domain/container_state.h"
@@ -17,8 +18,9 @@ absl::StatusOr<bool> StartNow(Core& core, const EntryPtr& entry, Transition tran
 // 126 or 127 as a shell has them, 128 otherwise.
 int ExitCodeOfFailedStart(const absl::Status& status);
 
-// stop.cc. Sends what the entry's stop asks for, and SIGKILL at its deadline; repeatable.
-absl::Status DriveStop(Core& core, const EntryPtr& entry);
+// stop.cc. Sends what the entry's stop asks for, and SIGKILL at its deadline; repeatable. `paused`:
+// its processes are frozen.
+absl::Status DriveStop(Core& core, const EntryPtr& entry, bool paused);
 // SIGKILL to the present run, again each second while the agent does not answer.
 void KillRun(Core& core, const EntryPtr& entry);
 
@@ -31,6 +33,16 @@ void RecordStarted(Core& core, const EntryPtr& entry, const Actual& actual, uint
 void RecordLost(Core& core, const EntryPtr& entry, uint64_t sequence);
 // Waits for the delay that the record says, then starts.
 void ScheduleRestart(Core& core, const EntryPtr& entry);
+
+// pause.cc. The host says that the run is, or is not, paused.
+void RecordPaused(Core& core, const EntryPtr& entry, bool paused);
+
+// health.cc. Probes the present run from its beginning; EndHealth() before anything else may be
+// probed. Both may be called again.
+void BeginHealth(Core& core, const EntryPtr& entry);
+void EndHealth(const EntryPtr& entry);
+// Of a run that begins: "starting", with the log of former runs. Null without a health check.
+std::shared_ptr<const Health> FreshHealth(const Container& container);
 
 // remove.cc. Takes down what is left, tells all who wait. The entry is "removing".
 absl::Status FinishRemove(Core& core, const EntryPtr& entry);

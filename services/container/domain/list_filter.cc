@@ -97,6 +97,13 @@ bool ListFilter::MatchesNetwork(const Container& container) const {
   });
 }
 
+bool ListFilter::MatchesHealth(const Container& container) const {
+  const Health::Status status =
+      container.health == nullptr ? Health::Status::kNone : container.health->status;
+  return AnyOrNone(query_.health,
+                   [status](const std::string& wanted) { return wanted == HealthName(status); });
+}
+
 bool ListFilter::Matches(const Container& container) const {
   const Definition& definition = *container.definition;
   const absl::string_view status = DockerStatus(container);
@@ -125,7 +132,8 @@ bool ListFilter::Matches(const Container& container) const {
     return false;
   }
   if (query_.since_unix_ns != 0 && definition.created_unix_ns <= query_.since_unix_ns) return false;
-  return MatchesName(container) && MatchesAncestor(container) && MatchesNetwork(container);
+  return MatchesName(container) && MatchesAncestor(container) && MatchesNetwork(container) &&
+         MatchesHealth(container);
 }
 
 std::vector<ContainerPtr> ListFilter::Apply(std::vector<ContainerPtr> containers) const {

@@ -27,6 +27,7 @@ struct ListQuery {
   std::string before;
   std::string since;
   std::vector<std::string> networks;
+  std::vector<std::string> health;  // "none" where there is no check
   // Filled in by the use case: what `ancestors` resolve to, and the creation times of `before` and
   // `since` (zero: none).
   std::vector<std::string> ancestor_ids;
@@ -49,6 +50,7 @@ class ListFilter {
   bool MatchesName(const Container& container) const;
   bool MatchesAncestor(const Container& container) const;
   bool MatchesNetwork(const Container& container) const;
+  bool MatchesHealth(const Container& container) const;
 
   ListQuery query_;
   std::vector<std::unique_ptr<RE2>> name_patterns_;

@@ -11,10 +11,10 @@ namespace {
 constexpr int32_t kLostWithHost = 255;
 
 // It runs; the record may want otherwise.
-void FollowIntentRunning(Core& core, const EntryPtr& entry) {
+void FollowIntentRunning(Core& core, const EntryPtr& entry, bool paused) {
   const ContainerPtr now = entry->snapshot();
   if (now->state == State::kStopping) {
-    const absl::Status driven = DriveStop(core, entry);
+    const absl::Status driven = DriveStop(core, entry, paused);
     if (!driven.ok()) core.observer().Warning("stop", now->id(), driven);
   } else if (now->state == State::kRemoving) {
     DriveRemove(core, entry);
@@ -59,7 +59,10 @@ void ReconcileWith(Core& core, const EntryPtr& entry, const Actual& actual, uint
   switch (actual.status) {
     case Actual::Status::kRunning:
       RecordStarted(core, entry, actual, sequence);
-      return FollowIntentRunning(core, entry);
+      RecordPaused(core, entry, actual.paused);
+      // Of a former process's run.
+      if (entry->pending.health_series == 0) BeginHealth(core, entry);
+      return FollowIntentRunning(core, entry, actual.paused);
     case Actual::Status::kExited:
       if (BelievedToRun(*now) || actual.started_unix_ns > now->started_unix_ns) {
         // What follows an exit, RecordExit() does.

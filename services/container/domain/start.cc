@@ -72,8 +72,10 @@ absl::StatusOr<bool> StartNow(Core& core, const EntryPtr& entry, Transition tran
   next->exit_code = 0;
   next->oom_killed = false;
   next->error.clear();
+  next->health = FreshHealth(*next);
   std::vector<Event> events = {core.MakeEvent(*next, "start")};
   core.Record(*entry, std::move(next), std::move(events), Entry::Fire::kNothing);
+  BeginHealth(core, entry);
   return false;
 }
 

@@ -36,6 +36,29 @@ std::shared_ptr<Container> Stopping(Core& core, const Container& now, const Stop
   return next;
 }
 
+// Sends the stop's signal, and arms its deadline.
+absl::Status SendStop(Core& core, const EntryPtr& entry) {
+  const ContainerPtr now = entry->snapshot();
+  const int64_t left_ns = now->stop_deadline_unix_ns - core.clock().NowUnixNs();
+  if (now->stop_signal == SIGKILL || (now->stop_has_deadline && left_ns <= 0)) {
+    KillRun(core, entry);
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(
+      core.Write({}, {core.MakeEvent(*now, "kill", {{"signal", absl::StrCat(now->stop_signal)}})},
+                 Durability::kSoon));
+  // Armed first: the grace period ends also when the agent was away at its beginning.
+  if (now->stop_has_deadline) {
+    const uint64_t timer = ++entry->pending.stop_timer;
+    core.clock().RunAfter(absl::Nanoseconds(left_ns), [&core, entry, timer] {
+      entry->Post([&core, entry, timer] {
+        if (entry->pending.stop_timer == timer) KillRun(core, entry);
+      });
+    });
+  }
+  return core.agent().Signal(now->id(), now->stop_signal).status();
+}
+
 void StopNow(Core& core, const EntryPtr& entry, const StopCommand& command, Done<bool> done) {
   const ContainerPtr now = entry->snapshot();
   const absl::StatusOr<State> state = Follow(*now, Transition::kStop);
@@ -59,7 +82,7 @@ void StopNow(Core& core, const EntryPtr& entry, const StopCommand& command, Done
   const auto waiting =
       entry->Wait(WaitCondition::kNextExit, [once](const WaitOutcome&) { once(absl::OkStatus()); });
   if (!waiting.ok()) return once(waiting.status());
-  const absl::Status driven = DriveStop(core, entry);
+  const absl::Status driven = DriveStop(core, entry, now->state == State::kPaused);
   if (!driven.ok()) {
     entry->CancelWait(*waiting);
     once(driven);
@@ -96,7 +119,7 @@ void RestartNow(Core& core, const EntryPtr& entry, const StopCommand& command, D
   const absl::Status written = core.Commit(*entry, std::move(next), {});
   if (!written.ok()) return done(written);
   entry->pending.restart_done.push_back(finish);
-  const absl::Status driven = DriveStop(core, entry);
+  const absl::Status driven = DriveStop(core, entry, now->state == State::kPaused);
   if (driven.ok()) return;
   entry->pending.restart_done.pop_back();
   done(driven);
@@ -116,26 +139,10 @@ void Queue(Core& core, const StopCommand& command, T done, Operation operation) 
 
 }  // namespace
 
-absl::Status DriveStop(Core& core, const EntryPtr& entry) {
-  const ContainerPtr now = entry->snapshot();
-  const int64_t left_ns = now->stop_deadline_unix_ns - core.clock().NowUnixNs();
-  if (now->stop_signal == SIGKILL || (now->stop_has_deadline && left_ns <= 0)) {
-    KillRun(core, entry);
-    return absl::OkStatus();
-  }
-  RETURN_IF_ERROR(
-      core.Write({}, {core.MakeEvent(*now, "kill", {{"signal", absl::StrCat(now->stop_signal)}})},
-                 Durability::kSoon));
-  // Armed first: the grace period ends also when the agent was away at its beginning.
-  if (now->stop_has_deadline) {
-    const uint64_t timer = ++entry->pending.stop_timer;
-    core.clock().RunAfter(absl::Nanoseconds(left_ns), [&core, entry, timer] {
-      entry->Post([&core, entry, timer] {
-        if (entry->pending.stop_timer == timer) KillRun(core, entry);
-      });
-    });
-  }
-  return core.agent().Signal(now->id(), now->stop_signal).status();
+absl::Status DriveStop(Core& core, const EntryPtr& entry, bool paused) {
+  RETURN_IF_ERROR(SendStop(core, entry));
+  // What is frozen hears of its signals when it is thawed.
+  return paused ? core.agent().Unpause(entry->snapshot()->id()) : absl::OkStatus();
 }
 
 void KillRun(Core& core, const EntryPtr& entry) {

@@ -42,6 +42,42 @@ void RestartContainer(Core& core, StopCommand command, DoneStatus done);
 void KillContainer(Core& core, const std::string& reference, const std::string& signal,
                    DoneStatus done);
 
+// pause.cc
+void PauseContainer(Core& core, const std::string& reference, DoneStatus done);
+void UnpauseContainer(Core& core, const std::string& reference, DoneStatus done);
+
+struct UpdateCommand {
+  std::string reference;
+  Resources resources;  // zero: stays as it is
+  std::optional<int64_t> pids_limit;
+  std::optional<RestartPolicy> restart_policy;
+};
+// update.cc. Warnings; done when it has been synced to disk.
+void UpdateContainer(Core& core, UpdateCommand command, Done<std::vector<std::string>> done);
+
+struct PruneCommand {
+  std::vector<std::string> labels;
+  std::vector<std::string> not_labels;
+  int64_t until_unix_ns = 0;  // zero: whenever
+};
+struct PruneResult {
+  std::vector<std::string> container_ids;
+  int64_t freed_bytes = 0;
+};
+// prune.cc
+void PruneContainers(Core& core, PruneCommand command, Done<PruneResult> done);
+
+struct ContainerSize {
+  int64_t written_bytes = 0;  // its own layer
+  int64_t root_bytes = 0;     // with its image's
+};
+// measure.cc. Blocks on the agent.
+absl::StatusOr<ContainerSize> MeasureContainer(Core& core, const Container& container);
+
+// access.cc. An event about a container that was only looked at.
+absl::Status RecordAccess(Core& core, const std::string& reference, absl::string_view action,
+                          StringMap attributes);
+
 // remove.cc
 void RemoveContainer(Core& core, const std::string& reference, bool force, DoneStatus done);
 

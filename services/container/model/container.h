@@ -38,7 +38,21 @@ struct Endpoint {
   std::string endpoint_id;
 };
 
-// What never changes after create.
+// Of a container with a health check. Numbered as on disk; append only.
+struct HealthProbe {
+  int64_t started_unix_ns = 0;
+  int64_t finished_unix_ns = 0;
+  int32_t exit_code = 0;  // -1: it took too long
+  std::string output;
+};
+struct Health {
+  enum class Status { kNone = 0, kStarting = 1, kHealthy = 2, kUnhealthy = 3 };
+  Status status = Status::kNone;
+  int32_t failing_streak = 0;
+  std::vector<HealthProbe> log;  // the last ones, oldest first
+};
+
+// What changes only by an update, which makes a new one.
 struct Definition {
   std::string id;  // 64 hex digits
   std::string host_id;
@@ -75,6 +89,7 @@ struct Container {
   int32_t stop_signal = 0;
   int64_t backoff_ms = 0;  // the last delay before a restart
   uint64_t agent_sequence = 0;
+  std::shared_ptr<const Health> health;  // null without a health check, and before the first run
 
   const std::string& id() const { return definition->id; }
 };

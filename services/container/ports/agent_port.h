@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "services/container/model/container.h"
 
 // The actual state of one host, as the domain needs it (slipway.agent.v1.AgentService). Calls block
@@ -48,6 +49,7 @@ struct Actual {
   int32_t exit_code = 0;
   bool oom_killed = false;
   std::vector<Endpoint> endpoints;
+  bool paused = false;
 };
 
 struct ActualList {
@@ -72,6 +74,21 @@ struct ExecStatus {
   int64_t pid = 0;
 };
 
+// A command that is run to its end.
+struct ProbeCommand {
+  ExecCommand exec;
+  absl::Duration timeout;
+  size_t output_limit_bytes = 0;
+};
+
+struct ProbeResult {
+  int32_t exit_code = 0;
+  std::string output;
+  bool timed_out = false;
+  int64_t started_unix_ns = 0;
+  int64_t finished_unix_ns = 0;
+};
+
 struct ContainerStarted {
   Actual actual;
 };
@@ -86,11 +103,15 @@ struct ExecExited {
 struct ContainerRemoved {
   std::string container_id;
 };
+struct OutOfMemory {
+  std::string container_id;
+};
 
 struct AgentEvent {
   uint64_t sequence = 0;
   int64_t time_unix_ns = 0;
-  std::variant<std::monostate, ContainerStarted, ContainerExited, ExecExited, ContainerRemoved>
+  std::variant<std::monostate, ContainerStarted, ContainerExited, ExecExited, ContainerRemoved,
+               OutOfMemory>
       kind;
 };
 
@@ -105,6 +126,16 @@ class AgentPort {
   // Whether it ran.
   virtual absl::StatusOr<bool> Signal(const std::string& container_id, int signal) = 0;
   virtual absl::Status Remove(const std::string& container_id) = 0;
+  virtual absl::Status Pause(const std::string& container_id) = 0;
+  virtual absl::Status Unpause(const std::string& container_id) = 0;
+  // Sets the limits of the container and of its later runs. Warnings.
+  virtual absl::StatusOr<std::vector<std::string>> Update(const std::string& container_id,
+                                                          const Resources& resources) = 0;
+  // Bytes in the container's own layer.
+  virtual absl::StatusOr<int64_t> Measure(const std::string& container_id) = 0;
+  // Does not block: `done` is called once, from another thread, and must not block either.
+  virtual void RunProbe(const ProbeCommand& command,
+                        std::function<void(absl::StatusOr<ProbeResult>)> done) = 0;
   virtual absl::StatusOr<ActualList> List() = 0;
   virtual absl::StatusOr<int64_t> StartExec(const ExecCommand& command) = 0;
   virtual absl::StatusOr<ExecStatus> GetExec(const std::string& exec_id) = 0;

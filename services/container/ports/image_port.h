@@ -26,6 +26,8 @@ class ImagePort {
   virtual absl::StatusOr<Image> Acquire(const std::string& reference, const std::string& owner) = 0;
   virtual absl::Status Release(const std::string& owner) = 0;
   virtual absl::StatusOr<std::vector<std::string>> ListOwners() = 0;
+  // Bytes of the files in its layers.
+  virtual absl::StatusOr<int64_t> SizeOf(const std::string& image_id) = 0;
   // The id behind a name or id prefix.
   virtual absl::StatusOr<std::string> Resolve(const std::string& reference) = 0;
 };

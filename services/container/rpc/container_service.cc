@@ -38,6 +38,18 @@ StopCommand GetStop(const std::string& reference, const auto& request) {
   return command;
 }
 
+// Asks the host for each: what goes away meanwhile has no size.
+grpc::ByteBuffer EncodeWithSizes(Core& core, const std::vector<ContainerPtr>& containers) {
+  v1::ListContainersResponse response;
+  for (const ContainerPtr& container : containers) {
+    v1::Container* to = response.add_containers();
+    PutContainer(*container, false, to);
+    if (const auto size = MeasureContainer(core, *container); size.ok()) PutSize(*size, to);
+  }
+  grpc::Slice slice(response.SerializeAsString());
+  return grpc::ByteBuffer(&slice, 1);
+}
+
 }  // namespace
 
 template <typename Operation>
@@ -114,6 +126,43 @@ grpc::ServerUnaryReactor* ContainerServiceImpl::RenameContainer(
   });
 }
 
+grpc::ServerUnaryReactor* ContainerServiceImpl::PauseContainer(
+    Async*, const v1::PauseContainerRequest* request, v1::PauseContainerResponse*) {
+  return Answer(
+      [&](const Call& call) { verbs::PauseContainer(core_, request->container(), EndOf(call)); });
+}
+
+grpc::ServerUnaryReactor* ContainerServiceImpl::UnpauseContainer(
+    Async*, const v1::UnpauseContainerRequest* request, v1::UnpauseContainerResponse*) {
+  return Answer(
+      [&](const Call& call) { verbs::UnpauseContainer(core_, request->container(), EndOf(call)); });
+}
+
+grpc::ServerUnaryReactor* ContainerServiceImpl::UpdateContainer(
+    Async*, const v1::UpdateContainerRequest* request, v1::UpdateContainerResponse* response) {
+  return Answer([&](const Call& call) {
+    verbs::UpdateContainer(core_, GetUpdate(*request),
+                           [call, response](absl::StatusOr<std::vector<std::string>> warnings) {
+                             call->End(warnings.status(), [&] {
+                               codec::PutList(*warnings, response->mutable_warnings());
+                             });
+                           });
+  });
+}
+
+grpc::ServerUnaryReactor* ContainerServiceImpl::PruneContainers(
+    Async*, const v1::PruneContainersRequest* request, v1::PruneContainersResponse* response) {
+  return Answer([&](const Call& call) {
+    verbs::PruneContainers(
+        core_, GetPrune(*request), [call, response](absl::StatusOr<PruneResult> result) {
+          call->End(result.status(), [&] {
+            codec::PutList(result->container_ids, response->mutable_container_ids());
+            response->set_freed_bytes(result->freed_bytes);
+          });
+        });
+  });
+}
+
 grpc::ServerUnaryReactor* ContainerServiceImpl::ListContainers(Async*,
                                                                const grpc::ByteBuffer* request,
                                                                grpc::ByteBuffer* response) {
@@ -125,8 +174,10 @@ grpc::ServerUnaryReactor* ContainerServiceImpl::ListContainers(Async*,
     if (!good.ok()) return call->End(FromGrpc(good));
     core_.executor().Post([this, call, response, parsed = std::move(parsed)] {
       const auto listed = verbs::ListContainers(core_, GetListQuery(parsed));
-      call->End(listed.status(),
-                [&] { *response = list_encoder_.Encode(*listed, core_.table().size()); });
+      call->End(listed.status(), [&] {
+        *response = parsed.with_size() ? EncodeWithSizes(core_, *listed)
+                                       : list_encoder_.Encode(*listed, core_.table().size());
+      });
     });
   });
 }
@@ -179,7 +230,19 @@ grpc::Status ContainerServiceImpl::GetContainer(grpc::ServerContext*,
   PutContainer(*container, true, response->mutable_container());
   codec::PutList(core_.execs().LiveOf(container->id()),
                  response->mutable_container()->mutable_exec_ids());
-  return grpc::Status::OK;
+  if (!request->with_size()) return grpc::Status::OK;
+  const absl::StatusOr<ContainerSize> size = MeasureContainer(core_, *container);
+  if (size.ok()) PutSize(*size, response->mutable_container());
+  return ToGrpc(size.status());
+}
+
+grpc::Status ContainerServiceImpl::RecordAccess(grpc::ServerContext*,
+                                                const v1::RecordAccessRequest* request,
+                                                v1::RecordAccessResponse*) {
+  absl::StatusOr<Access> access = GetAccess(*request);
+  if (!access.ok()) return ToGrpc(access.status());
+  return ToGrpc(verbs::RecordAccess(core_, request->container(), access->action,
+                                    std::move(access->attributes)));
 }
 
 grpc::Status ContainerServiceImpl::CreateExec(grpc::ServerContext*,

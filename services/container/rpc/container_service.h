@@ -20,7 +20,10 @@ using Changes =
         Service::WithCallbackMethod_StopContainer<Service::WithCallbackMethod_RestartContainer<
             Service::WithCallbackMethod_KillContainer<Service::WithCallbackMethod_RemoveContainer<
                 Service::WithCallbackMethod_RenameContainer<Execs>>>>>>>;
-using Base = Service::WithRawCallbackMethod_ListContainers<Changes>;
+using Upkeep = Service::WithCallbackMethod_PauseContainer<
+    Service::WithCallbackMethod_UnpauseContainer<Service::WithCallbackMethod_UpdateContainer<
+        Service::WithCallbackMethod_PruneContainers<Changes>>>>;
+using Base = Service::WithRawCallbackMethod_ListContainers<Upkeep>;
 
 }  // namespace internal
 
@@ -46,6 +49,14 @@ class ContainerServiceImpl final : public internal::Base {
                            v1::RemoveContainerResponse* response) override;
   Reactor* RenameContainer(Async* context, const v1::RenameContainerRequest* request,
                            v1::RenameContainerResponse* response) override;
+  Reactor* PauseContainer(Async* context, const v1::PauseContainerRequest* request,
+                          v1::PauseContainerResponse* response) override;
+  Reactor* UnpauseContainer(Async* context, const v1::UnpauseContainerRequest* request,
+                            v1::UnpauseContainerResponse* response) override;
+  Reactor* UpdateContainer(Async* context, const v1::UpdateContainerRequest* request,
+                           v1::UpdateContainerResponse* response) override;
+  Reactor* PruneContainers(Async* context, const v1::PruneContainersRequest* request,
+                           v1::PruneContainersResponse* response) override;
   Reactor* ListContainers(Async* context, const grpc::ByteBuffer* request,
                           grpc::ByteBuffer* response) override;
   Reactor* StartExec(Async* context, const v1::StartExecRequest* request,
@@ -59,6 +70,8 @@ class ContainerServiceImpl final : public internal::Base {
 
   grpc::Status GetContainer(grpc::ServerContext* context, const v1::GetContainerRequest* request,
                             v1::GetContainerResponse* response) override;
+  grpc::Status RecordAccess(grpc::ServerContext* context, const v1::RecordAccessRequest* request,
+                            v1::RecordAccessResponse* response) override;
   grpc::Status CreateExec(grpc::ServerContext* context, const v1::CreateExecRequest* request,
                           v1::CreateExecResponse* response) override;
   grpc::Status GetVersion(grpc::ServerContext* context,

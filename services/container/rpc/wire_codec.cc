@@ -29,7 +29,73 @@ v1::ContainerStatus StatusOf(const Container& container) {
   return v1::CONTAINER_STATUS_UNSPECIFIED;
 }
 
+// `whole`: with the log.
+void PutHealth(const Health& from, bool whole, v1::Health* to) {
+  to->set_status(static_cast<v1::Health::Status>(from.status));
+  to->set_failing_streak(from.failing_streak);
+  if (!whole) return;
+  for (const HealthProbe& probe : from.log) {
+    v1::HealthProbe* entry = to->add_log();
+    entry->set_started_unix_ns(probe.started_unix_ns);
+    entry->set_finished_unix_ns(probe.finished_unix_ns);
+    entry->set_exit_code(probe.exit_code);
+    entry->set_output(probe.output);
+  }
+}
+
+absl::string_view ActionName(v1::RecordAccessRequest::Action action) {
+  switch (action) {
+    case v1::RecordAccessRequest::ACTION_ATTACH:
+      return "attach";
+    case v1::RecordAccessRequest::ACTION_DETACH:
+      return "detach";
+    case v1::RecordAccessRequest::ACTION_RESIZE:
+      return "resize";
+    case v1::RecordAccessRequest::ACTION_TOP:
+      return "top";
+    case v1::RecordAccessRequest::ACTION_EXPORT:
+      return "export";
+    case v1::RecordAccessRequest::ACTION_ARCHIVE_PATH:
+      return "archive-path";
+    case v1::RecordAccessRequest::ACTION_EXTRACT_TO_DIRECTORY:
+      return "extract-to-dir";
+    case v1::RecordAccessRequest::ACTION_EXEC_DETACH:
+      return "exec_detach";
+    default:
+      return "";
+  }
+}
+
 }  // namespace
+
+UpdateCommand GetUpdate(const v1::UpdateContainerRequest& from) {
+  UpdateCommand to{.reference = from.container(),
+                   .resources = codec::GetResources(from.resources())};
+  if (from.has_pids_limit()) to.pids_limit = from.pids_limit();
+  if (from.has_restart_policy()) {
+    to.restart_policy =
+        RestartPolicy{static_cast<RestartPolicy::Mode>(from.restart_policy().mode()),
+                      from.restart_policy().maximum_retries()};
+  }
+  return to;
+}
+
+void PutSize(const ContainerSize& from, v1::Container* to) {
+  to->set_written_bytes(from.written_bytes);
+  to->set_root_bytes(from.root_bytes);
+}
+
+PruneCommand GetPrune(const v1::PruneContainersRequest& from) {
+  return {.labels = codec::GetList(from.labels()),
+          .not_labels = codec::GetList(from.not_labels()),
+          .until_unix_ns = from.until_unix_ns()};
+}
+
+absl::StatusOr<Access> GetAccess(const v1::RecordAccessRequest& from) {
+  const absl::string_view action = ActionName(from.action());
+  if (action.empty()) return absl::InvalidArgumentError("unknown access to a container");
+  return Access{std::string(action), codec::GetMap(from.attributes())};
+}
 
 void PutContainer(const Container& from, bool whole, v1::Container* to) {
   const Definition& definition = *from.definition;
@@ -53,6 +119,7 @@ void PutContainer(const Container& from, bool whole, v1::Container* to) {
   state->set_started_unix_ns(from.started_unix_ns);
   state->set_finished_unix_ns(from.finished_unix_ns);
   state->set_restart_count(from.restart_count);
+  if (from.health != nullptr) PutHealth(*from.health, whole, state->mutable_health());
   for (const Endpoint& endpoint : from.endpoints) {
     codec::PutEndpoint(endpoint, to->add_endpoints());
   }
@@ -81,6 +148,7 @@ ListQuery GetListQuery(const v1::ListContainersRequest& from) {
   to.before = from.before();
   to.since = from.since();
   to.networks = codec::GetList(from.networks());
+  to.health = codec::GetList(from.health());
   return to;
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "services/container/domain/verbs.h"
 #include "services/container/model/container.h"
 #include "services/container/model/event.h"
@@ -18,6 +19,16 @@ void PutEvent(const Event& from, slipway::common::v1::Event* to);
 ListQuery GetListQuery(const v1::ListContainersRequest& from);
 ExecSpec GetExecSpec(const v1::ExecSpec& from);
 void PutExec(const ExecRecord& from, v1::GetExecResponse* to);
+UpdateCommand GetUpdate(const v1::UpdateContainerRequest& from);
+PruneCommand GetPrune(const v1::PruneContainersRequest& from);
+void PutSize(const ContainerSize& from, v1::Container* to);
+
+struct Access {
+  std::string action;  // Docker's name
+  StringMap attributes;
+};
+// InvalidArgument for an action that is not known.
+absl::StatusOr<Access> GetAccess(const v1::RecordAccessRequest& from);
 WaitCondition GetCondition(v1::WaitContainerRequest::Condition from);
 
 }  // namespace slipway::container

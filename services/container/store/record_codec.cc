@@ -14,6 +14,33 @@ absl::StatusOr<Message> Parse(absl::string_view bytes, absl::string_view what) {
   return absl::DataLossError(absl::StrCat("a stored ", what, " cannot be read"));
 }
 
+void PutHealth(const Health& from, storage::v1::StoredHealth& to) {
+  to.set_status(static_cast<uint32_t>(from.status));
+  to.set_failing_streak(from.failing_streak);
+  for (const HealthProbe& probe : from.log) {
+    storage::v1::StoredHealthProbe* entry = to.add_log();
+    entry->set_started_unix_ns(probe.started_unix_ns);
+    entry->set_finished_unix_ns(probe.finished_unix_ns);
+    entry->set_exit_code(probe.exit_code);
+    entry->set_output(probe.output);
+  }
+}
+
+Health GetHealth(const storage::v1::StoredHealth& from) {
+  Health to;
+  if (from.status() <= static_cast<uint32_t>(Health::Status::kUnhealthy)) {
+    to.status = static_cast<Health::Status>(from.status());
+  }
+  to.failing_streak = from.failing_streak();
+  for (const auto& entry : from.log()) {
+    to.log.push_back({.started_unix_ns = entry.started_unix_ns(),
+                      .finished_unix_ns = entry.finished_unix_ns(),
+                      .exit_code = entry.exit_code(),
+                      .output = entry.output()});
+  }
+  return to;
+}
+
 }  // namespace
 
 std::string EncodeDefinition(const Definition& definition) {
@@ -72,6 +99,7 @@ std::string EncodeState(const Container& container) {
   message.set_stop_signal(container.stop_signal);
   message.set_backoff_ms(container.backoff_ms);
   message.set_agent_sequence(container.agent_sequence);
+  if (container.health != nullptr) PutHealth(*container.health, *message.mutable_health());
   return message.SerializeAsString();
 }
 
@@ -102,6 +130,9 @@ absl::StatusOr<Container> DecodeState(absl::string_view bytes) {
   container.stop_signal = message->stop_signal();
   container.backoff_ms = message->backoff_ms();
   container.agent_sequence = message->agent_sequence();
+  if (message->has_health()) {
+    container.health = std::make_shared<const Health>(GetHealth(message->health()));
+  }
   return container;
 }
 

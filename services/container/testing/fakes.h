@@ -91,6 +91,37 @@ class FakeAgent : public AgentPort {
     return absl::OkStatus();
   }
 
+  absl::Status Pause(const std::string& id) override { return SetPaused(id, true); }
+  absl::Status Unpause(const std::string& id) override { return SetPaused(id, false); }
+
+  absl::StatusOr<std::vector<std::string>> Update(const std::string& id,
+                                                  const Resources& resources) override {
+    absl::MutexLock lock(&mu_);
+    if (down_) return Down();
+    if (!containers_.contains(id)) return absl::NotFoundError(id);
+    updates.emplace_back(id, resources);
+    return std::vector<std::string>{};
+  }
+
+  absl::StatusOr<int64_t> Measure(const std::string& id) override {
+    absl::MutexLock lock(&mu_);
+    if (down_) return Down();
+    if (!containers_.contains(id)) return absl::NotFoundError(id);
+    return 1000;
+  }
+
+  // Answers at once, as `probe` says.
+  void RunProbe(const ProbeCommand& command,
+                std::function<void(absl::StatusOr<ProbeResult>)> done) override {
+    std::function<absl::StatusOr<ProbeResult>(const ProbeCommand&)> answer;
+    {
+      absl::MutexLock lock(&mu_);
+      ++probes;
+      answer = probe;
+    }
+    done(answer ? answer(command) : absl::UnavailableError("no answer"));
+  }
+
   absl::StatusOr<ActualList> List() override {
     absl::MutexLock lock(&mu_);
     if (down_) return Down();
@@ -213,8 +244,19 @@ class FakeAgent : public AgentPort {
   bool ignore_term = false;
   int starts = 0;
   std::vector<std::pair<std::string, int>> signals;
+  std::vector<std::pair<std::string, Resources>> updates;
+  int probes = 0;
+  std::function<absl::StatusOr<ProbeResult>(const ProbeCommand&)> probe;
 
  private:
+  absl::Status SetPaused(const std::string& id, bool paused) {
+    absl::MutexLock lock(&mu_);
+    if (down_) return Down();
+    const auto found = containers_.find(id);
+    if (found == containers_.end()) return absl::NotFoundError(id);
+    found->second.actual.paused = paused;
+    return absl::OkStatus();
+  }
   static absl::Status Down() { return absl::UnavailableError("the fake agent is down"); }
   template <typename Kind>
   void Append(Kind kind) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
@@ -268,6 +310,7 @@ class FakeImages : public ImagePort {
     absl::MutexLock lock(&mu_);
     return std::vector<std::string>(owners_.begin(), owners_.end());
   }
+  absl::StatusOr<int64_t> SizeOf(const std::string&) override { return 5000; }
   absl::StatusOr<std::string> Resolve(const std::string& reference) override {
     if (reference != "busybox") return absl::NotFoundError(reference);
     return image.id;

@@ -100,6 +100,29 @@ class World {
     return AwaitStatus(
         [&](DoneStatus done) { RemoveContainer(core(), reference, force, std::move(done)); });
   }
+  absl::Status Pause(const std::string& reference) {
+    return AwaitStatus(
+        [&](DoneStatus done) { PauseContainer(core(), reference, std::move(done)); });
+  }
+  absl::Status Unpause(const std::string& reference) {
+    return AwaitStatus(
+        [&](DoneStatus done) { UnpauseContainer(core(), reference, std::move(done)); });
+  }
+  absl::StatusOr<std::vector<std::string>> Update(UpdateCommand command) {
+    return Await<std::vector<std::string>>([&](Done<std::vector<std::string>> done) {
+      UpdateContainer(core(), command, std::move(done));
+    });
+  }
+  absl::StatusOr<PruneResult> Prune(PruneCommand command) {
+    return Await<PruneResult>(
+        [&](Done<PruneResult> done) { PruneContainers(core(), command, std::move(done)); });
+  }
+  bool HealthIs(const std::string& reference, Health::Status status) {
+    return Eventually([&] {
+      const ContainerPtr now = Get(reference);
+      return now != nullptr && now->health != nullptr && now->health->status == status;
+    });
+  }
   absl::Status Rename(const std::string& reference, const std::string& name) {
     return AwaitStatus(
         [&](DoneStatus done) { RenameContainer(core(), reference, name, std::move(done)); });

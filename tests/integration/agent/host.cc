@@ -31,6 +31,7 @@ namespace {
 constexpr absl::Duration kPatience = absl::Seconds(30);
 constexpr char kAgent[] = "runtime-agent/slipway-agent";
 constexpr char kSupervisor[] = "runtime-agent/supervisor/slipway-supervisor";
+constexpr char kArchiver[] = "runtime-agent/archive/slipway-archive";
 constexpr char kImage[] = "image-service/slipway-image";
 constexpr char kLog[] = "services/log/slipway-log";
 
@@ -156,7 +157,8 @@ void Host::StartAgent() {
       "agent", kAgent,
       {absl::StrCat("--run_dir=", dir_, "/run"), absl::StrCat("--root=", root()),
        absl::StrCat("--prefix=", prefix_), absl::StrCat("--supervisor=", Absolute(kSupervisor)),
-       absl::StrCat("--bridge_subnet=", subnet_), "--metrics_address=", "--log_level=debug"});
+       absl::StrCat("--archiver=", Absolute(kArchiver)), absl::StrCat("--bridge_subnet=", subnet_),
+       "--metrics_address=", "--log_level=debug"});
 }
 
 void Host::StopAgent(int signal) { End("agent", signal); }

@@ -1,0 +1,167 @@
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "base/os/file.h"
+#include "base/status/errno_status.h"
+#include "base/status/status_macros.h"
+#include "runtime-agent/domain/archiver.h"
+#include "runtime-agent/domain/runtime.h"
+#include "runtime-agent/kernel/mount.h"
+#include "runtime-agent/kernel/visit.h"
+
+// Files of a container, as archives: each time a process of its own sees to it (archiver.h).
+namespace slipway::agent {
+namespace {
+
+constexpr absl::Duration kSpawnTimeout = absl::Seconds(60);
+constexpr int kMaxArchivers = 64;
+constexpr int kPipeBytes = 1 << 20;
+constexpr uint64_t kQuiet = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+
+struct Pipe {
+  UniqueFd read;
+  UniqueFd write;
+};
+
+absl::StatusOr<Pipe> MakePipe() {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus(errno, "make a pipe");
+  fcntl(ends[0], F_SETPIPE_SZ, kPipeBytes);  // smaller where that is not allowed
+  return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+// A name for the supervisor that no container or exec has.
+absl::StatusOr<std::string> NewArchiverId() {
+  char bytes[16];
+  if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes)) {
+    return absl::InternalError("no random bytes");
+  }
+  return absl::StrCat("archive-", absl::BytesToHexString(absl::string_view(bytes, sizeof(bytes))));
+}
+
+// What is written through this mount fails, whoever opens the binary by /proc/<pid>/exe.
+absl::StatusOr<UniqueFd> MountProgram(const std::string& path) {
+  ASSIGN_OR_RETURN(Mount mount, CloneTree(AT_FDCWD, path, false));
+  RETURN_IF_ERROR(SetMountAttributes(
+      mount.fd(), "", {.set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV}, false));
+  return mount.Release();
+}
+
+absl::StatusOr<UniqueFd> EmptyRoot() {
+  ASSIGN_OR_RETURN(FileSystemContext context, FileSystemContext::Open("tmpfs"));
+  RETURN_IF_ERROR(context.SetString("mode", "0755"));
+  ASSIGN_OR_RETURN(Mount mount, context.CreateMount(kQuiet));
+  return mount.Release();
+}
+
+// The binds and volumes of a container that does not run.
+absl::Status AddMounts(const Definition& definition, ArchiverBindings& bindings) {
+  for (const DefinedMount& mount : definition.mounts) {
+    struct stat info;
+    // What a start would make, or complain of, is not there yet.
+    if (mount.kind == DefinedMount::Kind::kTmpfs || stat(mount.source.c_str(), &info) != 0)
+      continue;
+    ASSIGN_OR_RETURN(Mount tree, CloneTree(AT_FDCWD, mount.source, mount.recursive));
+    bindings.mounts.push_back({.tree = tree.Release(),
+                               .target = mount.target,
+                               .is_file = !S_ISDIR(info.st_mode),
+                               .read_only = mount.read_only});
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status Runtime::BindFilesView(Container& container, ArchiveView view,
+                                    ArchiverBindings& bindings,
+                                    std::shared_ptr<const UniqueFd>& held) {
+  const Definition& definition = container.definition();
+  const Container::Turn turn(container);
+  const Actual actual = container.actual();
+  if (actual.state == ContainerState::kRemoving) {
+    return absl::NotFoundError(absl::StrCat("No such container: ", container.id()));
+  }
+  if (view == ArchiveView::kChanges) {
+    ASSIGN_OR_RETURN(bindings.root, EmptyRoot());
+    ASSIGN_OR_RETURN(Mount upper,
+                     CloneTree(AT_FDCWD, absl::StrCat(Directory(container.id()), "/upper"), false));
+    ASSIGN_OR_RETURN(UniqueFd lower, MountImage(container));
+    bindings.mounts.push_back({upper.Release(), kChangedDirectory, false, true});
+    bindings.mounts.push_back({std::move(lower), kImageDirectory, false, true});
+    return absl::OkStatus();
+  }
+  const bool whole = view == ArchiveView::kFiles;
+  if (actual.state == ContainerState::kRunning && actual.pid != 0) {
+    ASSIGN_OR_RETURN(bindings.root, CloneMountOf(static_cast<int>(actual.pid), "/", whole));
+    return SetMountAttributes(bindings.root.get(), "", {.set = kQuiet}, /*recursive=*/true);
+  }
+  ASSIGN_OR_RETURN(held, OverlayOf(container, /*skip_sync=*/false));
+  ASSIGN_OR_RETURN(bindings.root, CopyOverlay(*held));
+  RETURN_IF_ERROR(SetMountAttributes(bindings.root.get(), "", {.set = kQuiet}, false));
+  if (!whole) return absl::OkStatus();
+  bindings.read_only_root = definition.read_only_root;
+  return AddMounts(definition, bindings);
+}
+
+absl::StatusOr<std::unique_ptr<Archiver>> Runtime::OpenArchiver(const std::string& id,
+                                                                ArchiveCommand command) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, Find(id));
+  if (archivers_.fetch_add(1) >= kMaxArchivers) {
+    --archivers_;
+    return absl::ResourceExhaustedError(
+        absl::StrCat("more than ", kMaxArchivers, " archives are being read or written"));
+  }
+  auto count = std::shared_ptr<void>(nullptr, [this](void*) { --archivers_; });
+  ArchiverBindings bindings;
+  std::shared_ptr<const UniqueFd> overlay;
+  RETURN_IF_ERROR(BindFilesView(*container, command.view, bindings, overlay));
+  ASSIGN_OR_RETURN(bindings.program, MountProgram(settings_.archiver));
+  bindings.capabilities = ArchiverCapabilities(command) & facts_.capabilities;
+  ASSIGN_OR_RETURN(const auto seccomp,
+                   parts_.seccomp->Compile(ArchiverSeccompProfile(), bindings.capabilities));
+  bindings.seccomp = *seccomp;
+  ASSIGN_OR_RETURN(Pipe in, MakePipe());
+  ASSIGN_OR_RETURN(Pipe out, MakePipe());
+  ASSIGN_OR_RETURN(Pipe replies, MakePipe());
+  bindings.input = std::move(in.read);
+  bindings.output = std::move(out.write);
+  bindings.replies = std::move(replies.write);
+  bindings.arguments = std::move(command.arguments);
+  ASSIGN_OR_RETURN(Plan plan, CompileArchiverPlan(std::move(bindings)));
+  ASSIGN_OR_RETURN(std::string archiver_id, NewArchiverId());
+  RETURN_IF_ERROR(
+      supervisor_
+          ->Spawn({.id = std::move(archiver_id), .kind = EntryKind::kExec, .plan = std::move(plan)},
+                  kSpawnTimeout)
+          .status());
+  return std::make_unique<Archiver>(std::move(in.write), std::move(out.read),
+                                    std::move(replies.read),
+                                    [this, count, container, overlay]() mutable {
+                                      LetGoOfOverlayLater(container, std::move(overlay));
+                                    });
+}
+
+// The last unmount syncs the file system: what comes at once is spared it.
+void Runtime::LetGoOfOverlayLater(std::shared_ptr<Container> container,
+                                  std::shared_ptr<const UniqueFd> overlay) {
+  if (overlay == nullptr) return;
+  reaper_->After(absl::Seconds(1), [container = std::move(container),
+                                    overlay = std::move(overlay)]() mutable { overlay.reset(); });
+}
+
+absl::StatusOr<std::string> Runtime::OwnerForCopies(const std::string& id) const {
+  ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, Find(id));
+  const Definition& definition = container->definition();
+  if (definition.user_text.empty()) return "-";
+  return absl::StrCat(definition.user.uid, ":", definition.user.gid);
+}
+
+}  // namespace slipway::agent

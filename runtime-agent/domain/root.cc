@@ -1,0 +1,78 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/os/file.h"
+#include "base/status/errno_status.h"
+#include "base/status/status_macros.h"
+#include "runtime-agent/domain/runtime.h"
+#include "runtime-agent/kernel/mount.h"
+#include "runtime-agent/kernel/overlay.h"
+
+// The file system of a container: the image's layers, the mount points, its own layer.
+namespace slipway::agent {
+namespace {
+
+absl::StatusOr<UniqueFd> OpenDirectory(const std::string& path) {
+  return OpenFile(path, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<LayerHold>> Runtime::LayersOf(Container& container) {
+  const Definition& definition = container.definition();
+  if (container.layers().size() != definition.layer_diff_ids.size()) {
+    ASSIGN_OR_RETURN(std::vector<LayerHold> layers, HoldLayers(definition.layer_diff_ids));
+    container.SetLayers(std::move(layers));
+  }
+  return container.layers();
+}
+
+// Mounted once at a time where the kernel can copy detached mounts (Linux 6.15): two overlays over
+// one upper directory do not know of each other's changes.
+absl::StatusOr<std::shared_ptr<const UniqueFd>> Runtime::OverlayOf(Container& container,
+                                                                   bool skip_sync) {
+  const Definition& definition = container.definition();
+  if (auto mounted = container.overlay(); mounted != nullptr && copies_mounts_) return mounted;
+  ASSIGN_OR_RETURN(const std::vector<LayerHold> layers, LayersOf(container));
+  const std::string directory = Directory(definition.id);
+  ASSIGN_OR_RETURN(const UniqueFd upper, OpenDirectory(absl::StrCat(directory, "/upper")));
+  ASSIGN_OR_RETURN(const UniqueFd work, OpenDirectory(absl::StrCat(directory, "/work")));
+  OverlayRequest request;
+  for (const LayerHold& layer : layers) request.lower_fds.push_back(layer.mount_fd());
+  ASSIGN_OR_RETURN(const std::shared_ptr<const UniqueFd> skeleton,
+                   SkeletonOf(definition.layer_diff_ids, layers));
+  request.lower_fds.push_back(skeleton->get());
+  request.upper_fd = upper.get();
+  request.work_fd = work.get();
+  request.skip_sync = skip_sync;
+  ASSIGN_OR_RETURN(Mount root, MountOverlay(request));
+  auto overlay = std::make_shared<const UniqueFd>(root.Release());
+  container.SetOverlay(overlay);
+  return overlay;
+}
+
+absl::StatusOr<UniqueFd> Runtime::CopyOverlay(const UniqueFd& overlay) {
+  if (auto copy = CloneTree(overlay.get(), "", false); copy.ok()) return copy->Release();
+  copies_mounts_ = false;
+  UniqueFd same(fcntl(overlay.get(), F_DUPFD_CLOEXEC, 3));
+  if (!same.ok()) return ErrnoStatus(errno, "duplicate the root's mount");
+  return same;
+}
+
+absl::StatusOr<UniqueFd> Runtime::MountImage(Container& container) {
+  ASSIGN_OR_RETURN(const std::vector<LayerHold> layers, LayersOf(container));
+  OverlayRequest request;
+  for (const LayerHold& layer : layers) request.lower_fds.push_back(layer.mount_fd());
+  ASSIGN_OR_RETURN(const std::shared_ptr<const UniqueFd> skeleton,
+                   SkeletonOf(container.definition().layer_diff_ids, layers));
+  request.lower_fds.push_back(skeleton->get());
+  ASSIGN_OR_RETURN(Mount image, MountOverlay(request));
+  return image.Release();
+}
+
+}  // namespace slipway::agent
