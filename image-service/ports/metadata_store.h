@@ -67,7 +67,8 @@ class MetadataStore {
   virtual ~MetadataStore() = default;
   // Everything; DataLoss names a record that cannot be read.
   virtual absl::StatusOr<MetadataSnapshot> Load() = 0;
-  // Returns when the batch is on disk.
+  // Returns when the batch is on disk. One that only says who owns what survives the death of this
+  // process at once, and a power cut a little later: owners repeat after it what they hold.
   virtual absl::Status Apply(const MetadataBatch& batch) = 0;
   virtual absl::StatusOr<ImageRecord> ReadImage(const Digest& id) = 0;
 };

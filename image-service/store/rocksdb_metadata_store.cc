@@ -95,6 +95,12 @@ absl::Status ReadRecord(absl::string_view key, absl::string_view value,
   }
 }
 
+bool ChangesOwnersOnly(const MetadataBatch& batch) {
+  return batch.put_images.empty() && batch.delete_images.empty() &&
+         batch.put_references.empty() && batch.delete_references.empty() &&
+         batch.put_layers.empty() && batch.delete_layers.empty() && batch.put_events.empty();
+}
+
 }  // namespace
 
 RocksdbMetadataStore::RocksdbMetadataStore(std::unique_ptr<rocksdb::DB> db) : db_(std::move(db)) {}
@@ -151,7 +157,7 @@ absl::Status RocksdbMetadataStore::Apply(const MetadataBatch& batch) {
     for (uint64_t i = 0; i < count && i < through; ++i) writes.Delete(EventKey(through - i));
   }
   rocksdb::WriteOptions options;
-  options.sync = true;
+  options.sync = !ChangesOwnersOnly(batch);
   return FromRocksdb(db_->Write(options, &writes), "write image metadata");
 }
 

@@ -15,7 +15,7 @@ EventLog::EventLog(RecordStore* store, std::vector<HostEvent> events)
       events_(std::make_move_iterator(events.begin()), std::make_move_iterator(events.end())),
       last_(events_.empty() ? 0 : events_.back().sequence) {}
 
-absl::Status EventLog::Append(HostEvent event, RecordChange change, bool synced) {
+absl::Status EventLog::Append(HostEvent event, RecordChange change) {
   absl::MutexLock append(&append_mutex_);
   event.time_ns = absl::GetCurrentTimeNanos();
   {
@@ -24,7 +24,7 @@ absl::Status EventLog::Append(HostEvent event, RecordChange change, bool synced)
     if (events_.size() >= kKept) change.forget_events_through = event.sequence - kKept;
   }
   change.event = &event;
-  RETURN_IF_ERROR(store_->Save(change, synced));
+  RETURN_IF_ERROR(store_->Save(change));
   absl::MutexLock lock(&mutex_);
   last_ = event.sequence;
   events_.push_back(std::move(event));

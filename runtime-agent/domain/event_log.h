@@ -28,7 +28,7 @@ class EventLog {
 
   // Numbers and times the event, saves it with `change`, then tells the watchers. Events become
   // visible in the order of their numbers.
-  absl::Status Append(HostEvent event, RecordChange change, bool synced);
+  absl::Status Append(HostEvent event, RecordChange change);
 
   uint64_t last_sequence() const;
 

@@ -8,7 +8,7 @@ namespace {
 class FakeStore : public RecordStore {
  public:
   absl::StatusOr<StoredState> Load() override { return StoredState(); }
-  absl::Status Save(const RecordChange& change, bool) override {
+  absl::Status Save(const RecordChange& change) override {
     if (fail) return absl::ResourceExhaustedError("full");
     if (change.event != nullptr) saved.push_back(change.event->sequence);
     forgotten = change.forget_events_through;
@@ -31,10 +31,10 @@ TEST(EventLog, WhatCannotBeSavedDidNotHappen) {
   FakeStore store;
   EventLog log(&store, {});
   store.fail = true;
-  EXPECT_FALSE(log.Append(Removed("a"), {}, false).ok());
+  EXPECT_FALSE(log.Append(Removed("a"), {}).ok());
   EXPECT_EQ(log.last_sequence(), 0u);
   store.fail = false;
-  ASSERT_TRUE(log.Append(Removed("a"), {}, false).ok());
+  ASSERT_TRUE(log.Append(Removed("a"), {}).ok());
   EXPECT_EQ(store.saved, std::vector<uint64_t>{1});
 }
 
@@ -49,7 +49,7 @@ TEST(EventLog, IsBoundedAndSaysWhatItLost) {
   FakeStore store;
   EventLog log(&store, {});
   for (size_t i = 0; i < EventLog::kKept + 5; ++i) {
-    ASSERT_TRUE(log.Append(Removed("x"), {}, false).ok());
+    ASSERT_TRUE(log.Append(Removed("x"), {}).ok());
   }
   EXPECT_EQ(store.forgotten, 5u);
   EXPECT_EQ(log.After(4, 10).status().code(), absl::StatusCode::kDataLoss);
@@ -65,11 +65,11 @@ TEST(EventLog, GoesOnAfterARestart) {
   EventLog log(&store, {old});
   int told = 0;
   const uint64_t watch = log.Watch([&told] { ++told; });
-  ASSERT_TRUE(log.Append(Removed("b"), {}, false).ok());
+  ASSERT_TRUE(log.Append(Removed("b"), {}).ok());
   EXPECT_EQ(log.After(41, 10).value()[0].sequence, 42u);
   EXPECT_EQ(told, 1);
   log.Unwatch(watch);
-  ASSERT_TRUE(log.Append(Removed("c"), {}, false).ok());
+  ASSERT_TRUE(log.Append(Removed("c"), {}).ok());
   EXPECT_EQ(told, 1);
 }
 

@@ -130,7 +130,7 @@ absl::StatusOr<int64_t> Runtime::StartExec(const ExecCommand& command) {
   exec->SetStreams(streams);
   const ExecRecord now = exec->UpdateRecord([&](ExecRecord& r) { r.pid = spawned->entry.pid; });
   if (!command.transient) {
-    const absl::Status saved = parts_.store->Save({.exec = &now}, /*synced=*/false);
+    const absl::Status saved = parts_.store->Save({.exec = &now});
     if (!saved.ok()) Log(LogLevel::kError, saved.message(), {{"exec", command.exec_id}});
   }
   if (now.finished_ns != 0) streams->Exited(now.exit_code);  // it was quicker

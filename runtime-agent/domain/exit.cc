@@ -19,18 +19,17 @@ constexpr uint32_t kBothEnded = kEntryStdoutEnded | kEntryStderrEnded;
 
 }  // namespace
 
-absl::Status Runtime::SaveActual(Container& container, bool synced) {
+absl::Status Runtime::SaveActual(Container& container) {
   return container.WithLatest([&](const Actual& latest) {
-    return parts_.store->Save({.id = container.id(), .actual = &latest}, synced);
+    return parts_.store->Save({.id = container.id(), .actual = &latest});
   });
 }
 
-// The state and the event that tells of it, in one write. Not synced: a power cut ends the
-// container too.
+// The state and the event that tells of it, in one write.
 absl::Status Runtime::SaveWithEvent(Container& container, HostEvent::Kind kind) {
   return container.WithLatest([&](const Actual& latest) {
     return events_->Append({.kind = kind, .container = container.Report()},
-                           {.id = container.id(), .actual = &latest}, /*synced=*/false);
+                           {.id = container.id(), .actual = &latest});
   });
 }
 
@@ -120,7 +119,7 @@ void Runtime::ContainerExited(const EntryInfo& entry) {
   if (!streams_ended) {
     output->EndRun(AwaitStreamEnds(*container, entry), entry.ExitCode());
     container->Update([&](Actual& now) { now.run_ends = output->RunEndOffsets(); });
-    SaveActual(*container, /*synced=*/false).IgnoreError();
+    SaveActual(*container).IgnoreError();
   }
   OnProgress();
   Forget(entry.id);
@@ -166,7 +165,7 @@ void Runtime::ExecExited(const EntryInfo& entry) {
     if (!exec->transient()) {
       saved = events_->Append({.kind = HostEvent::Kind::kExecExited,
                                .exec = {record.exec_id, record.container_id, record.exit_code}},
-                              {.exec = &record}, /*synced=*/false);
+                              {.exec = &record});
     }
     if (!saved.ok()) {
       Log(LogLevel::kError, saved.message(), {{"exec", entry.id}});

@@ -165,8 +165,7 @@ absl::StatusOr<std::vector<std::string>> Runtime::Prepare(const PrepareCommand& 
   RETURN_IF_ERROR(OpenOutput(*container));
   const Actual actual = container->actual();
   RETURN_IF_ERROR(parts_.store->Save(
-      {.definition = &container->definition(), .id = container->id(), .actual = &actual},
-      /*synced=*/true));
+      {.definition = &container->definition(), .id = container->id(), .actual = &actual}));
   std::move(undo).Cancel();
   absl::MutexLock lock(&mutex_);
   containers_.emplace(command.id, std::move(container));

@@ -342,7 +342,7 @@ void Runtime::Maintain() {
     }
   }
   for (const std::string& id : forgotten) {
-    parts_.store->Save({.remove_exec_id = id}, /*synced=*/false).IgnoreError();
+    parts_.store->Save({.remove_exec_id = id}).IgnoreError();
   }
   executor_->After(kMaintenancePeriod, [this] { Maintain(); });
 }

@@ -36,7 +36,7 @@ absl::Status Runtime::Remove(const std::string& id) {
     applied = container->Apply(ContainerEvent::kRemove);
   }
   RETURN_IF_ERROR(applied);
-  RETURN_IF_ERROR(SaveActual(*container, /*synced=*/true));
+  RETURN_IF_ERROR(SaveActual(*container));
   reaper_->Post([this, container] { Reap(container, absl::Now()); });
   return absl::OkStatus();
 }
@@ -96,7 +96,7 @@ void Runtime::FinishRemoval(const std::shared_ptr<Container>& container, absl::T
   }
   HostEvent event{.kind = HostEvent::Kind::kRemoved};
   event.container.id = id;
-  const absl::Status saved = events_->Append(std::move(event), {.remove_id = id}, false);
+  const absl::Status saved = events_->Append(std::move(event), {.remove_id = id});
   if (!saved.ok()) Log(LogLevel::kError, saved.message(), {{"container", id}});
   parts_.observer->Removed(absl::ToDoubleSeconds(absl::Now() - since));
 }

@@ -177,7 +177,7 @@ class Runtime {
   absl::StatusOr<int> RunningPid(const std::string& id, absl::string_view what) const;
 
   // exit.cc
-  absl::Status SaveActual(Container& container, bool synced);
+  absl::Status SaveActual(Container& container);
   absl::Status SaveWithEvent(Container& container, HostEvent::Kind kind);
   void LetGoOfRoot(const std::shared_ptr<Container>& container);
   void OnExit(const EntryInfo& entry);

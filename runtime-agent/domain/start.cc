@@ -290,7 +290,7 @@ absl::StatusOr<StartOutcome> Runtime::StartInTurn(const std::shared_ptr<Containe
   if (status.ok()) {
     // Recorded before anything of it can outlive this process.
     container->Update([&](Actual& now) { now.endpoint = run.connected; });
-    status = SaveActual(*container, /*synced=*/false);
+    status = SaveActual(*container);
   }
   absl::StatusOr<SpawnResult> spawned = absl::UnknownError("not started");
   if (status.ok()) {
@@ -316,7 +316,7 @@ absl::StatusOr<StartOutcome> Runtime::StartInTurn(const std::shared_ptr<Containe
                                                                       : run.step);
   container->Apply(ContainerEvent::kStartFailed).IgnoreError();
   container->Update([](Actual& now) { now.endpoint.reset(); });
-  SaveActual(*container, /*synced=*/false).IgnoreError();
+  SaveActual(*container).IgnoreError();
   return DescribeSpawnError(status, container->definition().argv[0]);
 }
 

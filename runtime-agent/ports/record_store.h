@@ -38,12 +38,13 @@ struct StoredState {
 };
 
 // What survives the agent. Implementations are thread-safe. A change that returned is there after
-// a kill of the process; with `synced` also after a power cut.
+// a kill of the process, and 100 ms later after a power cut too: what clients were promised is the
+// container service's to keep, and reconciliation restores what a cut took here.
 class RecordStore {
  public:
   virtual ~RecordStore() = default;
   virtual absl::StatusOr<StoredState> Load() = 0;
-  virtual absl::Status Save(const RecordChange& change, bool synced) = 0;
+  virtual absl::Status Save(const RecordChange& change) = 0;
   virtual absl::Status SaveHostId(const std::string& host_id) = 0;
 };
 

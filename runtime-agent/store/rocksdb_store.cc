@@ -93,7 +93,7 @@ absl::StatusOr<StoredState> RocksdbStore::Load() {
   return state;
 }
 
-absl::Status RocksdbStore::Save(const RecordChange& change, bool synced) {
+absl::Status RocksdbStore::Save(const RecordChange& change) {
   rocksdb::WriteBatch batch;
   if (change.definition != nullptr) {
     batch.Put("d/" + change.definition->id, EncodeDefinition(*change.definition));
@@ -108,9 +108,10 @@ absl::Status RocksdbStore::Save(const RecordChange& change, bool synced) {
   if (change.forget_events_through != 0) batch.Delete(EventKey(change.forget_events_through));
   if (change.exec != nullptr) batch.Put("x/" + change.exec->exec_id, EncodeExec(*change.exec));
   if (!change.remove_exec_id.empty()) batch.Delete("x/" + change.remove_exec_id);
-  rocksdb::WriteOptions options;
-  options.sync = synced;
-  return FromRocksdb(db_->Write(options, &batch), "write to the database");
+  RETURN_IF_ERROR(
+      FromRocksdb(db_->Write(rocksdb::WriteOptions(), &batch), "write to the database"));
+  syncer_.Written();
+  return absl::OkStatus();
 }
 
 absl::Status RocksdbStore::SaveHostId(const std::string& host_id) {

@@ -5,7 +5,9 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
+#include "base/storage/wal_syncer.h"
 #include "runtime-agent/ports/record_store.h"
 
 namespace slipway::agent {
@@ -22,12 +24,13 @@ class RocksdbStore : public RecordStore {
   static absl::StatusOr<std::unique_ptr<RocksdbStore>> Open(const std::string& directory);
 
   absl::StatusOr<StoredState> Load() override;
-  absl::Status Save(const RecordChange& change, bool synced) override;
+  absl::Status Save(const RecordChange& change) override;
   absl::Status SaveHostId(const std::string& host_id) override;
 
  private:
-  explicit RocksdbStore(std::unique_ptr<rocksdb::DB> db) : db_(std::move(db)) {}
-  std::unique_ptr<rocksdb::DB> db_;
+  explicit RocksdbStore(std::unique_ptr<rocksdb::DB> db) : db_(std::move(db)), syncer_(db_.get()) {}
+  const std::unique_ptr<rocksdb::DB> db_;
+  WalSyncer syncer_;
 };
 
 }  // namespace slipway::agent

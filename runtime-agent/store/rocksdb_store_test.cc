@@ -88,13 +88,13 @@ TEST_F(RocksdbStoreTest, WhatWasSavedIsThereAfterReopening) {
   Endpoint endpoint;
   endpoint.address = "172.29.0.2";
   actual.endpoint = endpoint;
-  ASSERT_TRUE(store_->Save({.definition = &definition, .id = "abc", .actual = &actual}, true).ok());
+  ASSERT_TRUE(store_->Save({.definition = &definition, .id = "abc", .actual = &actual}).ok());
   HostEvent event{.sequence = 300, .kind = HostEvent::Kind::kStarted};
   event.container = {"abc", actual, definition.network};
   ExecRecord exec{"e", "abc", 9, 0, 0};
-  ASSERT_TRUE(store_->Save({.event = &event, .exec = &exec}, false).ok());
+  ASSERT_TRUE(store_->Save({.event = &event, .exec = &exec}).ok());
   event.sequence = 5;
-  ASSERT_TRUE(store_->Save({.event = &event}, false).ok());
+  ASSERT_TRUE(store_->Save({.event = &event}).ok());
   ASSERT_TRUE(store_->SaveHostId("host").ok());
   Open();
   const StoredState state = store_->Load().value();
@@ -107,8 +107,7 @@ TEST_F(RocksdbStoreTest, WhatWasSavedIsThereAfterReopening) {
   ASSERT_EQ(state.execs.size(), 1u);
   EXPECT_EQ(state.host_id, "host");
   ASSERT_TRUE(
-      store_->Save({.remove_id = "abc", .forget_events_through = 5, .remove_exec_id = "e"}, false)
-          .ok());
+      store_->Save({.remove_id = "abc", .forget_events_through = 5, .remove_exec_id = "e"}).ok());
   Open();
   const StoredState after = store_->Load().value();
   EXPECT_TRUE(after.containers.empty());

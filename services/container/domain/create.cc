@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -6,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status/status_macros.h"
 #include "services/container/domain/container_name.h"
+#include "services/container/domain/lifecycle.h"
 #include "services/container/domain/merge.h"
 #include "services/container/domain/placement.h"
 #include "services/container/domain/signal_name.h"
@@ -63,26 +65,49 @@ absl::StatusOr<std::shared_ptr<const Definition>> Define(Definition definition, 
   return std::make_shared<const Definition>(std::move(definition));
 }
 
-// Takes back what a create had done so far. What cannot be taken back now keeps its intent record,
-// by which a later reconciliation finds it.
+absl::StatusOr<std::vector<std::string>> PrepareOnHost(Core& core, const Container& container,
+                                                       const Image& image) {
+  const Definition& definition = *container.definition;
+  const bool joins = definition.sandbox_id != definition.id;
+  return core.agent().Prepare(PrepareCommand{.definition = &definition,
+                                             .name = container.name,
+                                             .join_sandbox_id = joins ? definition.sandbox_id : "",
+                                             .layer_diff_ids = image.layer_diff_ids});
+}
+
+// Lets go of host and image. What cannot be let go now keeps its intent record, by which a later
+// reconciliation finds it.
+bool FreeOrKeepIntent(Core& core, const std::string& id, bool agent_asked) {
+  absl::Status freed;
+  if (agent_asked) freed = core.agent().Remove(id);
+  if (freed.ok() || absl::IsNotFound(freed)) freed = core.image().Release(id);
+  if (freed.ok() || absl::IsNotFound(freed)) return true;
+  core.observer().Warning("undo of a create left something behind", id, freed);
+  core.KeepIntent(id);
+  return false;
+}
+
+// Takes back what a create had done so far.
 void Undo(Core& core, const std::string& id, bool agent_asked) {
-  if (agent_asked) {
-    const absl::Status removed = core.agent().Remove(id);
-    if (!removed.ok() && !absl::IsNotFound(removed)) {
-      core.observer().Warning("undo of a create left something on the host", id, removed);
-      core.KeepIntent(id);
-      return;
-    }
-  }
-  const absl::Status released = core.image().Release(id);
-  if (!released.ok() && !absl::IsNotFound(released)) {
-    core.observer().Warning("undo of a create did not release the image", id, released);
-    core.KeepIntent(id);
-    return;
-  }
   StoreBatch batch;
-  batch.delete_intent = id;
+  batch.delete_container = id;
+  if (FreeOrKeepIntent(core, id, agent_asked)) batch.delete_intent = id;
   core.Write(std::move(batch), {}, Durability::kSoon).IgnoreError();
+}
+
+// The host prepares while the disk takes the record: of a power cut in between, reconciliation
+// makes up for either half (PrepareAgain(), or the removal of what has no record).
+absl::StatusOr<std::vector<std::string>> PrepareAndSync(Core& core, const ContainerPtr& container,
+                                                        const Image& image) {
+  StoreBatch batch;
+  batch.put_definition = container->definition;
+  batch.put_container = container;
+  absl::Status written;
+  std::thread writer([&] { written = core.Write(std::move(batch), {}, Durability::kSynced); });
+  auto prepared = PrepareOnHost(core, *container, image);
+  writer.join();
+  RETURN_IF_ERROR(written);
+  return prepared;
 }
 
 absl::StatusOr<CreateResult> CreateNow(Core& core, CreateCommand command) {
@@ -113,24 +138,16 @@ absl::StatusOr<CreateResult> CreateNow(Core& core, CreateCommand command) {
 
   ASSIGN_OR_RETURN(const Image image, core.image().Acquire(command.spec.image, id));
   draft.spec = std::move(command.spec);
-  ASSIGN_OR_RETURN(const std::shared_ptr<const Definition> definition,
-                   Define(std::move(draft), image, host));
+  auto container = std::make_shared<Container>();
+  ASSIGN_OR_RETURN(container->definition, Define(std::move(draft), image, host));
+  container->name = name;
   agent_asked = true;
   CreateResult result;
-  ASSIGN_OR_RETURN(result.warnings,
-                   core.agent().Prepare(PrepareCommand{.definition = definition.get(),
-                                                       .name = name,
-                                                       .join_sandbox_id = joined_sandbox,
-                                                       .layer_diff_ids = image.layer_diff_ids}));
-  auto container = std::make_shared<Container>();
-  container->definition = definition;
-  container->name = name;
+  ASSIGN_OR_RETURN(result.warnings, PrepareAndSync(core, container, image));
   StoreBatch batch;
-  batch.put_definition = definition;
-  batch.put_container = container;
   batch.delete_intent = id;
   RETURN_IF_ERROR(
-      core.Write(std::move(batch), {core.MakeEvent(*container, "create")}, Durability::kSynced));
+      core.Write(std::move(batch), {core.MakeEvent(*container, "create")}, Durability::kSoon));
   core.table().Add(core.NewEntry(std::move(container)));
   std::move(undo).Cancel();
   std::move(free_name).Cancel();
@@ -139,6 +156,12 @@ absl::StatusOr<CreateResult> CreateNow(Core& core, CreateCommand command) {
 }
 
 }  // namespace
+
+absl::Status PrepareAgain(Core& core, const Container& container) {
+  ASSIGN_OR_RETURN(const Image image,
+                   core.image().Acquire(container.definition->image_id, container.id()));
+  return PrepareOnHost(core, container, image).status();
+}
 
 void CreateContainer(Core& core, CreateCommand command, Done<CreateResult> done) {
   core.executor().Post([&core, command = std::move(command),

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/blocking_counter.h"
@@ -85,7 +86,7 @@ absl::Status HostSync::Follow() {
   uint64_t sequence = 0;
   RETURN_IF_ERROR(CompareAll(&sequence));
   if (!first_.HasBeenNotified()) first_.Notify();
-  if (!images_released_) ReleaseForgottenImages();
+  if (!owners_compared_) CompareImageOwners();
   // An agent that counts from the beginning again has lost its log; the list was all it could say.
   if (sequence < core_.agent_sequence()) core_.SetAgentSequence(sequence);
   tracker_.Reset(core_.agent_sequence());
@@ -171,25 +172,39 @@ void HostSync::RemoveUnknown(const ActualList& list) {
 
 void HostSync::UndoIntents() {
   for (const std::string& id : core_.intents()) {
-    if (core_.table().Knows(id)) continue;
-    const absl::Status removed = core_.agent().Remove(id);
-    if (!removed.ok() && !absl::IsNotFound(removed)) continue;
-    const absl::Status released = core_.image().Release(id);
-    if (!released.ok() && !absl::IsNotFound(released)) continue;
+    if (core_.table().FindById(id) == nullptr) {
+      if (core_.table().Knows(id)) continue;  // being created now
+      const absl::Status removed = core_.agent().Remove(id);
+      if (!removed.ok() && !absl::IsNotFound(removed)) continue;
+      const absl::Status released = core_.image().Release(id);
+      if (!released.ok() && !absl::IsNotFound(released)) continue;
+    }
     StoreBatch batch;
     batch.delete_intent = id;
     if (core_.Write(std::move(batch), {}, Durability::kSoon).ok()) core_.ForgetIntent(id);
   }
 }
 
-void HostSync::ReleaseForgottenImages() {
+// Image-service keeps who holds what, but not through every power cut.
+void HostSync::CompareImageOwners() {
   const auto owners = core_.image().ListOwners();
   if (!owners.ok()) return;
-  images_released_ = true;
+  owners_compared_ = true;
+  absl::flat_hash_set<absl::string_view> holding;
   for (const std::string& owner : *owners) {
+    holding.insert(owner);
     if (!LooksLikeId(owner) || core_.table().Knows(owner)) continue;
     const absl::Status released = core_.image().Release(owner);
-    if (!released.ok()) images_released_ = false;
+    if (!released.ok()) owners_compared_ = false;
+  }
+  for (const EntryPtr& entry : core_.table().All()) {
+    const ContainerPtr container = entry->snapshot();
+    if (holding.contains(container->id()) || container->state == State::kRemoving) continue;
+    const absl::Status acquired =
+        core_.image().Acquire(container->definition->image_id, container->id()).status();
+    if (!acquired.ok()) core_.observer().Warning("hold the image", container->id(), acquired);
+    // Removed meanwhile: its release came first.
+    if (entry->removed()) core_.image().Release(container->id()).IgnoreError();
   }
 }
 

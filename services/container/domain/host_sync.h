@@ -53,13 +53,13 @@ class HostSync {
   absl::Status CompareAll(uint64_t* sequence);
   void RemoveUnknown(const ActualList& list);
   void UndoIntents();
-  void ReleaseForgottenImages();
+  void CompareImageOwners();
   void OnEvent(const AgentEvent& event);
   void Finished(uint64_t sequence);
 
   Core& core_;
   SequenceTracker tracker_;
-  bool images_released_ = false;  // only the thread's
+  bool owners_compared_ = false;  // only the thread's
   absl::Notification first_;
   absl::Notification stop_;
   std::thread thread_;

@@ -13,6 +13,10 @@
 // is asked.
 namespace slipway::container {
 
+// create.cc. For a container that never ran and that its host does not know: a power cut can take
+// the host's record and leave ours.
+absl::Status PrepareAgain(Core& core, const Container& container);
+
 // start.cc. Whether it ran already. UNAVAILABLE leaves it "starting", for reconciliation to settle.
 absl::StatusOr<bool> StartNow(Core& core, const EntryPtr& entry, Transition transition);
 // 126 or 127 as a shell has them, 128 otherwise.

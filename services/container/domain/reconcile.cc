@@ -89,6 +89,13 @@ void ReconcileMissing(Core& core, const EntryPtr& entry, uint64_t sequence) {
     if (!removed.ok()) core.observer().Warning("removal", now->id(), removed);
     return;
   }
+  const bool never_ran = now->started_unix_ns == 0;
+  if (never_ran && (now->state == State::kCreated || now->state == State::kStarting)) {
+    const absl::Status prepared = PrepareAgain(core, *now);
+    if (prepared.ok()) return FollowIntentEnded(core, entry);
+    core.observer().Warning("prepare again", now->id(), prepared);
+    if (IsUncertain(prepared)) return;
+  }
   RecordLost(core, entry, sequence);
 }
 

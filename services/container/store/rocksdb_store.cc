@@ -11,7 +11,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "base/logging/logging.h"
 #include "base/os/file.h"
 #include "base/status/status_macros.h"
 #include "services/container/store/record_codec.h"
@@ -21,7 +20,6 @@ namespace {
 
 constexpr char kFormatKey[] = "f";
 constexpr char kFormat[] = "1";
-constexpr absl::Duration kSyncDelay = absl::Milliseconds(50);
 
 absl::Status FromRocks(const rocksdb::Status& status, absl::string_view what) {
   if (status.ok()) return absl::OkStatus();
@@ -128,33 +126,11 @@ absl::StatusOr<std::unique_ptr<RocksDbStore>> RocksDbStore::Open(const std::stri
 }
 
 RocksDbStore::RocksDbStore(std::unique_ptr<rocksdb::DB> db)
-    : db_(std::move(db)), syncer_([this] { SyncLoop(); }) {}
+    : db_(std::move(db)), syncer_(std::in_place, db_.get()) {}
 
 RocksDbStore::~RocksDbStore() {
-  {
-    absl::MutexLock lock(&mu_);
-    stop_ = true;
-  }
-  syncer_.join();
-  db_->SyncWAL();
+  syncer_.reset();
   db_->Close();
-}
-
-void RocksDbStore::SyncLoop() {
-  while (true) {
-    {
-      absl::MutexLock lock(&mu_);
-      mu_.Await(absl::Condition(
-          +[](RocksDbStore* self) { return self->dirty_ || self->stop_; }, this));
-      if (stop_) return;
-      // What is written meanwhile shares the sync.
-      mu_.AwaitWithTimeout(absl::Condition(&stop_), kSyncDelay);
-      if (stop_) return;
-      dirty_ = false;
-    }
-    const absl::Status synced = FromRocks(db_->SyncWAL(), "sync the log");
-    if (!synced.ok()) Log(LogLevel::kError, synced.message());
-  }
 }
 
 absl::StatusOr<StoreContents> RocksDbStore::Load() {
@@ -206,10 +182,7 @@ absl::Status RocksDbStore::Write(const StoreBatch& batch, Durability durability)
   rocksdb::WriteOptions options;
   options.sync = durability == Durability::kSynced;
   RETURN_IF_ERROR(FromRocks(db_->Write(options, &write), "write to the store"));
-  if (durability == Durability::kSoon) {
-    absl::MutexLock lock(&mu_);
-    dirty_ = true;
-  }
+  if (durability == Durability::kSoon) syncer_->Written();
   return absl::OkStatus();
 }
 

@@ -2,12 +2,11 @@
 #define SERVICES_CONTAINER_STORE_ROCKSDB_STORE_H_
 
 #include <memory>
+#include <optional>
 #include <string>
-#include <thread>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
+#include "base/storage/wal_syncer.h"
 #include "services/container/ports/store.h"
 
 namespace rocksdb {
@@ -22,12 +21,9 @@ namespace slipway::container {
 //   f              → "1"                         format; written by Open()
 //   c/<id>/d       → StoredDefinition            create; deleted with the container
 //   c/<id>/s       → StoredState                 every change of the container, with its events
-//   i/<id>         → ""                          before a create asks anybody; gone with c/<id>
-//   written,
-//                                                or when the create is undone
-//   e/<sequence>   → StoredEvent                 8 bytes, big endian; in the batch of what it
-//   reports a/<host>       → decimal                     the agent's last event that is in the
-//   records; in any batch
+//   i/<id>         → ""              before a create asks anybody; gone when it ended or was undone
+//   e/<sequence>   → StoredEvent     8 bytes, big endian; in the batch of what it reports
+//   a/<host>       → decimal         the agent's last event in the records; in any batch
 //
 // A synced write is on the disk when Write() returns; concurrent ones share one sync. Others are in
 // the kernel when it returns, which a killed process survives, and are synced within 100 ms.
@@ -39,18 +35,13 @@ class RocksDbStore : public Store {
   ~RocksDbStore() override;
 
   absl::StatusOr<StoreContents> Load() override;
-  absl::Status Write(const StoreBatch& batch, Durability durability) override
-      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Write(const StoreBatch& batch, Durability durability) override;
 
  private:
   explicit RocksDbStore(std::unique_ptr<rocksdb::DB> db);
-  void SyncLoop() ABSL_LOCKS_EXCLUDED(mu_);
 
   const std::unique_ptr<rocksdb::DB> db_;
-  absl::Mutex mu_;
-  bool dirty_ ABSL_GUARDED_BY(mu_) = false;
-  bool stop_ ABSL_GUARDED_BY(mu_) = false;
-  std::thread syncer_;
+  std::optional<WalSyncer> syncer_;
 };
 
 }  // namespace slipway::container

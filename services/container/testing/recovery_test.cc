@@ -140,6 +140,7 @@ TEST(RecoveryTest, ACreateThatCouldNotBeUndoneIsUndoneLater) {
   world.agent.prepare_error = world.agent.remove_error = absl::OkStatus();
   world.Up();
   EXPECT_TRUE(World::Eventually([&] { return world.core().intents().empty(); }));
+  EXPECT_EQ(world.core().table().size(), 0u);
   EXPECT_EQ(world.agent.count(), 0u);
   EXPECT_EQ(world.images.owner_count(), 0u);
 }
@@ -169,6 +170,37 @@ TEST(RecoveryTest, WhatTheHostForgotIsDeadAndCanBeRemoved) {
   EXPECT_EQ(world.Get(id)->exit_code, 255);
   EXPECT_FALSE(world.Start(id).ok());
   EXPECT_TRUE(world.Remove(id).ok());
+}
+
+TEST(RecoveryTest, WhatAPowerCutTookFromTheHostIsPreparedAgain) {
+  World world;
+  const std::string id = world.Make("web");
+  world.Down();
+  world.agent.Forget(id);
+  world.Up();
+  ASSERT_TRUE(World::Eventually([&] { return world.agent.Has(id); }));
+  EXPECT_EQ(world.Get(id)->state, State::kCreated);
+  EXPECT_TRUE(world.Start(id).ok());
+}
+
+TEST(RecoveryTest, ImagesAreHeldAgain) {
+  World world;
+  const std::string id = world.Run("web");
+  world.Down();
+  ASSERT_TRUE(world.images.Release(id).ok());
+  world.Up();
+  EXPECT_TRUE(World::Eventually([&] { return world.images.owner_count() == 1; }));
+}
+
+TEST(RecoveryTest, AFailedCreateLeavesNoRecord) {
+  World world;
+  world.agent.prepare_error = absl::InvalidArgumentError("no such user");
+  EXPECT_FALSE(world.Create("web").ok());
+  world.Down();
+  world.agent.prepare_error = absl::OkStatus();
+  world.Up();
+  EXPECT_EQ(world.core().table().size(), 0u);
+  EXPECT_TRUE(world.core().intents().empty());
 }
 
 TEST(RecoveryTest, AfterAHostRestartPoliciesBringContainersBack) {
