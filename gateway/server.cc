@@ -2,11 +2,7 @@
 
 #include <prometheus/gauge.h>
 
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
-#include <thread>
 #include <utility>
-#include <vector>
 
 #include "base/logging/logging.h"
 #include "base/metrics/metrics.h"
@@ -14,6 +10,7 @@
 #include "base/status/status_macros.h"
 #include "gateway/endpoints/docker_app.h"
 #include "gateway/grpc/proxy_service.h"
+#include "gateway/http/io_threads.h"
 #include "gateway/http/listener.h"
 #include "gateway/http/request_metrics.h"
 #include "gateway/web/web_app.h"
@@ -55,10 +52,10 @@ struct Server::Impl {
   ProxyService logs;
   ProxyService streams;
   std::unique_ptr<RpcServer> native;
-  asio::io_context context{kThreads};
+  IoThreads threads{kThreads};
   std::unique_ptr<Listener> docker_door;
   std::unique_ptr<Listener> web_door;
-  std::vector<std::thread> threads;
+  bool stopped = false;
 };
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -73,26 +70,13 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
                                     {&impl->images, &impl->containers, &impl->logs, &impl->streams},
                                     impl->metrics));
   ASSIGN_OR_RETURN(impl->docker_door,
-                   Listener::OnUnixSocket(impl->context, options.docker_socket, kDoorMode,
+                   Listener::OnUnixSocket(impl->threads, options.docker_socket, kDoorMode,
                                           impl->docker, Listener::Options()));
   if (!options.http_address.empty()) {
     Listener::Options web;
     web.max_connections = 128;
     ASSIGN_OR_RETURN(impl->web_door,
-                     Listener::OnTcp(impl->context, options.http_address, impl->web, web));
-  }
-  for (int i = 0; i < kThreads; ++i) {
-    impl->threads.emplace_back([context = &impl->context] {
-      // Nothing of ours throws out of a handler; a library that does ends one connection only.
-      auto guard = asio::make_work_guard(*context);
-      while (!context->stopped()) {
-        try {
-          context->run();
-        } catch (const std::exception& error) {
-          Log(LogLevel::kError, "exception in the event loop", {{"what", error.what()}});
-        }
-      }
-    });
+                     Listener::OnTcp(impl->threads, options.http_address, impl->web, web));
   }
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
@@ -102,15 +86,13 @@ int Server::http_port() const { return impl_->web_door == nullptr ? 0 : impl_->w
 Server::~Server() { Stop(); }
 
 void Server::Stop() {
-  if (impl_ == nullptr || impl_->threads.empty()) return;
+  if (impl_ == nullptr || std::exchange(impl_->stopped, true)) return;
   if (impl_->docker_door != nullptr) impl_->docker_door->Stop();
   if (impl_->web_door != nullptr) impl_->web_door->Stop();
   if (impl_->native != nullptr) impl_->native->Shutdown(absl::Milliseconds(200));
   // The coroutines that wait for a call go on, and end, before the event loop stops.
   const bool drained = impl_->backends.calls().Drain(absl::Seconds(1), absl::Seconds(2));
-  impl_->context.stop();
-  for (std::thread& thread : impl_->threads) thread.join();
-  impl_->threads.clear();
+  impl_->threads.Stop();
   if (!drained) {
     // A call that cannot be cancelled comes back to what must be there then.
     Log(LogLevel::kWarning, "calls did not end in time");

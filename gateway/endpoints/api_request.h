@@ -14,7 +14,7 @@
 namespace slipway::gateway {
 
 // A request of the Docker API, parsed as far as all endpoints need it. Lives as long as its
-// handler runs, on the connection's strand.
+// handler runs, on the connection's I/O thread.
 struct ApiRequest {
   Exchange& http;
   Backends& backends;

@@ -10,7 +10,7 @@
 namespace slipway::gateway {
 
 // Serves the requests of one client, one after the other, until it leaves, is too slow or breaks
-// HTTP. Runs on the strand that is the socket's executor.
+// HTTP. Runs on the thread of the socket's executor.
 Awaitable<void> ServeConnection(std::shared_ptr<Stream> stream, Application& application,
                                 const HttpLimits& limits);
 

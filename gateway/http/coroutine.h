@@ -16,7 +16,7 @@
 #pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 #endif
 
-// Words for coroutines over Asio. A coroutine runs on its connection's strand and never blocks.
+// Words for coroutines over Asio. A coroutine runs on its connection's I/O thread and never blocks.
 namespace slipway::gateway {
 
 namespace asio = boost::asio;

@@ -43,7 +43,7 @@ struct ResponseHeader {
   std::string value;
 };
 
-// One request with its answer. Used by one coroutine on the connection's strand; not thread-safe.
+// One request with its answer. Used by one coroutine on the connection's thread; not thread-safe.
 // Calls that write return Unavailable when the client is gone: the handler just ends then.
 class Exchange {
  public:
@@ -107,7 +107,7 @@ class Exchange {
   Awaitable<void> WaitForHangup();
   const std::shared_ptr<Stream>& stream() const { return stream_; }
 
-  // Calls `gone` once on the strand when the client goes away before the answer is complete. A
+  // Calls `gone` once on that thread when the client goes away before the answer is complete. A
   // client that sends more instead is not watched any further.
   void WatchDisconnect(std::function<void()> gone);
 

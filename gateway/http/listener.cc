@@ -12,7 +12,6 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/write.hpp>
 #include <cerrno>
 #include <cstring>
@@ -31,10 +30,10 @@ using Acceptor = asio::basic_socket_acceptor<asio::generic::stream_protocol>;
 using Socket = asio::generic::stream_protocol::socket;
 
 struct Listener::Impl {
-  Impl(asio::io_context& context, Application& application, const Options& options)
-      : context(context), acceptor(context), application(application), options(options) {}
+  Impl(IoThreads& threads, Application& application, const Options& options)
+      : threads(threads), acceptor(threads.Next()), application(application), options(options) {}
 
-  asio::io_context& context;
+  IoThreads& threads;
   Acceptor acceptor;
   Application& application;
   const Options options;
@@ -64,18 +63,18 @@ template <typename Impl>
 Awaitable<void> Accept(std::shared_ptr<Impl> impl) {
   while (impl->acceptor.is_open()) {
     error_code error;
-    auto strand = asio::make_strand(impl->context);
-    Socket socket(strand);
+    asio::io_context& context = impl->threads.Next();
+    Socket socket(context);
     co_await impl->acceptor.async_accept(socket, Into(error));
     if (error == asio::error::operation_aborted || error == asio::error::bad_descriptor) break;
     if (error) {
       // Out of descriptors: accepting at once again would spin.
       Log(LogLevel::kWarning, "accept failed", {{"error", error.message()}});
-      asio::steady_timer timer(impl->context, std::chrono::milliseconds(100));
+      asio::steady_timer timer(impl->acceptor.get_executor(), std::chrono::milliseconds(100));
       co_await timer.async_wait(Into(error));
       continue;
     }
-    asio::co_spawn(strand, RunConnection(impl, std::move(socket)), asio::detached);
+    asio::co_spawn(context, RunConnection(impl, std::move(socket)), asio::detached);
   }
 }
 
@@ -95,7 +94,8 @@ absl::Status Bind(Acceptor& acceptor, const asio::generic::stream_protocol::endp
 }
 
 // A socket file nobody listens on is removed; a live one stays, and bind fails.
-void RemoveDeadSocket(asio::io_context& context, const std::string& path) {
+void RemoveDeadSocket(const std::string& path) {
+  asio::io_context context;
   asio::local::stream_protocol::socket probe(context);
   error_code error;
   probe.connect(asio::local::stream_protocol::endpoint(path), error);
@@ -122,7 +122,7 @@ int Listener::connections() const { return impl_->connections.load(); }
 
 int Listener::port() const { return impl_->port; }
 
-absl::StatusOr<std::unique_ptr<Listener>> Listener::OnUnixSocket(asio::io_context& context,
+absl::StatusOr<std::unique_ptr<Listener>> Listener::OnUnixSocket(IoThreads& threads,
                                                                  const std::string& path,
                                                                  mode_t mode,
                                                                  Application& application,
@@ -131,8 +131,8 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::OnUnixSocket(asio::io_contex
   if (path.size() > 107) {
     return absl::InvalidArgumentError(absl::StrCat("socket path is longer than 107 bytes: ", path));
   }
-  auto impl = std::make_shared<Impl>(context, application, options);
-  RemoveDeadSocket(context, path);
+  auto impl = std::make_shared<Impl>(threads, application, options);
+  RemoveDeadSocket(path);
   // Nobody else may connect in the moment before chmod.
   const mode_t old_mask = umask(0177);
   const absl::Status bound =
@@ -146,7 +146,7 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::OnUnixSocket(asio::io_contex
   return std::unique_ptr<Listener>(new Listener(std::move(impl)));
 }
 
-absl::StatusOr<std::unique_ptr<Listener>> Listener::OnTcp(asio::io_context& context,
+absl::StatusOr<std::unique_ptr<Listener>> Listener::OnTcp(IoThreads& threads,
                                                           absl::string_view address,
                                                           Application& application,
                                                           const Options& options) {
@@ -162,7 +162,7 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::OnTcp(asio::io_context& cont
       !absl::SimpleAtoi(address.substr(colon + 1), &port) || port < 0 || port > 65535) {
     return absl::InvalidArgumentError(absl::StrCat("not an address:port: \"", address, "\""));
   }
-  auto impl = std::make_shared<Impl>(context, application, options);
+  auto impl = std::make_shared<Impl>(threads, application, options);
   const asio::ip::tcp::endpoint endpoint(ip, static_cast<uint16_t>(port));
   RETURN_IF_ERROR(Bind(impl->acceptor, endpoint, address, false));
   impl->acceptor.listen(asio::socket_base::max_listen_connections, error);

@@ -4,7 +4,6 @@
 #include <prometheus/registry.h>
 #include <sys/types.h>
 
-#include <boost/asio/io_context.hpp>
 #include <memory>
 #include <string>
 
@@ -12,11 +11,12 @@
 #include "absl/strings/string_view.h"
 #include "gateway/http/application.h"
 #include "gateway/http/exchange.h"
+#include "gateway/http/io_threads.h"
 
 namespace slipway::gateway {
 
-// Accepts connections of one address and serves each on a strand of its own. A client beyond
-// `max_connections` is answered 503. Thread-safe; lives as long as the io_context runs.
+// Accepts connections of one address and serves each on one of the I/O threads. A client beyond
+// `max_connections` is answered 503. Thread-safe; the I/O threads outlive it.
 class Listener {
  public:
   struct Options {
@@ -25,13 +25,13 @@ class Listener {
   };
 
   // A unix socket; one that a dead process left is replaced. Errors name the path.
-  static absl::StatusOr<std::unique_ptr<Listener>> OnUnixSocket(asio::io_context& context,
+  static absl::StatusOr<std::unique_ptr<Listener>> OnUnixSocket(IoThreads& threads,
                                                                 const std::string& path,
                                                                 mode_t mode,
                                                                 Application& application,
                                                                 const Options& options);
   // "address:port", "[address]:port".
-  static absl::StatusOr<std::unique_ptr<Listener>> OnTcp(asio::io_context& context,
+  static absl::StatusOr<std::unique_ptr<Listener>> OnTcp(IoThreads& threads,
                                                          absl::string_view address,
                                                          Application& application,
                                                          const Options& options);

@@ -46,7 +46,7 @@ void Tell(const Child& child, SyncKind kind, uint32_t value, int fd) {
 // Closes every descriptor but the plan's, stdio and the sync socket: a process that waits for its
 // start must not keep other containers' pipes open.
 void CloseOthers(const Child& child) {
-  int keep[kMaxPlanFds + 4];
+  int keep[kMaxPlanFds + 6];
   int count = 0;
   auto insert = [&](int fd) {
     if (fd <= 2) return;
@@ -55,6 +55,8 @@ void CloseOthers(const Child& child) {
     keep[at] = fd;
   };
   insert(child.sync);
+  insert(child.null);
+  insert(child.proc);
   for (int fd : child.stdio) insert(fd);
   for (uint32_t i = 0; i < child.plan.header().fd_count; ++i) insert(child.fd[i]);
   unsigned next = 3;
@@ -67,9 +69,8 @@ void CloseOthers(const Child& child) {
 }
 
 int PlaceStdio(const Child& child) {
-  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   for (int i = 0; i < 3; ++i) {
-    int from = child.stdio[i] >= 0 ? child.stdio[i] : null;
+    int from = child.stdio[i] >= 0 ? child.stdio[i] : child.null;
     if (from < 0 || dup2(from, i) < 0) return -1;
   }
   return 0;
@@ -86,8 +87,8 @@ void ResetSignals() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-int WriteText(const char* path, const char* text) {
-  int fd = open(path, O_WRONLY | O_CLOEXEC);
+int WriteText(int directory, const char* path, const char* text) {
+  int fd = openat(directory, path, O_WRONLY | O_CLOEXEC);
   if (fd < 0) return -1;
   ssize_t written = write(fd, text, strlen(text));
   int error = errno;
@@ -96,10 +97,10 @@ int WriteText(const char* path, const char* text) {
   return written < 0 ? -1 : 0;
 }
 
-int SetOomScore(int64_t value) {
+int SetOomScore(const Child& child, int64_t value) {
   char text[24];
   snprintf(text, sizeof(text), "%d", static_cast<int>(value));
-  return WriteText("/proc/self/oom_score_adj", text);
+  return WriteText(child.proc, "self/oom_score_adj", text);
 }
 
 int LoopbackUp() {
@@ -316,7 +317,7 @@ int RunStep(Child* child, const PlanStepRecord& step) {
     case PlanStep::kJoinCgroup:
       return write(child->fd[step.fd], "0", 1) == 1 ? 0 : -1;
     case PlanStep::kOomScoreAdj:
-      return SetOomScore(static_cast<int64_t>(step.a));
+      return SetOomScore(*child, static_cast<int64_t>(step.a));
     case PlanStep::kJoinNamespace:
       return setns(child->fd[step.fd], static_cast<int>(step.a));
     case PlanStep::kUnshare:

@@ -27,9 +27,10 @@ struct Child {
   PlanView plan;
   int sync = -1;
   int stdio[3] = {-1, -1, -1};  // -1: /dev/null (or the terminal)
-  const char* staging = "";     // where a root is attached for a moment
-  int fd[kMaxPlanFds];          // the plan's descriptors
-  int root = -1;                // "/", for lookups that must stay inside
+  int null = -1;                // /dev/null and /proc of the host, which has no paths here
+  int proc = -1;
+  int fd[kMaxPlanFds];  // the plan's descriptors
+  int root = -1;        // "/", for lookups that must stay inside
   int terminal = -1;
 };
 

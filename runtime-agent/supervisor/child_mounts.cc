@@ -44,6 +44,28 @@ int OpenParent(Child* child, const char* path, const char** leaf) {
   return OpenTarget(child, length == 0 ? "/" : parent, false);
 }
 
+// Where only the last component is missing, which is the common case. ENOENT: more is.
+int MakeLast(Child* child, const char* path, bool file) {
+  const char* name = strrchr(path, '/');
+  if (name == nullptr || name[1] == '\0' || strcmp(name + 1, "..") == 0) {
+    errno = ENOENT;
+    return -1;
+  }
+  char parent[PATH_MAX];
+  size_t length = static_cast<size_t>(name - path);
+  memcpy(parent, path, length);
+  parent[length] = '\0';
+  ScopedFd holder = {OpenInside(child, length == 0 ? "/" : parent, O_PATH)};
+  if (holder.fd < 0) return -1;
+  if (file) {
+    ScopedFd made = {openat(holder.fd, name + 1, O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755)};
+    if (made.fd < 0) return -1;
+  } else if (mkdirat(holder.fd, name + 1, 0755) != 0) {
+    return -1;
+  }
+  return OpenInside(child, path, O_PATH);
+}
+
 int SetAttributes(int fd, uint64_t set, uint64_t clear, uint64_t propagation, bool recursive) {
   if (set == 0 && clear == 0 && propagation == 0) return 0;
   mount_attr attributes = {set, clear, propagation, 0};
@@ -70,6 +92,8 @@ int OpenTarget(Child* child, const char* path, bool file) {
     errno = ENAMETOOLONG;
     return -1;
   }
+  found = MakeLast(child, path, file);
+  if (found >= 0 || errno != ENOENT) return found;
   int parent = OpenInside(child, "/", O_PATH);
   size_t at = 0;
   while (parent >= 0 && at < length) {
@@ -99,12 +123,10 @@ int OpenTarget(Child* child, const char* path, bool file) {
 int SetPropagation(uint64_t flags) { return mount(nullptr, "/", nullptr, flags, nullptr); }
 
 int ChangeRoot(Child* child, const PlanStepRecord& step) {
-  const char* staging = child->plan.text(step, 0);
-  if (staging[0] == '\0') staging = child->staging;
   int root = child->fd[step.fd];
-  if (move_mount(root, "", AT_FDCWD, staging, MOVE_MOUNT_F_EMPTY_PATH) != 0) return -1;
-  if (fchdir(root) != 0 || PivotRoot(".", ".") != 0) return -1;
-  if (umount2(".", MNT_DETACH) != 0) return -1;
+  // Over the blank root, which is all that is there.
+  if (move_mount(root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) != 0) return -1;
+  if (fchdir(root) != 0 || chroot(".") != 0) return -1;
   return chdir("/");
 }
 
@@ -121,14 +143,15 @@ int MountFilesystem(Child* child, const PlanStepRecord& step) {
   if (chdir("/") != 0) return -1;
   errno = error;
   if (result != 0) return -1;
-  ScopedFd mounted = {OpenInside(child, plan.text(step, 1), O_PATH)};
-  if (mounted.fd < 0) return -1;
   if ((step.flags & kPlanCopyUp) != 0) {
     ScopedFd from = {OpenAt2(target.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, 0)};
     ScopedFd to = {OpenInside(child, plan.text(step, 1), O_RDONLY | O_DIRECTORY)};
     if (from.fd < 0 || to.fd < 0 || CopyTree(from.fd, to.fd, 0) != 0) return -1;
   }
   uint64_t read_only = (step.a & MS_RDONLY) != 0 ? MOUNT_ATTR_RDONLY : 0;
+  if (read_only == 0 && step.c == 0) return 0;
+  ScopedFd mounted = {OpenInside(child, plan.text(step, 1), O_PATH)};
+  if (mounted.fd < 0) return -1;
   return SetAttributes(mounted.fd, read_only, 0, step.c, false);
 }
 

@@ -31,7 +31,7 @@ enum class PlanStep : uint16_t {
   kDomainname = 0x0701,      // s0
   kLoopbackUp = 0x0800,      // none
   kSetPropagation = 0x0900,  // a: MS_* for "/" (MS_REC | MS_SLAVE...)
-  kRoot = 0x0a00,            // fd: detached mount; s0: staging directory ("" for the supervisor's)
+  kRoot = 0x0a00,            // fd: detached mount
   // From here on paths are inside the new root.
   kMount = 0x0b00,          // s0 type, s1 target, s2 data, s3 source, a: MS_*, b: copy-up flag
   kBind = 0x0b01,           // fd: detached mount, s1 target, a/b: MOUNT_ATTR_* set/clear,

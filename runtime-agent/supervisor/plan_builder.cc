@@ -86,11 +86,7 @@ void PlanBuilder::SetHostPropagation(uint64_t flags) {
   Add(PlanStep::kSetPropagation).record.a = flags;
 }
 
-void PlanBuilder::Root(PlanFd mount, absl::string_view staging) {
-  Step& step = Add(PlanStep::kRoot);
-  step.record.fd = mount;
-  step.text[0] = std::string(staging);
-}
+void PlanBuilder::Root(PlanFd mount) { Add(PlanStep::kRoot).record.fd = mount; }
 
 void PlanBuilder::ReadonlyRoot() { Add(PlanStep::kReadonlyRoot); }
 
@@ -323,9 +319,6 @@ absl::Status PlanBuilder::Check() const {
 
 absl::StatusOr<Plan> PlanBuilder::Build() {
   if (absl::Status status = Check(); !status.ok()) return status;
-  if (Has(PlanStep::kRoot) && !Has(PlanStep::kSetPropagation)) {
-    SetHostPropagation(MS_REC | MS_PRIVATE);
-  }
   if (!Has(PlanStep::kOomScoreAdj)) {  // not the supervisor's own protection
     Step& step = Add(PlanStep::kOomScoreAdj);
     step.record.flags = kPlanOptional;

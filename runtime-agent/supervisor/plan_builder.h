@@ -100,12 +100,11 @@ class PlanBuilder {
 
   // --- File systems ---
   // Propagation of the host's tree in the new mount namespace, before anything is mounted.
-  // Default: MS_REC | MS_PRIVATE when there is a root.
+  // Without a root only: with one there is nothing of the host.
   void SetHostPropagation(uint64_t flags);
-  // The detached mount (fsmount, open_tree) that becomes "/". Needs CLONE_NEWNS. `staging`: an
-  // existing empty directory of the host where it is attached for the moment of pivot_root; the
-  // supervisor's own when empty.
-  void Root(PlanFd mount, absl::string_view staging = "");
+  // The detached mount (fsmount, open_tree) that becomes "/". Needs CLONE_NEWNS. Nothing of the
+  // host's tree is in the new namespace.
+  void Root(PlanFd mount);
   void ReadonlyRoot();
   void RootPropagation(uint64_t flags);
   void Mount(const FilesystemMount& mount);

@@ -42,6 +42,14 @@ void CloseThree(int fds[3]) {
   }
 }
 
+int ClosePair(const int pair[2]) {
+  int error = errno;
+  close(pair[0]);
+  close(pair[1]);
+  errno = error;
+  return -1;
+}
+
 // The spool must be an ordinary file that can be spliced into at an offset.
 bool PrepareSpool(int spool, const PlanHeader& header) {
   struct stat info;
@@ -110,9 +118,13 @@ int Supervisor::CloneChild(uint32_t slot, Child* child, const PacketFds& fds) {
   }
   for (int i = 1; i < fds.count; ++i) child->fd[i - 1] = fds.fd[i];
   child->sync = pair[1];
+  const bool blank = child->plan.Find(PlanStep::kRoot) != nullptr;
+  if (blank && blank_.Enter() != 0) return ClosePair(pair);
   pid_t pid = Clone3(&args);
   if (pid == 0) RunChild(child);
   int error = errno;
+  // A supervisor without its paths is of no use; the keeper starts another.
+  if (blank && blank_.Leave() != 0) _exit(75);
   close(pair[1]);
   if (pid < 0) {
     close(pair[0]);
@@ -152,9 +164,8 @@ int Supervisor::SpawnPlan(const WireRequest& request, const PlanView& plan, Pack
 
   Child child;
   child.plan = plan;
-  char staging[300];
-  snprintf(staging, sizeof(staging), "%s/stage", state_->run_dir);
-  child.staging = staging;
+  child.null = null_;
+  child.proc = proc_;
   auto failed = [&](PlanStep step) {
     int error = errno;
     CloseThree(child.stdio);

@@ -143,8 +143,15 @@ int Supervisor::Run(ProcessState* state) {
   sigaddset(&child, SIGCHLD);
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   signals_ = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
-  null_ = open("/dev/null", O_WRONLY | O_CLOEXEC);
-  if (epoll_ < 0 || signals_ < 0 || null_ < 0) return 71;
+  null_ = open("/dev/null", O_RDWR | O_CLOEXEC);
+  proc_ = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (epoll_ < 0 || signals_ < 0 || null_ < 0 || proc_ < 0) return 71;
+  char staging[300];
+  snprintf(staging, sizeof(staging), "%s/stage", state_->run_dir);
+  if (blank_.Create(staging) != 0) {
+    dprintf(2, "supervisor: make a blank mount namespace: %s\n", strerror(errno));
+    return 74;
+  }
   page_->supervisor_pid = getpid();
   page_->supervisor_starts.fetch_add(1);
   bool ok = Watch(table_->Get(kListenHandle), EPOLLIN, MakeTag(EventTag::kListen, 0)) &&

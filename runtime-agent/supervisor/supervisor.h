@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime-agent/supervisor/blank_mounts.h"
 #include "runtime-agent/supervisor/child.h"
 #include "runtime-agent/supervisor/handoff.h"
 #include "runtime-agent/supervisor/keeper.h"
@@ -122,6 +123,8 @@ class Supervisor {
   int epoll_;
   int signals_;
   int null_;
+  int proc_;
+  BlankMounts blank_;
   bool progressed_;
   bool retry_;
   bool keeper_died_;

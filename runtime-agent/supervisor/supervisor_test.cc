@@ -240,6 +240,21 @@ TEST_F(SupervisorTest, PathsAreMaskedAndReadOnly) {
       << content.err;
 }
 
+TEST_F(SupervisorTest, OutsideOfTheRootThereIsNothingOfTheHost) {
+  PlanBuilder builder = ContainerBuilder(
+      "c", {"sh", "-c", "probe escape; busybox cut -d' ' -f5 /proc/self/mountinfo"});
+  builder.Mount({"tmpfs", "tmpfs", "/tmp", MS_NODEV, "size=1m"});
+  ASSERT_TRUE(Spawn("c", &builder).ok());
+  const std::string out = FinishedSpool("c").out;
+  EXPECT_TRUE(absl::StrContains(out, "escape: tried\n")) << out;
+  // The container's own root at most, never a directory that only the host has.
+  for (const char* host : {"outside: boot", "outside: home", "outside: run", "outside: var"}) {
+    EXPECT_FALSE(absl::StrContains(out, host)) << out;
+  }
+  EXPECT_TRUE(absl::StrContains(out, "\n/\n/proc\n")) << out;
+  EXPECT_FALSE(absl::StrContains(out, "\n/sys/fs/cgroup")) << out;
+}
+
 TEST_F(SupervisorTest, BindMountsStayInsideTheRoot) {
   std::filesystem::create_directory(dir_ + "/volume");
   UniqueFd(open((dir_ + "/volume/inside").c_str(), O_CREAT | O_WRONLY, 0644));
