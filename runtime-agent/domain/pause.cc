@@ -15,7 +15,7 @@ absl::Status Runtime::Pause(const std::string& id) {
   }
   RETURN_IF_ERROR(parts_.cgroups->Freeze(id));
   container->Update([](Actual& now) { now.paused = true; });
-  return SaveActual(*container, /*synced=*/false);
+  return SaveActual(*container);
 }
 
 // Without the turn: a removal that has it may wait for the end of what is frozen.
@@ -25,7 +25,7 @@ absl::Status Runtime::Unpause(const std::string& id) {
   // A run that is over has no group any more.
   if (!thawed.ok() && !absl::IsNotFound(thawed)) return thawed;
   container->Update([](Actual& now) { now.paused = false; });
-  return SaveActual(*container, /*synced=*/false);
+  return SaveActual(*container);
 }
 
 }  // namespace slipway::agent

@@ -17,7 +17,7 @@ absl::StatusOr<std::vector<std::string>> Runtime::UpdateLimits(const std::string
   }
   Definition definition = container->definition();
   definition.limits = next;
-  RETURN_IF_ERROR(parts_.store->Save({.definition = &definition}, /*synced=*/true));
+  RETURN_IF_ERROR(parts_.store->Save({.definition = &definition}));
   container->SetLimits(std::move(next));
   return warnings;
 }

@@ -89,7 +89,9 @@ void PutExecSpec(const ExecSpec& from, v1::ExecSpec* to) {
 }  // namespace
 
 AgentClient::AgentClient(absl::string_view address)
-    : channel_(NewChannel(address)), stub_(agent::v1::AgentService::NewStub(channel_)) {}
+    : channel_(NewChannel(address)),
+      stub_(agent::v1::AgentService::NewStub(channel_)),
+      watch_stub_(agent::v1::AgentService::NewStub(NewChannel(address))) {}
 
 absl::Status AgentClient::WaitForConnection() {
   const absl::Time deadline = absl::Now() + kConnectWait;
@@ -289,7 +291,7 @@ absl::Status AgentClient::Watch(uint64_t after_sequence,
   }
   agent::v1::WatchAgentEventsRequest request;
   request.set_after_sequence(after_sequence);
-  const auto reader = stub_->WatchAgentEvents(&context, request);
+  const auto reader = watch_stub_->WatchAgentEvents(&context, request);
   agent::v1::WatchAgentEventsResponse response;
   while (reader->Read(&response)) on_event(GetEvent(response));
   const absl::Status status = FromGrpc(reader->Finish());

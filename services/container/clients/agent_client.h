@@ -48,6 +48,8 @@ class AgentClient : public AgentPort {
 
   const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<agent::v1::AgentService::Stub> stub_;
+  // On a connection of its own: the events of a start would keep its answer waiting.
+  const std::unique_ptr<agent::v1::AgentService::Stub> watch_stub_;
   absl::Mutex mu_;
   grpc::ClientContext* watch_ ABSL_GUARDED_BY(mu_) = nullptr;
   std::atomic<bool> cancelled_{false};
