@@ -155,6 +155,7 @@ int Supervisor::SpawnPlan(const WireRequest& request, const PlanView& plan, Pack
   char staging[300];
   snprintf(staging, sizeof(staging), "%s/stage", state_->run_dir);
   child.staging = staging;
+  if ((header.flags & kPlanInit) != 0) child.init_binary = table_->Get(kBinaryHandle);
   auto failed = [&](PlanStep step) {
     int error = errno;
     CloseThree(child.stdio);

@@ -8,6 +8,7 @@
 #include "services/container/domain/container_name.h"
 #include "services/container/domain/merge.h"
 #include "services/container/domain/placement.h"
+#include "services/container/domain/references.h"
 #include "services/container/domain/signal_name.h"
 #include "services/container/domain/validate.h"
 #include "services/container/domain/verbs.h"
@@ -19,7 +20,7 @@ namespace {
 absl::Status ResolveJoin(Core& core, std::string& mode, std::string* id) {
   const absl::string_view reference = JoinedContainer(mode);
   if (reference.empty()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const EntryPtr entry, core.table().Find(reference));
+  ASSIGN_OR_RETURN(const EntryPtr entry, FindReferenced(core, reference));
   const ContainerPtr joined = entry->snapshot();
   mode = absl::StrCat("container:", joined->id());
   if (id != nullptr) *id = joined->definition->sandbox_id;
@@ -43,7 +44,7 @@ absl::StatusOr<std::string> ReserveName(Core& core, const CreateCommand& command
 
 std::string HostnameOf(const ContainerSpec& spec, const HostInfo& host, const std::string& id) {
   if (!spec.hostname.empty()) return spec.hostname;
-  if (spec.network.mode == "host" || spec.namespaces.uts == "host") return host.hostname;
+  if (spec.network.mode == "host") return host.hostname;
   return id.substr(0, 12);
 }
 
@@ -54,6 +55,7 @@ absl::StatusOr<std::shared_ptr<const Definition>> Define(Definition definition, 
   definition.effective = std::move(merged.effective);
   definition.path = std::move(merged.path);
   definition.args = std::move(merged.args);
+  CompleteMounts(definition.effective.volumes, host.volumes_directory, definition.spec);
   definition.hostname = HostnameOf(definition.spec, host, definition.id);
   definition.process_env =
       ProcessEnv(definition.effective.env, definition.hostname, definition.spec.tty);
@@ -67,7 +69,7 @@ absl::StatusOr<std::shared_ptr<const Definition>> Define(Definition definition, 
 // by which a later reconciliation finds it.
 void Undo(Core& core, const std::string& id, bool agent_asked) {
   if (agent_asked) {
-    const absl::Status removed = core.agent().Remove(id);
+    const absl::Status removed = core.agent().Remove(id, /*volumes=*/true);
     if (!removed.ok() && !absl::IsNotFound(removed)) {
       core.observer().Warning("undo of a create left something on the host", id, removed);
       core.KeepIntent(id);
@@ -97,7 +99,10 @@ absl::StatusOr<CreateResult> CreateNow(Core& core, CreateCommand command) {
   std::string joined_sandbox;
   RETURN_IF_ERROR(ResolveJoin(core, command.spec.network.mode, &joined_sandbox));
   RETURN_IF_ERROR(ResolveJoin(core, command.spec.namespaces.pid, nullptr));
+  RETURN_IF_ERROR(CheckIpcDonor(core, command.spec.namespaces.ipc));
   RETURN_IF_ERROR(ResolveJoin(core, command.spec.namespaces.ipc, nullptr));
+  RETURN_IF_ERROR(ResolveLinks(core, command.spec));
+  RETURN_IF_ERROR(InheritVolumes(core, command.spec));
   if (!joined_sandbox.empty()) draft.sandbox_id = joined_sandbox;
 
   const std::string id = draft.id;
@@ -117,11 +122,13 @@ absl::StatusOr<CreateResult> CreateNow(Core& core, CreateCommand command) {
                    Define(std::move(draft), image, host));
   agent_asked = true;
   CreateResult result;
-  ASSIGN_OR_RETURN(result.warnings,
+  result.warnings = Warnings(definition->spec);
+  ASSIGN_OR_RETURN(const std::vector<std::string> warnings,
                    core.agent().Prepare(PrepareCommand{.definition = definition.get(),
                                                        .name = name,
                                                        .join_sandbox_id = joined_sandbox,
                                                        .layer_diff_ids = image.layer_diff_ids}));
+  result.warnings.insert(result.warnings.end(), warnings.begin(), warnings.end());
   auto container = std::make_shared<Container>();
   container->definition = definition;
   container->name = name;
