@@ -41,7 +41,7 @@ absl::Status DefineNamespaces(const PrepareCommand& command, Definition* definit
   ASSIGN_OR_RETURN(definition->ipc, ParseNamespace("IPC", spec.ipc, true, true));
   ASSIGN_OR_RETURN(definition->uts, ParseNamespace("UTS", spec.uts, true, false));
   ASSIGN_OR_RETURN(definition->cgroup, ParseNamespace("cgroup", spec.cgroup, false, false));
-  if (!spec.user.empty() && spec.user != "host") {
+  if (!spec.user.empty() && spec.user != "host" && spec.user != "private") {
     return absl::UnimplementedError(
         absl::StrCat("user namespaces (--userns ", spec.user, ") are not offered"));
   }
