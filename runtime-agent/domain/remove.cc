@@ -87,7 +87,9 @@ void Runtime::RemoveAnonymousVolumes(const Definition& definition) {
       absl::MutexLock lock(&mutex_);
       const bool used = std::any_of(containers_.begin(), containers_.end(), [&](const auto& other) {
         const std::vector<DefinedMount>& mounts = other.second->definition().mounts;
+        // Of two that go at once one must see that it is the last.
         return other.first != definition.id &&
+               other.second->actual().state != ContainerState::kRemoving &&
                std::any_of(mounts.begin(), mounts.end(), [&](const DefinedMount& theirs) {
                  return theirs.kind == mount.kind && theirs.source == mount.source;
                });
