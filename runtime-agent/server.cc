@@ -75,7 +75,8 @@ absl::Status RunServer(const ServerOptions& options) {
                      {.root = service.root,
                       .supervisor_socket = absl::StrCat(service.run_dir, "/supervisor.sock"),
                       .gateway = GatewayOf(options.bridge_subnet),
-                      .archiver = options.archiver}));
+                      .archiver = options.archiver,
+                      .cgroup_parent = options.cgroup_parent}));
   observer.Watch(runtime.get(), cgroups.get());
 
   AgentServiceHandler agent(runtime.get(), service.root);

@@ -65,7 +65,7 @@ class Registry(Peer):
 class Dockerd(Peer):
     """Debian's dockerd, on a socket of its own and with no network of its own unless asked."""
 
-    def __init__(self, bridge=None):
+    def __init__(self, bridge=None, more_options=()):
         super().__init__("dockerd")
         self.socket = self.dir / "docker.sock"
         self.bridge = bridge
@@ -77,7 +77,7 @@ class Dockerd(Peer):
             options = [f"--bridge={bridge}"]
         self.start("dockerd", "--data-root", self.dir / "data", "--exec-root", self.dir / "exec", "-H",
                    f"unix://{self.socket}", "--pidfile", self.dir / "pid", "--iptables=false", "--ip6tables=false",
-                   *options)
+                   *options, *more_options)
         self.env = {**os.environ, "DOCKER_HOST": f"unix://{self.socket}", "DOCKER_CONFIG": str(self.dir / "config")}
         wait_until(lambda: self.docker("version", check=False).returncode == 0, "dockerd answers", 30)
 

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "gateway/docker/host_config_json.h"
 #include "gateway/docker/image_json.h"
@@ -43,7 +45,7 @@ json::object MountToJson(const pb::Mount& mount) {
     case pb::Mount::TYPE_VOLUME:
       out["Type"] = "volume";
       out["Name"] = mount.source();
-      out["Source"] = "";
+      out["Source"] = mount.host_path();
       break;
     case pb::Mount::TYPE_TMPFS:
       out["Type"] = "tmpfs";
@@ -55,17 +57,59 @@ json::object MountToJson(const pb::Mount& mount) {
   }
   out["Destination"] = mount.target();
   if (mount.type() == pb::Mount::TYPE_VOLUME) out["Driver"] = "local";
-  out["Mode"] = mount.read_only() && mount.create_source() ? "ro" : "";
+  out["Mode"] = mount.mode();
   out["RW"] = !mount.read_only();
   const bool is_bind = mount.type() == pb::Mount::TYPE_BIND;
   out["Propagation"] = is_bind && mount.propagation().empty() ? "rprivate" : mount.propagation();
   return out;
 }
 
-json::array MountsToJson(const pb::ContainerSpec& spec) {
+// Those of --tmpfs are in HostConfig alone, as with dockerd.
+json::array MountsToJson(const pb::ContainerSpec& spec, const json::object* host_config) {
+  const json::value* tmpfs = host_config == nullptr ? nullptr : host_config->if_contains("Tmpfs");
+  const auto is_tmpfs_option = [tmpfs](const pb::Mount& mount) {
+    if (mount.type() != pb::Mount::TYPE_TMPFS || tmpfs == nullptr || !tmpfs->is_object()) {
+      return false;
+    }
+    for (const auto& member : tmpfs->get_object()) {
+      const absl::string_view target(member.key().data(), member.key().size());
+      if (absl::StripSuffix(target, "/") == mount.target()) return true;
+    }
+    return false;
+  };
   json::array out;
-  for (const pb::Mount& mount : spec.mounts()) out.push_back(MountToJson(mount));
+  for (const pb::Mount& mount : spec.mounts()) {
+    if (!is_tmpfs_option(mount)) out.push_back(MountToJson(mount));
+  }
   return out;
+}
+
+// "name:alias" becomes "/name:/container/alias".
+void ShowLinks(const std::string& container, json::object& host_config) {
+  json::value* links = host_config.if_contains("Links");
+  if (links == nullptr || !links->is_array()) return;
+  for (json::value& link : links->get_array()) {
+    if (!link.is_string() || link.get_string().starts_with('/')) continue;
+    const std::string text(link.get_string());
+    const std::vector<std::string> parts = absl::StrSplit(text, ':');
+    link = absl::StrCat("/", parts.front(), ":/", container, "/", parts.back());
+  }
+}
+
+// Kept, and without effect: hosts of ours have no AppArmor.
+std::string AppArmorProfile(const json::object* host_config) {
+  const json::value* options =
+      host_config == nullptr ? nullptr : host_config->if_contains("SecurityOpt");
+  if (options == nullptr || !options->is_array()) return "";
+  for (const json::value& option : options->get_array()) {
+    if (!option.is_string()) continue;
+    const std::string text(option.get_string());
+    absl::string_view profile = text;
+    if (absl::ConsumePrefix(&profile, "apparmor=") || absl::ConsumePrefix(&profile, "apparmor:")) {
+      return std::string(profile);
+    }
+  }
+  return "";
 }
 
 bool KeptBool(const json::object* kept, const char* name) {
@@ -104,6 +148,7 @@ json::object ConfigToJson(const pb::Container& container, const json::object* ke
   out["Labels"] = StringMap(merged.labels().empty() ? spec.labels() : merged.labels());
   const std::string signal = spec.stop_signal().empty() ? merged.stop_signal() : spec.stop_signal();
   if (!signal.empty()) out["StopSignal"] = signal;
+  if (!spec.network().mac_address().empty()) out["MacAddress"] = spec.network().mac_address();
   if (spec.has_stop_timeout_seconds()) out["StopTimeout"] = spec.stop_timeout_seconds();
   return out;
 }
@@ -197,12 +242,14 @@ json::object ContainerToJson(const pb::Container& container, ApiVersion version)
   out["Platform"] = "linux";
   out["MountLabel"] = "";
   out["ProcessLabel"] = "";
-  out["AppArmorProfile"] = "";
+  out["AppArmorProfile"] = AppArmorProfile(Member(kept, "HostConfig"));
   out["ExecIDs"] =
       container.exec_ids().empty() ? json::value(nullptr) : StringArray(container.exec_ids());
-  out["HostConfig"] = HostConfigToJson(container.spec(), Member(kept, "HostConfig"));
+  json::object host_config = HostConfigToJson(container.spec(), Member(kept, "HostConfig"));
+  ShowLinks(container.name(), host_config);
+  out["HostConfig"] = std::move(host_config);
   out["GraphDriver"] = json::object{{"Data", json::object()}, {"Name", "overlayfs"}};
-  out["Mounts"] = MountsToJson(container.spec());
+  out["Mounts"] = MountsToJson(container.spec(), Member(kept, "HostConfig"));
   out["Config"] = ConfigToJson(container, Member(kept, "Config"));
   out["NetworkSettings"] = NetworkSettingsToJson(container, version);
   return out;
@@ -225,7 +272,7 @@ json::object ContainerSummaryToJson(const pb::Container& container, int64_t now_
   out["Status"] = StatusText(container.state(), now_unix_ns);
   out["HostConfig"] = json::object{{"NetworkMode", NetworkModeOf(container.spec())}};
   out["NetworkSettings"] = json::object{{"Networks", EndpointsToJson(container)}};
-  out["Mounts"] = MountsToJson(container.spec());
+  out["Mounts"] = MountsToJson(container.spec(), nullptr);
   return out;
 }
 

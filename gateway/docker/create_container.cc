@@ -119,7 +119,12 @@ absl::Status KeepClientData(const json::object& body, JsonFields& config, pb::Co
   json::object host_config;
   if (const json::object* original = config.Object("HostConfig")) {
     for (const auto& member : *original) {
-      if (!IsZero(member.value())) host_config.emplace(member.key(), member.value());
+      // Here a name with an empty value says something.
+      const bool is_map =
+          member.key() == "Tmpfs" || member.key() == "Sysctls" || member.key() == "Annotations";
+      const json::object* object = is_map ? member.value().if_object() : nullptr;
+      const bool kept = object != nullptr ? !object->empty() : !IsZero(member.value());
+      if (kept) host_config.emplace(member.key(), member.value());
     }
   }
   if (!host_config.empty()) kept.emplace("HostConfig", std::move(host_config));
@@ -141,7 +146,8 @@ absl::Status KeepClientData(const json::object& body, JsonFields& config, pb::Co
 
 }  // namespace
 
-absl::StatusOr<pb::ContainerSpec> SpecFromJson(const json::value& body) {
+absl::StatusOr<pb::ContainerSpec> SpecFromJson(const json::value& body,
+                                               std::vector<std::string>* warnings) {
   const json::object* object = body.if_object();
   if (object == nullptr) {
     return absl::InvalidArgumentError(
@@ -153,7 +159,8 @@ absl::StatusOr<pb::ContainerSpec> SpecFromJson(const json::value& body) {
   RETURN_IF_ERROR(ReadConfig(config, spec));
   if (spec.image().empty()) return absl::InvalidArgumentError("no image was given");
   if (const json::object* host_config = config.Object("HostConfig")) {
-    RETURN_IF_ERROR(ReadHostConfig(*host_config, spec));
+    std::vector<std::string> ignored;
+    RETURN_IF_ERROR(ReadHostConfig(*host_config, spec, warnings == nullptr ? ignored : *warnings));
   }
   RETURN_IF_ERROR(ReadNetworking(config, spec));
   if (config.Bool("NetworkDisabled")) spec.mutable_network()->set_mode("none");

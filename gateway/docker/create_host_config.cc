@@ -1,7 +1,7 @@
 #include "gateway/docker/create_host_config.h"
 
-#include <algorithm>
 #include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "base/status/status_macros.h"
 #include "gateway/docker/create_mounts.h"
+#include "gateway/docker/create_resources.h"
 #include "gateway/docker/json_fields.h"
 
 namespace slipway::gateway {
@@ -26,60 +27,46 @@ void AddAll(std::vector<std::string> values, List* list) {
   for (std::string& value : values) *list->Add() = std::move(value);
 }
 
-absl::Status ReadResources(JsonFields& fields, pb::ContainerSpec& spec) {
-  pb::Resources& resources = *spec.mutable_resources();
-  resources.set_nano_cpus(fields.Int("NanoCpus"));
-  resources.set_cpu_shares(fields.Int("CpuShares"));
-  resources.set_cpu_quota_us(fields.Int("CpuQuota"));
-  resources.set_cpu_period_us(fields.Int("CpuPeriod"));
-  resources.set_cpuset_cpus(fields.String("CpusetCpus"));
-  resources.set_cpuset_mems(fields.String("CpusetMems"));
-  resources.set_memory_bytes(fields.Int("Memory"));
-  resources.set_memory_swap_bytes(fields.Int("MemorySwap"));
-  resources.set_memory_reservation_bytes(fields.Int("MemoryReservation"));
-  // Docker takes 0 and -1 for "unlimited".
-  resources.set_pids_limit(std::max<int64_t>(0, fields.Int("PidsLimit")));
-  const int64_t score = fields.Int("OomScoreAdj");
-  if (score < -1000 || score > 1000) {
-    fields.Fail("OomScoreAdj", absl::StrCat(score, " is not in [-1000, 1000]"));
+// Go's strconv.ParseBool.
+std::optional<bool> ParseBool(absl::string_view text) {
+  for (const char* word : {"1", "t", "T", "TRUE", "true", "True"}) {
+    if (text == word) return true;
   }
-  resources.set_oom_score_adj(static_cast<int32_t>(score));
-  resources.set_oom_kill_disable(fields.Bool("OomKillDisable"));
-  resources.set_cgroup_parent(fields.String("CgroupParent"));
-  const int64_t weight = fields.Int("BlkioWeight");
-  if (weight != 0 && (weight < 10 || weight > 1000)) {
-    fields.Fail("BlkioWeight", absl::StrCat(weight, " is not in [10, 1000]"));
+  for (const char* word : {"0", "f", "F", "FALSE", "false", "False"}) {
+    if (text == word) return false;
   }
-  resources.set_blkio_weight(static_cast<uint32_t>(weight));
-  // -1 is how clients say "not set".
-  if (fields.Int("MemorySwappiness", -1) != -1) fields.Refuse("MemorySwappiness");
-  return fields.status();
+  return std::nullopt;
 }
 
+// "name=value"; Docker also takes ':' between them, and names one place for each mistake.
 absl::Status ReadSecurityOption(absl::string_view option, pb::Security& security) {
-  const size_t separator = option.find_first_of("=:");
-  const absl::string_view name = option.substr(0, separator);
-  const absl::string_view value =
-      separator == absl::string_view::npos ? "" : option.substr(separator + 1);
-  if (name == "no-new-privileges") {
-    if (!value.empty() && value != "true" && value != "false") {
-      return absl::InvalidArgumentError(absl::StrCat("invalid --security-opt: \"", option, "\""));
-    }
-    security.set_no_new_privileges(value != "false");
+  if (option == "no-new-privileges") {
+    security.set_no_new_privileges(true);
     return absl::OkStatus();
   }
-  if (name == "seccomp") {
+  size_t separator = option.find('=');
+  if (separator == absl::string_view::npos) separator = option.find(':');
+  if (separator == absl::string_view::npos) {
+    return absl::InvalidArgumentError(absl::StrCat("invalid --security-opt 1: \"", option, "\""));
+  }
+  const absl::string_view name = option.substr(0, separator);
+  const absl::string_view value = option.substr(separator + 1);
+  if (name == "no-new-privileges") {
+    if (const auto flag = ParseBool(value)) {
+      security.set_no_new_privileges(*flag);
+      return absl::OkStatus();
+    }
+  } else if (name == "seccomp") {
     if (value != "builtin") security.set_seccomp_profile(std::string(value));
     return absl::OkStatus();
-  }
-  // Neither exists on a host of ours, so that switching it off changes nothing.
-  if (name == "apparmor" && (value == "unconfined" || value.empty())) return absl::OkStatus();
-  if (name == "label" && value == "disable") return absl::OkStatus();
-  if (name == "apparmor" || name == "label" || name == "writable-cgroups") {
+  } else if (name == "apparmor" || name == "label") {
+    // As Docker on a host with neither AppArmor nor SELinux: kept for inspect, without effect.
+    return absl::OkStatus();
+  } else if (name == "writable-cgroups") {
     return absl::UnimplementedError(
         absl::StrCat("option HostConfig.SecurityOpt \"", option, "\" is not supported"));
   }
-  return absl::InvalidArgumentError(absl::StrCat("invalid --security-opt 1: \"", option, "\""));
+  return absl::InvalidArgumentError(absl::StrCat("invalid --security-opt 2: \"", option, "\""));
 }
 
 absl::Status ReadSecurity(JsonFields& fields, pb::ContainerSpec& spec) {
@@ -151,6 +138,7 @@ absl::Status ReadNetwork(JsonFields& fields, pb::ContainerSpec& spec) {
   AddAll(fields.Strings("DnsSearch"), network.mutable_dns_search());
   AddAll(fields.Strings("DnsOptions"), network.mutable_dns_options());
   AddAll(fields.Strings("ExtraHosts"), network.mutable_extra_hosts());
+  AddAll(fields.Strings("Links"), network.mutable_links());
   const json::object* bindings = fields.Object("PortBindings");
   if (bindings == nullptr) return fields.status();
   for (const auto& member : *bindings) {
@@ -226,23 +214,6 @@ absl::Status ReadLogConfig(JsonFields& host_config, pb::ContainerSpec& spec) {
   return fields.status();
 }
 
-absl::Status ReadUlimits(JsonFields& host_config, pb::ContainerSpec& spec) {
-  const json::array* list = host_config.Array("Ulimits");
-  if (list == nullptr) return host_config.status();
-  for (const json::value& item : *list) {
-    if (!item.is_object()) {
-      return absl::InvalidArgumentError("invalid JSON: HostConfig.Ulimits must be objects");
-    }
-    JsonFields fields(item.get_object(), "HostConfig.Ulimits");
-    pb::Ulimit& limit = *spec.add_ulimits();
-    limit.set_name(fields.String("Name"));
-    limit.set_soft(fields.Int("Soft"));
-    limit.set_hard(fields.Int("Hard"));
-    RETURN_IF_ERROR(fields.status());
-  }
-  return host_config.status();
-}
-
 absl::Status ReadConsoleSize(JsonFields& fields, pb::ContainerSpec& spec) {
   const json::array* size = fields.Array("ConsoleSize");
   if (size == nullptr || size->empty()) return fields.status();
@@ -261,39 +232,21 @@ absl::Status ReadConsoleSize(JsonFields& fields, pb::ContainerSpec& spec) {
 }
 
 // Known to Docker and not to us; their defaults ask for nothing.
-constexpr absl::string_view kRefused[] = {"VolumesFrom",
-                                          "Links",
-                                          "StorageOpt",
-                                          "Cgroup",
-                                          "BlkioWeightDevice",
-                                          "BlkioDeviceReadBps",
-                                          "BlkioDeviceWriteBps",
-                                          "BlkioDeviceReadIOps",
-                                          "BlkioDeviceWriteIOps",
-                                          "CpuRealtimePeriod",
-                                          "CpuRealtimeRuntime",
-                                          "Devices",
-                                          "DeviceCgroupRules",
-                                          "DeviceRequests",
-                                          "KernelMemory",
-                                          "KernelMemoryTCP",
-                                          "CpuCount",
-                                          "CpuPercent",
-                                          "IOMaximumIOps",
-                                          "IOMaximumBandwidth"};
-
 absl::Status RefuseOthers(JsonFields& fields) {
-  for (absl::string_view name : kRefused) fields.Refuse(name);
+  fields.Refuse("Cgroup");
+  if (!fields.StringMap("StorageOpt").empty()) {
+    fields.Join(absl::InvalidArgumentError(
+        "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"));
+  }
   const std::string runtime = fields.String("Runtime");
   if (!runtime.empty() && runtime != "runc" && runtime != "slipway") {
     return absl::InvalidArgumentError(absl::StrCat("unknown or invalid runtime name: ", runtime));
   }
   const std::string isolation = fields.String("Isolation");
   if (!isolation.empty() && isolation != "default") {
-    return absl::InvalidArgumentError(absl::StrCat("invalid isolation '", isolation, "' on linux"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("Invalid isolation: \"", isolation, "\" - linux only supports 'default'"));
   }
-  const std::string driver = fields.String("VolumeDriver");
-  if (!driver.empty() && driver != "local") fields.Refuse("VolumeDriver");
   return fields.status();
 }
 
@@ -315,17 +268,17 @@ absl::StatusOr<PortRange> ParsePort(absl::string_view text) {
   return range;
 }
 
-absl::Status ReadHostConfig(const json::object& object, pb::ContainerSpec& spec) {
+absl::Status ReadHostConfig(const json::object& object, pb::ContainerSpec& spec,
+                            std::vector<std::string>& warnings) {
   JsonFields fields(object, "HostConfig");
   RETURN_IF_ERROR(RefuseOthers(fields));
-  RETURN_IF_ERROR(ReadResources(fields, spec));
+  RETURN_IF_ERROR(ReadResources(fields, spec, warnings));
   RETURN_IF_ERROR(ReadSecurity(fields, spec));
   RETURN_IF_ERROR(ReadNamespaces(fields, spec));
   RETURN_IF_ERROR(ReadNetwork(fields, spec));
   RETURN_IF_ERROR(ReadMounts(fields, spec));
   RETURN_IF_ERROR(ReadRestartPolicy(fields, spec));
   RETURN_IF_ERROR(ReadLogConfig(fields, spec));
-  RETURN_IF_ERROR(ReadUlimits(fields, spec));
   RETURN_IF_ERROR(ReadConsoleSize(fields, spec));
   spec.set_auto_remove(fields.Bool("AutoRemove"));
   spec.set_read_only_root(fields.Bool("ReadonlyRootfs"));

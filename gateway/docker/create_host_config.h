@@ -4,6 +4,7 @@
 #include <boost/json/object.hpp>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -13,8 +14,10 @@
 // HostConfig of ContainerCreate as fields of a ContainerSpec. Errors as SpecFromJson. Pure.
 namespace slipway::gateway {
 
+// Adds to `warnings` what is taken and has no effect.
 absl::Status ReadHostConfig(const boost::json::object& object,
-                            slipway::container::v1::ContainerSpec& spec);
+                            slipway::container::v1::ContainerSpec& spec,
+                            std::vector<std::string>& warnings);
 
 // "80", "80/tcp", "8000-8010/udp".
 struct PortRange {

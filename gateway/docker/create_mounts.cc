@@ -22,18 +22,59 @@ bool IsPropagation(absl::string_view word) {
          word == "slave" || word == "rslave";
 }
 
+// Of each kind at most one, as Docker has it. z and Z label for SELinux, which no host of ours has;
+// consistency is for other systems.
 absl::Status ReadBindOptions(absl::string_view options, absl::string_view bind, pb::Mount& mount) {
-  for (absl::string_view option : absl::StrSplit(options, ',')) {
-    if (option == "ro") {
-      mount.set_read_only(true);
+  int access = 0;
+  int label = 0;
+  int propagation = 0;
+  int copy = 0;
+  int consistency = 0;
+  bool known = true;
+  for (absl::string_view option : absl::StrSplit(options, ',', absl::SkipEmpty())) {
+    if (option == "ro" || option == "rw") {
+      ++access;
+      mount.set_read_only(option == "ro");
     } else if (IsPropagation(option)) {
+      ++propagation;
       mount.set_propagation(std::string(option));
-    } else if (option != "rw" && option != "z" && option != "Z" && option != "nocopy" &&
-               option != "cached" && option != "consistent" && option != "delegated") {
-      // z and Z label for SELinux, which no host of ours has; the last three are for other systems.
-      return absl::InvalidArgumentError(
-          absl::StrCat("invalid volume specification: '", bind, "': invalid mode: ", options));
+    } else if (option == "z" || option == "Z") {
+      ++label;
+    } else if (option == "nocopy") {
+      ++copy;
+      mount.set_volume_no_copy(true);
+    } else if (option == "cached" || option == "consistent" || option == "delegated") {
+      ++consistency;
+    } else {
+      known = false;
     }
+  }
+  if (!known || access > 1 || label > 1 || propagation > 1 || copy > 1 || consistency > 1) {
+    return absl::InvalidArgumentError(absl::StrCat("invalid mode: ", options));
+  }
+  mount.set_mode(std::string(options));
+  const bool is_bind = mount.type() == pb::Mount::TYPE_BIND;
+  if (is_bind ? copy > 0 : propagation > 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("invalid volume specification: '", bind, "': invalid mount config for type \"",
+                     is_bind ? "bind" : "volume", "\": field ",
+                     is_bind ? "VolumeOptions" : "BindOptions", " must not be specified"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status BadMount(absl::string_view type, absl::string_view what) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("invalid mount config for type \"", type, "\": ", what));
+}
+
+absl::Status CheckTarget(absl::string_view target) {
+  if (!absl::StartsWith(target, "/")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("invalid mount path: '", target, "' mount path must be absolute"));
+  }
+  if (target.find_first_not_of('/') == absl::string_view::npos) {
+    return absl::InvalidArgumentError("invalid specification: destination can't be '/'");
   }
   return absl::OkStatus();
 }
@@ -47,16 +88,20 @@ absl::Status ReadBind(const std::string& bind, pb::Mount& mount) {
   if (parts.size() > 3) return invalid();
   const bool has_source = parts.size() >= 2;
   const std::string& target = has_source ? parts[1] : parts[0];
-  if (!absl::StartsWith(target, "/") || target == "/" || (has_source && parts[0].empty())) {
-    return invalid();
+  if (target.empty() || (has_source && parts[0].empty())) return invalid();
+  const bool is_path = has_source && absl::StartsWith(parts[0], "/");
+  if (const absl::Status good = CheckTarget(target); !good.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("invalid volume specification: '", bind,
+                     "': ", BadMount(is_path ? "bind" : "volume", good.message()).message()));
   }
   mount.set_target(target);
-  const bool is_path = has_source && absl::StartsWith(parts[0], "/");
   mount.set_type(is_path ? pb::Mount::TYPE_BIND : pb::Mount::TYPE_VOLUME);
   if (has_source) mount.set_source(parts[0]);
   // `-v` makes what is missing; `--mount` does not.
   mount.set_create_source(is_path);
-  if (parts.size() == 3) return ReadBindOptions(parts[2], bind, mount);
+  if (parts.size() == 3 && !parts[2].empty()) return ReadBindOptions(parts[2], bind, mount);
+  if (has_source && !is_path) mount.set_mode("z");  // what dockerd says of volumes with a name
   return absl::OkStatus();
 }
 
@@ -95,10 +140,7 @@ absl::Status ReadTmpfsOption(absl::string_view option, std::vector<absl::string_
 }
 
 absl::Status ReadTmpfs(const std::string& target, const std::string& options, pb::Mount& mount) {
-  if (!absl::StartsWith(target, "/") || target == "/") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("invalid mount target \"", target, "\": must be an absolute path"));
-  }
+  RETURN_IF_ERROR(CheckTarget(target));
   mount.set_type(pb::Mount::TYPE_TMPFS);
   mount.set_target(target);
   std::vector<absl::string_view> rest;
@@ -115,27 +157,34 @@ absl::Status ReadBindSection(JsonFields& fields, pb::Mount& mount) {
   JsonFields options(*object, fields.PathOf("BindOptions"));
   mount.set_propagation(options.String("Propagation"));
   if (!mount.propagation().empty() && !IsPropagation(mount.propagation())) {
-    options.Fail("Propagation", absl::StrCat("\"", mount.propagation(), "\""));
+    return BadMount("bind", absl::StrCat("invalid propagation mode: ", mount.propagation()));
   }
   mount.set_create_source(options.Bool("CreateMountpoint"));
-  for (const char* name : {"NonRecursive", "ReadOnlyNonRecursive", "ReadOnlyForceRecursive"}) {
-    options.Refuse(name);
-  }
+  mount.set_non_recursive(options.Bool("NonRecursive"));
+  mount.set_read_only_non_recursive(options.Bool("ReadOnlyNonRecursive"));
+  mount.set_read_only_force_recursive(options.Bool("ReadOnlyForceRecursive"));
   return options.status();
 }
 
-absl::Status ReadVolumeSection(JsonFields& fields) {
+absl::Status NoSuchDriver(absl::string_view volume, absl::string_view driver) {
+  return absl::InvalidArgumentError(absl::StrCat("create ", volume,
+                                                 ": error looking up volume plugin ", driver,
+                                                 ": plugin \"", driver, "\" not found"));
+}
+
+absl::Status ReadVolumeSection(JsonFields& fields, pb::Mount& mount) {
   const json::object* object = fields.Object("VolumeOptions");
   if (object == nullptr) return fields.status();
   JsonFields options(*object, fields.PathOf("VolumeOptions"));
   options.Refuse("Labels");
-  options.Refuse("Subpath");
+  mount.set_volume_no_copy(options.Bool("NoCopy"));
+  mount.set_volume_subpath(options.String("Subpath"));
   if (const json::object* driver = options.Object("DriverConfig")) {
     JsonFields config(*driver, options.PathOf("DriverConfig"));
     config.Refuse("Options");
     const std::string name = config.String("Name");
-    if (!name.empty() && name != "local") config.Refuse("Name");
     options.Join(config.status());
+    if (!name.empty() && name != "local") return NoSuchDriver(mount.source(), name);
   }
   return options.status();
 }
@@ -146,8 +195,23 @@ absl::Status ReadTmpfsSection(JsonFields& fields, pb::Mount& mount) {
   JsonFields options(*object, fields.PathOf("TmpfsOptions"));
   mount.set_tmpfs_size_bytes(options.Int("SizeBytes"));
   mount.set_tmpfs_mode(static_cast<uint32_t>(options.Int("Mode")) & 07777);
-  options.Refuse("Options");
-  return options.status();
+  RETURN_IF_ERROR(options.status());
+  const json::array* list = options.Array("Options");
+  if (list == nullptr) return options.status();
+  // [["noexec"], ["uid", "7"]]
+  std::vector<std::string> more;
+  for (const json::value& item : *list) {
+    std::vector<std::string> words;
+    if (const json::array* parts = item.if_array()) {
+      for (const json::value& part : *parts) {
+        if (part.is_string()) words.emplace_back(part.get_string());
+      }
+    }
+    if (words.empty() || words.size() > 2) return BadMount("tmpfs", "invalid option array length");
+    more.push_back(absl::StrJoin(words, "="));
+  }
+  mount.set_tmpfs_options(absl::StrJoin(more, ","));
+  return absl::OkStatus();
 }
 
 absl::Status ReadMount(const json::object& object, pb::Mount& mount) {
@@ -157,33 +221,42 @@ absl::Status ReadMount(const json::object& object, pb::Mount& mount) {
   mount.set_target(fields.String("Target"));
   mount.set_read_only(fields.Bool("ReadOnly"));
   RETURN_IF_ERROR(fields.status());
-  if (!absl::StartsWith(mount.target(), "/") || mount.target() == "/") {
-    return absl::InvalidArgumentError(absl::StrCat("invalid mount config for type \"", type,
-                                                   "\": invalid mount path: '", mount.target(),
-                                                   "' mount path must be absolute"));
+  if (type == "image") {
+    return absl::UnimplementedError("option HostConfig.Mounts of type \"image\" is not supported");
+  }
+  if (type != "bind" && type != "volume" && type != "tmpfs") {
+    return BadMount(type, "mount type unknown");
+  }
+  if (mount.target().empty()) return BadMount(type, "field Target must not be empty");
+  if (const absl::Status good = CheckTarget(mount.target()); !good.ok()) {
+    return BadMount(type, good.message());
+  }
+  if (type != "bind" && fields.Find("BindOptions") != nullptr) {
+    return BadMount(type, "field BindOptions must not be specified");
+  }
+  if (type != "volume" && fields.Find("VolumeOptions") != nullptr) {
+    return BadMount(type, "field VolumeOptions must not be specified");
   }
   if (type == "bind") {
     mount.set_type(pb::Mount::TYPE_BIND);
+    if (mount.source().empty()) return BadMount(type, "field Source must not be empty");
     if (!absl::StartsWith(mount.source(), "/")) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("invalid mount config for type \"bind\": invalid mount path: '",
-                       mount.source(), "' mount path must be absolute"));
+      return BadMount(type, absl::StrCat("invalid mount path: '", mount.source(),
+                                         "' mount path must be absolute"));
     }
     return ReadBindSection(fields, mount);
   }
   if (type == "volume") {
     mount.set_type(pb::Mount::TYPE_VOLUME);
-    return ReadVolumeSection(fields);
+    mount.set_mode("z");
+    if (mount.source().empty() && mount.read_only()) {
+      return BadMount(type, "must not set ReadOnly mode when using anonymous volumes");
+    }
+    return ReadVolumeSection(fields, mount);
   }
-  if (type == "tmpfs") {
-    mount.set_type(pb::Mount::TYPE_TMPFS);
-    return ReadTmpfsSection(fields, mount);
-  }
-  if (type.empty()) {
-    return absl::InvalidArgumentError("invalid mount config for type \"\": mount type unknown");
-  }
-  return absl::UnimplementedError(
-      absl::StrCat("option HostConfig.Mounts of type \"", type, "\" is not supported"));
+  mount.set_type(pb::Mount::TYPE_TMPFS);
+  if (!mount.source().empty()) return BadMount(type, "field Source must not be specified");
+  return ReadTmpfsSection(fields, mount);
 }
 
 }  // namespace
@@ -201,6 +274,15 @@ absl::Status ReadMounts(JsonFields& host_config, pb::ContainerSpec& spec) {
         return absl::InvalidArgumentError("invalid JSON: HostConfig.Mounts must be objects");
       }
       RETURN_IF_ERROR(ReadMount(item.get_object(), *spec.add_mounts()));
+    }
+  }
+  for (std::string& from : host_config.Strings("VolumesFrom")) {
+    spec.add_volumes_from(std::move(from));
+  }
+  const std::string driver = host_config.String("VolumeDriver");
+  if (!driver.empty() && driver != "local") {
+    for (const pb::Mount& mount : spec.mounts()) {
+      if (mount.type() == pb::Mount::TYPE_VOLUME) return NoSuchDriver(mount.source(), driver);
     }
   }
   return host_config.status();

@@ -160,7 +160,9 @@ void AddResources(const pb::ContainerSpec& spec, json::object& out) {
   out["MemorySwap"] = resources.memory_swap_bytes() == 0 && resources.memory_bytes() > 0
                           ? 2 * resources.memory_bytes()
                           : resources.memory_swap_bytes();
-  out["MemorySwappiness"] = nullptr;
+  out["MemorySwappiness"] = resources.has_memory_swappiness()
+                                ? json::value(resources.memory_swappiness())
+                                : json::value(nullptr);
   out["OomKillDisable"] = resources.oom_kill_disable();
   out["PidsLimit"] =
       resources.pids_limit() > 0 ? json::value(resources.pids_limit()) : json::value(nullptr);
@@ -169,6 +171,20 @@ void AddResources(const pb::ContainerSpec& spec, json::object& out) {
   out["CpuPercent"] = 0;
   out["IOMaximumIOps"] = 0;
   out["IOMaximumBandwidth"] = 0;
+}
+
+// As dockerd: processes that see the host's cannot have labels of their own.
+void AddLabelDisable(const pb::ContainerSpec& spec, json::object& out) {
+  if (spec.namespaces().pid() != "host" && spec.namespaces().ipc() != "host" &&
+      !spec.security().privileged()) {
+    return;
+  }
+  json::value& options = out["SecurityOpt"];
+  if (!options.is_array()) options = json::array();
+  for (const json::value& option : options.get_array()) {
+    if (option.is_string() && option.get_string().starts_with("label")) return;
+  }
+  options.get_array().emplace_back("label=disable");
 }
 
 }  // namespace
@@ -193,12 +209,13 @@ json::object HostConfigToJson(const pb::ContainerSpec& spec, const json::object*
   if (original != nullptr) {
     for (const auto& member : *original) {
       // -1 is how clients say "not set", and dockerd gives null back.
-      if (member.key() == "MemorySwappiness") continue;
+      if (member.key() == "MemorySwappiness" || member.key() == "PidsLimit") continue;
       // A list of ports without bindings was completed in the spec.
       if (member.key() == "PortBindings") continue;
       out[member.key()] = member.value();
     }
   }
+  AddLabelDisable(spec, out);
   return out;
 }
 

@@ -2,6 +2,9 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -17,7 +20,8 @@ namespace pb = slipway::container::v1;
 Awaitable<absl::Status> ContainerCreate(ApiRequest& request) {
   CO_ASSIGN_OR_RETURN(const json::value body, co_await request.http.ReadJson());
   pb::CreateContainerRequest create;
-  CO_ASSIGN_OR_RETURN(*create.mutable_spec(), SpecFromJson(body));
+  std::vector<std::string> warnings;
+  CO_ASSIGN_OR_RETURN(*create.mutable_spec(), SpecFromJson(body, &warnings));
   create.set_name(std::string(absl::StripPrefix(request.query.Get("name"), "/")));
   const std::string platform = request.query.Get("platform");
   if (!platform.empty()) {
@@ -31,6 +35,7 @@ Awaitable<absl::Status> ContainerCreate(ApiRequest& request) {
   if (!created.ok()) co_return NameMissing(created.status(), "image", image);
   json::object answer;
   answer["Id"] = created->id();
+  for (std::string& warning : warnings) created->add_warnings(std::move(warning));
   answer["Warnings"] = StringArray(created->warnings());
   co_return co_await request.http.SendJson(201, answer);
 }

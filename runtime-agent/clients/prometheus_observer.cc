@@ -100,10 +100,12 @@ class PrometheusObserver::Gauges : public prometheus::Collectable {
                       .type = MetricType::Gauge};
     for (const ContainerReport& report : reports) {
       if (report.actual.pid == 0) continue;
-      const auto stats = cgroups_->ReadStats(report.id);
+      const auto found = runtime_->Find(report.id);
+      if (!found.ok()) continue;
+      const Definition& definition = (*found)->definition();
+      const std::string& name = definition.name;
+      const auto stats = cgroups_->ReadStats(definition.cgroup_name());
       if (!stats.ok()) continue;
-      std::string name;
-      if (auto found = runtime_->Find(report.id); found.ok()) name = (*found)->definition().name;
       const Labels labels = {{"id", "/slipway/" + report.id}, {"name", name}};
       AddValue(memory, labels, static_cast<double>(stats->memory_usage_bytes));
       AddValue(working_set, labels,

@@ -32,21 +32,27 @@ absl::StatusOr<uint64_t> ParseCapability(absl::string_view text) {
   // Numbers, which cap_from_name also takes, are not Docker's.
   const bool word = name.size() > 4 && !absl::ascii_isdigit(static_cast<unsigned char>(name[4]));
   if (!word || cap_from_name(name.c_str(), &number) != 0 || number > 63) {
-    return absl::InvalidArgumentError(absl::StrCat("unknown capability: \"", text, "\""));
+    return absl::InvalidArgumentError(
+        absl::StrCat("unknown capability: \"", absl::AsciiStrToUpper(name), "\""));
   }
   return Bit(number);
 }
 
 // The mask of a list; ALL is `all`.
-absl::StatusOr<uint64_t> ParseList(const std::vector<std::string>& names, bool* has_all) {
+absl::StatusOr<uint64_t> ParseList(absl::string_view option, const std::vector<std::string>& names,
+                                   bool* has_all) {
   uint64_t mask = 0;
   for (const std::string& name : names) {
     if (IsAll(name)) {
       *has_all = true;
       continue;
     }
-    ASSIGN_OR_RETURN(const uint64_t bit, ParseCapability(name));
-    mask |= bit;
+    const auto bit = ParseCapability(name);
+    if (!bit.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("invalid ", option, ": ", bit.status().message()));
+    }
+    mask |= *bit;
   }
   return mask;
 }
@@ -82,8 +88,8 @@ absl::StatusOr<CapabilityGrant> ResolveCapabilities(const CapabilityRequest& req
                                                     uint64_t available) {
   bool add_all = request.privileged;
   bool drop_all = false;
-  ASSIGN_OR_RETURN(const uint64_t add, ParseList(request.add, &add_all));
-  ASSIGN_OR_RETURN(const uint64_t drop, ParseList(request.drop, &drop_all));
+  ASSIGN_OR_RETURN(const uint64_t add, ParseList("CapAdd", request.add, &add_all));
+  ASSIGN_OR_RETURN(const uint64_t drop, ParseList("CapDrop", request.drop, &drop_all));
   uint64_t wanted = DefaultCapabilities();
   if (request.privileged) {
     wanted = KnownCapabilities();

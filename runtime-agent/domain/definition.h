@@ -28,11 +28,16 @@ struct DefinedMount {
   std::string source;  // host path; of a volume its directory
   std::string target;  // absolute, clean
   bool read_only = false;
-  uint64_t propagation = 0;  // MS_PRIVATE, MS_SHARED or MS_SLAVE
-  bool recursive = true;
+  enum class Recursion { kWhole = 0, kTop = 1 };
+  Recursion read_only_recursion = Recursion::kWhole;
+  uint64_t propagation = 0;  // MS_PRIVATE, MS_SHARED or MS_SLAVE, with MS_REC for what is below too
+  bool recursive = true;     // with what is mounted below the source
   bool create_source = false;
   uint64_t tmpfs_flags = 0;  // MS_*
   std::string tmpfs_data;
+  std::string subpath;  // below a volume's source
+  bool no_copy = false;
+  bool anonymous = false;
 };
 
 struct DefinedRlimit {
@@ -82,6 +87,7 @@ struct Definition {
   uint16_t rows = 0;
   uint16_t columns = 0;
 
+  std::string cgroup_parent;  // absolute; empty: the agent's own
   CgroupLimits limits;
   int oom_score_adj = 0;
   std::vector<DefinedRlimit> rlimits;
@@ -93,7 +99,8 @@ struct Definition {
   std::string seccomp_profile;  // "": default; "unconfined"; JSON
   std::vector<std::string> masked_paths;
   std::vector<std::string> read_only_paths;
-  std::vector<DefinedDevice> host_devices;  // of privileged containers
+  std::vector<DefinedDevice> host_devices;  // beyond those that every container has
+  bool init = false;
 
   NamespaceMode pid;
   NamespaceMode ipc;
@@ -112,6 +119,9 @@ struct Definition {
   bool ship_log = true;
   bool drop_when_full = false;
   uint64_t spool_capacity_bytes = 64 << 20;
+
+  // As CgroupDriver names it.
+  std::string cgroup_name() const { return cgroup_parent.empty() ? id : cgroup_parent + "/" + id; }
 };
 
 }  // namespace slipway::agent

@@ -1,11 +1,6 @@
 #include "runtime-agent/domain/definition_check.h"
 
-#include <dirent.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-
 #include <algorithm>
-#include <functional>
 #include <iterator>
 
 #include "absl/container/flat_hash_set.h"
@@ -25,7 +20,6 @@ namespace {
 using Kind = NamespaceMode::Kind;
 
 constexpr int64_t kDefaultShmBytes = 64 << 20;
-constexpr size_t kMaxHostDevices = 512;
 
 absl::StatusOr<NamespaceMode> ParseNamespace(absl::string_view option, absl::string_view text,
                                              bool may_join, bool may_be_none) {
@@ -47,7 +41,7 @@ absl::Status DefineNamespaces(const PrepareCommand& command, Definition* definit
   ASSIGN_OR_RETURN(definition->ipc, ParseNamespace("IPC", spec.ipc, true, true));
   ASSIGN_OR_RETURN(definition->uts, ParseNamespace("UTS", spec.uts, true, false));
   ASSIGN_OR_RETURN(definition->cgroup, ParseNamespace("cgroup", spec.cgroup, false, false));
-  if (!spec.user.empty() && spec.user != "host") {
+  if (!spec.user.empty() && spec.user != "host" && spec.user != "private") {
     return absl::UnimplementedError(
         absl::StrCat("user namespaces (--userns ", spec.user, ") are not offered"));
   }
@@ -57,35 +51,7 @@ absl::Status DefineNamespaces(const PrepareCommand& command, Definition* definit
       command.spec.network.mode != absl::StrCat("container:", command.sandbox_id)) {
     return absl::UnimplementedError("joining a sandbox (sandbox_id) is not offered");
   }
-  if (command.spec.init) return absl::UnimplementedError("an init process (--init) is not offered");
   return absl::OkStatus();
-}
-
-// Every device node below /dev, as Docker gives privileged containers.
-std::vector<DefinedDevice> HostDevices() {
-  std::vector<DefinedDevice> devices;
-  const std::function<void(const std::string&, int)> visit = [&](const std::string& directory,
-                                                                 int depth) {
-    DIR* stream = opendir(directory.c_str());
-    if (stream == nullptr) return;
-    while (const dirent* entry = readdir(stream)) {
-      const std::string name = entry->d_name;
-      if (name == "." || name == ".." || devices.size() >= kMaxHostDevices) continue;
-      const std::string path = absl::StrCat(directory, "/", name);
-      struct stat info;
-      if (lstat(path.c_str(), &info) != 0) continue;
-      const bool skipped = path == "/dev/pts" || path == "/dev/shm" || path == "/dev/mqueue" ||
-                           path == "/dev/fd" || path == "/dev/console" || path == "/dev/ptmx";
-      if (skipped) continue;
-      if (S_ISDIR(info.st_mode) && depth < 4) visit(path, depth + 1);
-      if (!S_ISCHR(info.st_mode) && !S_ISBLK(info.st_mode)) continue;
-      devices.push_back(
-          {path, info.st_mode, major(info.st_rdev), minor(info.st_rdev), info.st_uid, info.st_gid});
-    }
-    closedir(stream);
-  };
-  visit("/dev", 0);
-  return devices;
 }
 
 absl::Status DefineSecurity(const PrepareCommand& command, const HostFacts& facts,
@@ -103,7 +69,6 @@ absl::Status DefineSecurity(const PrepareCommand& command, const HostFacts& fact
   definition.seccomp_profile = spec.seccomp_profile;
   if (spec.privileged) {
     definition.seccomp_profile = "unconfined";
-    definition.host_devices = HostDevices();
     return absl::OkStatus();
   }
   definition.masked_paths.assign(std::begin(kDefaultMaskedPaths), std::end(kDefaultMaskedPaths));
@@ -181,7 +146,7 @@ absl::Status DefineProcess(const PrepareCommand& command, const HostFacts& facts
     }
   }
   definition.argv = command.argv;
-  definition.hostname = definition.uts.kind == Kind::kHost ? facts.hostname : command.hostname;
+  definition.hostname = command.hostname;
   if (definition.hostname.empty()) definition.hostname = command.id.substr(0, 12);
   if (definition.hostname.size() > 64) {
     return absl::InvalidArgumentError("hostname is longer than 64 bytes");
@@ -197,6 +162,7 @@ absl::Status DefineProcess(const PrepareCommand& command, const HostFacts& facts
   definition.open_stdin = spec.open_stdin;
   definition.stdin_once = spec.stdin_once;
   definition.auto_remove = spec.auto_remove;
+  definition.init = spec.init;
   definition.read_only_root = spec.read_only_root;
   definition.rows = static_cast<uint16_t>(std::min<uint32_t>(spec.terminal_rows, 0xffff));
   definition.columns = static_cast<uint16_t>(std::min<uint32_t>(spec.terminal_columns, 0xffff));
@@ -235,8 +201,10 @@ absl::StatusOr<DefinitionResult> DefineContainer(const PrepareCommand& command,
   RETURN_IF_ERROR(DefineProcess(command, facts, &result));
   RETURN_IF_ERROR(DefineNetwork(command, &definition));
   RETURN_IF_ERROR(DefineSecurity(command, facts, &result));
-  ASSIGN_OR_RETURN(definition.limits, DefineLimits(command.spec.resources));
-  definition.limits.all_devices = definition.privileged;
+  ASSIGN_OR_RETURN(definition.limits, DefineLimits(command.spec.resources, facts));
+  ASSIGN_OR_RETURN(definition.cgroup_parent,
+                   DefineCgroupParent(command.spec.resources.cgroup_parent));
+  RETURN_IF_ERROR(DefineDevices(command.spec, &definition));
   definition.oom_score_adj = command.spec.resources.oom_score_adj;
   if (definition.oom_score_adj < -1000 || definition.oom_score_adj > 1000) {
     return absl::InvalidArgumentError(absl::StrCat("Invalid value ", definition.oom_score_adj,

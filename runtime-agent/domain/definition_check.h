@@ -18,6 +18,8 @@ struct HostFacts {
   bool may_raise_limits = false;  // CAP_SYS_RESOURCE
   // Volumes live in <volumes_directory>/<name>/_data; anonymous ones below the container's own.
   std::string volumes_directory;
+  std::string cpus = "";          // of the host: "0-3"; empty: not known
+  std::string memory_nodes = "";  // "0"
   std::string container_directory;
 };
 
@@ -26,7 +28,7 @@ struct DefinitionResult {
   std::vector<std::string> warnings;
 };
 
-// Reads a spec into a definition. Pure but for looking at device nodes for privileged containers.
+// Reads a spec into a definition. Pure but for looking at device nodes.
 // InvalidArgument says what is wrong with which option, in Docker's words where Docker has some;
 // Unimplemented names an option that is known and not offered.
 absl::StatusOr<DefinitionResult> DefineContainer(const PrepareCommand& command,
@@ -36,12 +38,16 @@ absl::StatusOr<DefinitionResult> DefineContainer(const PrepareCommand& command,
 absl::StatusOr<std::vector<DefinedMount>> DefineMounts(const PrepareCommand& command,
                                                        const HostFacts& facts);
 // definition_limits.cc
-absl::StatusOr<CgroupLimits> DefineLimits(const ResourceSpec& resources);
+absl::StatusOr<CgroupLimits> DefineLimits(const ResourceSpec& resources, const HostFacts& facts);
+// "" stays "", everything else becomes an absolute path.
+absl::StatusOr<std::string> DefineCgroupParent(absl::string_view text);
 absl::StatusOr<std::vector<DefinedRlimit>> DefineRlimits(const std::vector<UlimitSpec>& ulimits,
                                                          bool may_raise,
                                                          std::vector<std::string>* warnings);
 absl::Status CheckSysctls(const std::vector<std::pair<std::string, std::string>>& sysctls,
                           const Definition& definition);
+// definition_devices.cc: nodes and rules; looks at nodes of the host.
+absl::Status DefineDevices(const ContainerSpec& spec, Definition* definition);
 // definition_network.cc
 absl::Status DefineNetwork(const PrepareCommand& command, Definition* definition);
 

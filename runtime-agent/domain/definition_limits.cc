@@ -1,17 +1,27 @@
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <limits>
+#include <set>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/status/status_macros.h"
 #include "runtime-agent/domain/definition_check.h"
 
 namespace slipway::agent {
 namespace {
 
 constexpr int64_t kMinimumMemoryBytes = 6 << 20;
+constexpr uint32_t kMaxCpu = 8192;
 
 constexpr struct {
   absl::string_view name;
@@ -31,12 +41,59 @@ uint64_t LimitValue(int64_t value) {
   return value < 0 ? RLIM_INFINITY : static_cast<uint64_t>(value);
 }
 
+// The numbers of "0-3,7" (cpuset(7), "List format"); what is no such list adds nothing.
+std::set<uint32_t> ListMembers(absl::string_view text) {
+  std::set<uint32_t> members;
+  for (const absl::string_view part : absl::StrSplit(text, ',', absl::SkipEmpty())) {
+    const std::vector<absl::string_view> ends = absl::StrSplit(part, absl::MaxSplits('-', 1));
+    uint32_t first = 0;
+    uint32_t last = 0;
+    if (!absl::SimpleAtoi(ends.front(), &first) || !absl::SimpleAtoi(ends.back(), &last)) continue;
+    for (uint32_t number = first; number <= last && number <= kMaxCpu; ++number) {
+      members.insert(number);
+    }
+  }
+  return members;
+}
+
+bool Covers(absl::string_view available, absl::string_view wanted) {
+  if (available.empty() || wanted.empty()) return true;
+  const std::set<uint32_t> have = ListMembers(available);
+  const std::set<uint32_t> want = ListMembers(wanted);
+  return std::includes(have.begin(), have.end(), want.begin(), want.end());
+}
+
+absl::Status AddBlockLimits(const ResourceSpec& spec, CgroupLimits* limits) {
+  using Kind = BlockLimit::Kind;
+  const std::pair<Kind, const std::vector<BlockDeviceSpec>*> lists[] = {
+      {Kind::kWeight, &spec.blkio_weight_devices},
+      {Kind::kReadBps, &spec.blkio_read_bps_devices},
+      {Kind::kWriteBps, &spec.blkio_write_bps_devices},
+      {Kind::kReadIops, &spec.blkio_read_iops_devices},
+      {Kind::kWriteIops, &spec.blkio_write_iops_devices}};
+  for (const auto& [kind, list] : lists) {
+    for (const BlockDeviceSpec& device : *list) {
+      if (kind == Kind::kWeight && (device.value < 10 || device.value > 1000)) {
+        return absl::InvalidArgumentError("Range of blkio weight is from 10 to 1000");
+      }
+      struct stat info;
+      if (stat(device.path.c_str(), &info) != 0) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("stat ", device.path, ": ", absl::AsciiStrToLower(std::strerror(errno))));
+      }
+      if (!S_ISBLK(info.st_mode)) {
+        return absl::InvalidArgumentError(absl::StrCat(device.path, " is not a block device"));
+      }
+      limits->block_limits.push_back(
+          {kind, major(info.st_rdev), minor(info.st_rdev), device.value});
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-absl::StatusOr<CgroupLimits> DefineLimits(const ResourceSpec& spec) {
-  if (!spec.cgroup_parent.empty()) {
-    return absl::UnimplementedError("a cgroup parent (--cgroup-parent) is not offered");
-  }
+absl::StatusOr<CgroupLimits> DefineLimits(const ResourceSpec& spec, const HostFacts& facts) {
   if (spec.memory_bytes != 0 && spec.memory_bytes < kMinimumMemoryBytes) {
     return absl::InvalidArgumentError("Minimum memory limit allowed is 6MB");
   }
@@ -75,7 +132,27 @@ absl::StatusOr<CgroupLimits> DefineLimits(const ResourceSpec& spec) {
   limits.pids_limit = spec.pids_limit;
   limits.oom_kill_disable = spec.oom_kill_disable;
   limits.blkio_weight = spec.blkio_weight;
+  limits.memory_swappiness = spec.memory_swappiness;
+  if (!Covers(facts.cpus, spec.cpuset_cpus)) {
+    return absl::InvalidArgumentError(absl::StrCat("Requested CPUs are not available - requested ",
+                                                   spec.cpuset_cpus, ", available: ", facts.cpus));
+  }
+  if (!Covers(facts.memory_nodes, spec.cpuset_mems)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("Requested memory nodes are not available - requested ", spec.cpuset_mems,
+                     ", available: ", facts.memory_nodes));
+  }
+  RETURN_IF_ERROR(AddBlockLimits(spec, &limits));
   return limits;
+}
+
+absl::StatusOr<std::string> DefineCgroupParent(absl::string_view text) {
+  if (text.empty()) return std::string();
+  ASSIGN_OR_RETURN(std::string parent, CleanPath(absl::StrCat("/", text), "cgroup parent"));
+  if (parent == "/" || absl::StrContains(parent, "/.") || parent.size() > 500) {
+    return absl::InvalidArgumentError(absl::StrCat("invalid cgroup parent: ", text));
+  }
+  return parent;
 }
 
 absl::StatusOr<std::vector<DefinedRlimit>> DefineRlimits(const std::vector<UlimitSpec>& ulimits,
@@ -115,14 +192,21 @@ absl::Status CheckSysctls(const std::vector<std::pair<std::string, std::string>>
                      key == "kernel.sem" || absl::StartsWith(key, "fs.mqueue.");
     const bool net = absl::StartsWith(key, "net.");
     const bool uts = key == "kernel.domainname";
+    if (key == "kernel.hostname") {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "sysctl \"", key, "\" is not allowed as it conflicts with the OCI \"hostname\" field"));
+    }
     if ((!ipc && !net && !uts) || absl::StrContains(key, "..") ||
         key.find('\0') != std::string::npos || value.find('\0') != std::string::npos) {
-      return absl::InvalidArgumentError(absl::StrCat("sysctl '", key, "' is not allowed"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("sysctl \"", key, "\" is not in a separate kernel namespace"));
     }
     const NamespaceMode& mode = ipc ? definition.ipc : net ? definition.network : definition.uts;
     if (mode.kind == NamespaceMode::Kind::kHost) {
       return absl::InvalidArgumentError(
-          absl::StrCat("sysctl '", key, "' is not allowed in the host's namespace"));
+          net ? absl::StrCat("sysctl \"", key, "\" not allowed in host network namespace")
+              : absl::StrCat("sysctl \"", key, "\" is not allowed in the hosts ",
+                             ipc ? "ipc" : "uts", " namespace"));
     }
   }
   return absl::OkStatus();

@@ -5,6 +5,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -15,19 +16,14 @@
 namespace slipway::agent {
 namespace {
 
-struct Propagation {
-  uint64_t flag;
-  bool recursive;
-};
-
-absl::StatusOr<Propagation> ParsePropagation(absl::string_view text) {
+absl::StatusOr<uint64_t> ParsePropagation(absl::string_view text) {
   // Docker's default.
-  if (text.empty() || text == "rprivate") return Propagation{MS_PRIVATE, true};
-  if (text == "private") return Propagation{MS_PRIVATE, false};
-  if (text == "rshared") return Propagation{MS_SHARED, true};
-  if (text == "shared") return Propagation{MS_SHARED, false};
-  if (text == "rslave") return Propagation{MS_SLAVE, true};
-  if (text == "slave") return Propagation{MS_SLAVE, false};
+  if (text.empty() || text == "rprivate") return uint64_t{MS_PRIVATE | MS_REC};
+  if (text == "private") return uint64_t{MS_PRIVATE};
+  if (text == "rshared") return uint64_t{MS_SHARED | MS_REC};
+  if (text == "shared") return uint64_t{MS_SHARED};
+  if (text == "rslave") return uint64_t{MS_SLAVE | MS_REC};
+  if (text == "slave") return uint64_t{MS_SLAVE};
   return absl::InvalidArgumentError(absl::StrCat("invalid propagation mode: ", text));
 }
 
@@ -65,7 +61,7 @@ absl::Status ParseTmpfsOptions(const MountSpec& spec, DefinedMount* mount) {
     static constexpr absl::string_view kData[] = {"size",      "mode",      "uid",  "gid",
                                                   "nr_inodes", "nr_blocks", "huge", "mpol"};
     if (std::find(std::begin(kData), std::end(kData), name) == std::end(kData)) {
-      return absl::InvalidArgumentError(absl::StrCat("invalid tmpfs option \"", option, "\""));
+      return absl::InvalidArgumentError(absl::StrCat("invalid tmpfs option [\"", option, "\"]"));
     }
     data.push_back(std::string(option));
   }
@@ -73,6 +69,21 @@ absl::Status ParseTmpfsOptions(const MountSpec& spec, DefinedMount* mount) {
   if (spec.tmpfs_mode != 0) data.push_back(absl::StrFormat("mode=%o", spec.tmpfs_mode));
   mount->tmpfs_data = absl::StrJoin(data, ",");
   return absl::OkStatus();
+}
+
+// As runc: nothing but files without power over anybody may be put over what /proc says.
+absl::Status CheckProc(const DefinedMount& mount) {
+  static constexpr absl::string_view kAllowed[] = {
+      "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo",  "/proc/stat",   "/proc/swaps",
+      "/proc/uptime",  "/proc/loadavg",   "/proc/slabinfo", "/proc/net/dev"};
+  const bool allowed =
+      std::find(std::begin(kAllowed), std::end(kAllowed), mount.target) != std::end(kAllowed);
+  const bool whole = mount.target == "/proc";
+  if (allowed || (!whole && !absl::StartsWith(mount.target, "/proc/"))) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "error mounting \"", mount.source.empty() ? "tmpfs" : mount.source, "\" to rootfs at \"",
+      mount.target, "\": \"", mount.target, "\" cannot be mounted because it is ",
+      whole ? "not of type proc" : "inside /proc"));
 }
 
 absl::StatusOr<DefinedMount> DefineMount(const MountSpec& spec, const HostFacts& facts,
@@ -83,9 +94,10 @@ absl::StatusOr<DefinedMount> DefineMount(const MountSpec& spec, const HostFacts&
     return absl::InvalidArgumentError("invalid mount target: destination can't be '/'");
   }
   mount.read_only = spec.read_only;
-  ASSIGN_OR_RETURN(const Propagation propagation, ParsePropagation(spec.propagation));
-  mount.propagation = propagation.flag;
+  ASSIGN_OR_RETURN(mount.propagation, ParsePropagation(spec.propagation));
   mount.create_source = spec.create_source;
+  mount.recursive = !spec.non_recursive;
+  if (spec.read_only_non_recursive) mount.read_only_recursion = DefinedMount::Recursion::kTop;
   switch (spec.type) {
     case MountSpec::Type::kBind: {
       mount.kind = DefinedMount::Kind::kBind;
@@ -94,6 +106,10 @@ absl::StatusOr<DefinedMount> DefineMount(const MountSpec& spec, const HostFacts&
     }
     case MountSpec::Type::kVolume:
       mount.kind = DefinedMount::Kind::kVolume;
+      if (spec.propagation.empty()) mount.propagation = MS_SLAVE | MS_REC;  // as Docker
+      mount.subpath = spec.volume_subpath;
+      mount.no_copy = spec.volume_no_copy;
+      mount.anonymous = spec.anonymous || spec.source.empty();
       if (spec.source.empty()) {
         mount.source = absl::StrCat(facts.container_directory, "/volumes/", index, "/_data");
       } else if (IsVolumeName(spec.source)) {
@@ -120,6 +136,7 @@ absl::StatusOr<std::vector<DefinedMount>> DefineMounts(const PrepareCommand& com
   absl::flat_hash_set<std::string> targets;
   for (const MountSpec& spec : command.spec.mounts) {
     ASSIGN_OR_RETURN(DefinedMount mount, DefineMount(spec, facts, mounts.size()));
+    RETURN_IF_ERROR(CheckProc(mount));
     if (!targets.insert(mount.target).second) {
       return absl::InvalidArgumentError(absl::StrCat("Duplicate mount point: ", mount.target));
     }

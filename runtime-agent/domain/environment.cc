@@ -44,6 +44,11 @@ std::vector<std::string> ExecEnvironment(const std::vector<std::string>& env, bo
   return Merge(std::move(defaults), env);
 }
 
+std::vector<std::string> WithDefaults(const std::vector<std::string>& env,
+                                      const std::vector<std::string>& defaults) {
+  return defaults.empty() ? env : Merge(defaults, env);
+}
+
 void AddHome(absl::string_view home, std::vector<std::string>& env) {
   for (const std::string& entry : env) {
     if (NameOf(entry) == "HOME") return;

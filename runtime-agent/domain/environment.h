@@ -17,6 +17,10 @@ std::vector<std::string> ContainerEnvironment(const std::vector<std::string>& en
 // The same without HOSTNAME, for exec: `env` is the container's followed by the exec's.
 std::vector<std::string> ExecEnvironment(const std::vector<std::string>& env, bool tty);
 
+// `env`, behind those of `defaults` whose name it does not have.
+std::vector<std::string> WithDefaults(const std::vector<std::string>& env,
+                                      const std::vector<std::string>& defaults);
+
 // Adds HOME where nothing sets it.
 void AddHome(absl::string_view home, std::vector<std::string>& env);
 

@@ -103,7 +103,7 @@ absl::StatusOr<int64_t> Runtime::StartExec(const ExecCommand& command) {
   bindings.capabilities = command.privileged ? facts_.capabilities : definition.capabilities;
   ASSIGN_OR_RETURN(bindings.seccomp,
                    parts_.seccomp->Compile(definition.seccomp_profile, bindings.capabilities));
-  ASSIGN_OR_RETURN(bindings.cgroup, parts_.cgroups->OpenJoin(definition.id));
+  ASSIGN_OR_RETURN(bindings.cgroup, parts_.cgroups->OpenJoin(definition.cgroup_name()));
   ASSIGN_OR_RETURN(ExecDescriptors ours, MakeStreams(command, bindings));
   ASSIGN_OR_RETURN(Plan plan, CompileExecPlan(definition, command, std::move(bindings)));
 

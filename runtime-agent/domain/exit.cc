@@ -64,7 +64,7 @@ void Runtime::Forget(const std::string& id) {
 uint64_t Runtime::AwaitStreamEnds(Container& container, const EntryInfo& entry) {
   auto slot = supervisor_->GetSlot(entry.slot, entry.incarnation);
   if (slot.ok() && (slot->flags & kBothEnded) != kBothEnded) {
-    parts_.cgroups->Kill(container.id()).IgnoreError();
+    parts_.cgroups->Kill(container.definition().cgroup_name()).IgnoreError();
     const absl::Time give_up = absl::Now() + kStreamEndPatience;
     while (slot.ok() && (slot->flags & kBothEnded) != kBothEnded && absl::Now() < give_up) {
       // Waits for progress as the supervisor tells it, and looks again every 20 ms at the latest.
@@ -90,7 +90,7 @@ void Runtime::ContainerExited(const EntryInfo& entry) {
   const bool known = before.incarnation != entry.incarnation || before.pid == 0;
   // Told again after a reconnection, or of a start that was given up.
   if (known) return Forget(entry.id);
-  const auto oom_kills = parts_.cgroups->ReadOomKills(entry.id);
+  const auto oom_kills = parts_.cgroups->ReadOomKills(container->definition().cgroup_name());
   container->Apply(ContainerEvent::kExit).IgnoreError();
   const auto finish = [&](Actual& now) {
     now.pid = 0;
@@ -130,10 +130,11 @@ void Runtime::ContainerExited(const EntryInfo& entry) {
 // What is left of a run whose process ended. Everything here may be repeated.
 void Runtime::CleanUpRun(const std::shared_ptr<Container>& container) {
   const std::string& id = container->id();
-  absl::Status removed = parts_.cgroups->Remove(id);
+  const std::string group = container->definition().cgroup_name();
+  absl::Status removed = parts_.cgroups->Remove(group);
   if (!removed.ok()) {
-    parts_.cgroups->Kill(id).IgnoreError();
-    removed = parts_.cgroups->Remove(id);
+    parts_.cgroups->Kill(group).IgnoreError();
+    removed = parts_.cgroups->Remove(group);
   }
   if (!removed.ok() && !absl::IsNotFound(removed)) {
     Log(LogLevel::kWarning, "a cgroup was not removed",

@@ -49,7 +49,11 @@ std::string HostsFile(const HostsRequest& request) {
     if (!request.domainname.empty()) {
       absl::StrAppend(&text, request.hostname, ".", request.domainname, " ");
     }
-    absl::StrAppend(&text, request.hostname, "\n");
+    absl::StrAppend(&text, request.hostname);
+    // As Docker: of a name with dots the first part too.
+    const size_t dot = request.hostname.find('.');
+    if (dot != std::string::npos) absl::StrAppend(&text, " ", request.hostname.substr(0, dot));
+    absl::StrAppend(&text, "\n");
   }
   return text;
 }
@@ -84,8 +88,8 @@ std::string ResolvFile(absl::string_view host_text, const ResolvRequest& request
   if (search.size() == 1 && search[0] == ".") search.clear();
   if (servers.empty() && !request.host_network) servers = {"8.8.8.8", "8.8.4.4"};
   std::string text;
-  for (const std::string& server : servers) absl::StrAppend(&text, "nameserver ", server, "\n");
   if (!search.empty()) absl::StrAppend(&text, "search ", absl::StrJoin(search, " "), "\n");
+  for (const std::string& server : servers) absl::StrAppend(&text, "nameserver ", server, "\n");
   if (!options.empty()) absl::StrAppend(&text, "options ", absl::StrJoin(options, " "), "\n");
   return text;
 }

@@ -36,7 +36,7 @@ TEST(NetworkFiles, TheHostsFileOfASharedNetwork) {
 TEST(NetworkFiles, ResolvLeavesLoopbackOut) {
   const char host[] =
       "# x\nnameserver 127.0.0.53\nnameserver 10.1.1.1\nsearch a b\noptions ndots:2\n";
-  EXPECT_EQ(ResolvFile(host, {}), "nameserver 10.1.1.1\nsearch a b\noptions ndots:2\n");
+  EXPECT_EQ(ResolvFile(host, {}), "search a b\nnameserver 10.1.1.1\noptions ndots:2\n");
   EXPECT_EQ(ResolvFile("nameserver 127.0.0.1\n", {}), "nameserver 8.8.8.8\nnameserver 8.8.4.4\n");
   EXPECT_EQ(ResolvFile("nameserver 127.0.0.1\n", {.host_network = true}), "nameserver 127.0.0.1\n");
   EXPECT_EQ(ResolvFile(host, {.servers = {"9.9.9.9"}, .search = {"."}, .options = {"rotate"}}),

@@ -13,7 +13,8 @@ absl::StatusOr<ProcessTable> Runtime::Top(const std::string& id,
   if (container->actual().state != ContainerState::kRunning) {
     return absl::FailedPreconditionError(absl::StrCat("Container ", id, " is not running"));
   }
-  ASSIGN_OR_RETURN(const std::vector<pid_t> pids, parts_.cgroups->ListProcesses(id));
+  ASSIGN_OR_RETURN(const std::vector<pid_t> pids,
+                   parts_.cgroups->ListProcesses(container->definition().cgroup_name()));
   return ListProcesses(pids, columns);
 }
 
@@ -26,6 +27,7 @@ std::optional<StatsSampler::Subject> Runtime::SubjectOf(const std::string& id) c
   const Kind kind = (*found)->definition().network.kind;
   return StatsSampler::Subject{.pid = actual.pid,
                                .run = actual.runs,
+                               .group = (*found)->definition().cgroup_name(),
                                .has_interfaces = kind != Kind::kHost && kind != Kind::kNone};
 }
 

@@ -13,7 +13,7 @@ absl::Status Runtime::Pause(const std::string& id) {
   if (actual.state != ContainerState::kRunning || actual.pid == 0) {
     return absl::FailedPreconditionError(absl::StrCat("Container ", id, " is not running"));
   }
-  RETURN_IF_ERROR(parts_.cgroups->Freeze(id));
+  RETURN_IF_ERROR(parts_.cgroups->Freeze(container->definition().cgroup_name()));
   container->Update([](Actual& now) { now.paused = true; });
   return SaveActual(*container);
 }
@@ -21,7 +21,7 @@ absl::Status Runtime::Pause(const std::string& id) {
 // Without the turn: a removal that has it may wait for the end of what is frozen.
 absl::Status Runtime::Unpause(const std::string& id) {
   ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, Find(id));
-  const absl::Status thawed = parts_.cgroups->Thaw(id);
+  const absl::Status thawed = parts_.cgroups->Thaw(container->definition().cgroup_name());
   // A run that is over has no group any more.
   if (!thawed.ok() && !absl::IsNotFound(thawed)) return thawed;
   container->Update([](Actual& now) { now.paused = false; });

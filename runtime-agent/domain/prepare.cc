@@ -1,4 +1,6 @@
 #include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -6,8 +8,11 @@
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "base/os/file.h"
 #include "base/status/errno_status.h"
@@ -40,6 +45,41 @@ absl::StatusOr<UniqueFd> ViewLayers(const std::vector<LayerHold>& layers) {
   for (const LayerHold& layer : layers) request.lower_fds.push_back(layer.mount_fd());
   ASSIGN_OR_RETURN(Mount view, MountOverlay(request));
   return view.Release();
+}
+
+// Docker's rule: what is to propagate must do so on the host.
+absl::Status CheckPropagation(const DefinedMount& mount) {
+  if ((mount.propagation & (MS_SHARED | MS_SLAVE)) == 0) return absl::OkStatus();
+  struct statx info;
+  if (statx(AT_FDCWD, mount.source.c_str(), 0, STATX_MNT_ID, &info) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("stat ", mount.source));
+  }
+  ASSIGN_OR_RETURN(const std::string mountinfo, ReadFile("/proc/self/mountinfo"));
+  for (absl::string_view line : absl::StrSplit(mountinfo, '\n', absl::SkipEmpty())) {
+    const std::vector<absl::string_view> fields =
+        absl::StrSplit(line.substr(0, line.find(" - ")), ' ');
+    uint64_t id = 0;
+    if (fields.size() < 6 || !absl::SimpleAtoi(fields[0], &id) || id != info.stx_mnt_id) continue;
+    const bool needs_shared = (mount.propagation & MS_SHARED) != 0;
+    for (size_t i = 6; i < fields.size(); ++i) {
+      if (absl::StartsWith(fields[i], "shared:")) return absl::OkStatus();
+      if (!needs_shared && absl::StartsWith(fields[i], "master:")) return absl::OkStatus();
+    }
+    return absl::InvalidArgumentError(absl::StrCat("path ", mount.source, " is mounted on ",
+                                                   fields[4], " but it is not a shared ",
+                                                   needs_shared ? "mount" : "or slave mount"));
+  }
+  return absl::OkStatus();
+}
+
+// As Docker: what is there must be a directory.
+absl::Status CheckWorkingDirectory(int view_fd, const std::string& path) {
+  const auto found = OpenBeneath(view_fd, path, O_PATH, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+  struct stat info;
+  if (!found.ok() || fstat(found->get(), &info) != 0 || S_ISDIR(info.st_mode)) {
+    return absl::OkStatus();  // a start makes what is missing
+  }
+  return absl::InvalidArgumentError(absl::StrCat("Cannot mkdir: ", path, " is not a directory"));
 }
 
 absl::Status MakeBindSource(const DefinedMount& mount) {
@@ -111,10 +151,13 @@ absl::Status Runtime::MakeMountSources(const Definition& definition,
                                        const std::vector<LayerHold>& layers) {
   UniqueFd view;
   for (const DefinedMount& mount : definition.mounts) {
-    if (mount.kind == DefinedMount::Kind::kBind) RETURN_IF_ERROR(MakeBindSource(mount));
+    if (mount.kind == DefinedMount::Kind::kBind) {
+      RETURN_IF_ERROR(MakeBindSource(mount));
+      RETURN_IF_ERROR(CheckPropagation(mount));
+    }
     if (mount.kind != DefinedMount::Kind::kVolume) continue;
     RETURN_IF_ERROR(MakeDirectories(mount.source));
-    if (layers.empty()) continue;
+    if (layers.empty() || mount.no_copy || !mount.subpath.empty()) continue;
     if (!view.ok()) {
       ASSIGN_OR_RETURN(view, ViewLayers(layers));
     }
@@ -144,6 +187,10 @@ absl::StatusOr<std::vector<std::string>> Runtime::Prepare(const PrepareCommand& 
   ASSIGN_OR_RETURN(const UserDatabase users, ImageUsers(definition.layer_diff_ids, layers));
   ASSIGN_OR_RETURN(definition.user,
                    LookUpUser(users, definition.user_text, definition.additional_groups));
+  if (definition.working_directory != "/" && !layers.empty()) {
+    ASSIGN_OR_RETURN(const UniqueFd view, ViewLayers(layers));
+    RETURN_IF_ERROR(CheckWorkingDirectory(view.get(), definition.working_directory));
+  }
   RETURN_IF_ERROR(SkeletonOf(definition.layer_diff_ids, layers).status());
   RETURN_IF_ERROR(
       parts_.seccomp->Compile(definition.seccomp_profile, definition.capabilities).status());

@@ -76,7 +76,7 @@ class ContainerPlan {
     plan_.Root(plan_.AddFd(std::move(bindings_.root)));
     const bool shared =
         std::any_of(definition_.mounts.begin(), definition_.mounts.end(),
-                    [](const auto& mount) { return mount.propagation == MS_SHARED; });
+                    [](const auto& mount) { return (mount.propagation & MS_SHARED) != 0; });
     if (shared) plan_.RootPropagation(MS_SHARED);
     if (definition_.read_only_root) plan_.ReadonlyRoot();
   }
@@ -169,12 +169,22 @@ class ContainerPlan {
       return;
     }
     if (bindings_.hierarchies.empty()) return;
+    const bool of_host = definition_.cgroup.kind == Kind::kHost;
     plan_.Mount({.type = "tmpfs",
                  .source = "tmpfs",
                  .target = "/sys/fs/cgroup",
                  .flags = kQuiet | MS_RELATIME,
                  .data = "mode=755"});
+    // Without a namespace of its own it sees its own groups all the same, as under runc.
+    const uint64_t attributes = uint64_t{MOUNT_ATTR_NOSUID} | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
+                                (maybe_read_only != 0 ? MOUNT_ATTR_RDONLY : 0);
+    for (auto& [directory, tree] : bindings_.cgroup_trees) {
+      plan_.Bind({.tree = plan_.AddFd(std::move(tree)),
+                  .target = absl::StrCat("/sys/fs/cgroup/", directory),
+                  .set_attributes = attributes});
+    }
     for (const CgroupHierarchy& hierarchy : bindings_.hierarchies) {
+      if (of_host) break;
       plan_.Mount({.type = hierarchy.type,
                    .source = "cgroup",
                    .target = absl::StrCat("/sys/fs/cgroup/", hierarchy.directory),
@@ -186,7 +196,10 @@ class ContainerPlan {
 
   void File(UniqueFd file, const char* target) {
     if (!file.ok() || HasOwnMount(target)) return;
-    plan_.Bind({.tree = plan_.AddFd(std::move(file)), .target = target, .is_file = true});
+    plan_.Bind({.tree = plan_.AddFd(std::move(file)),
+                .target = target,
+                .is_file = true,
+                .set_attributes = definition_.read_only_root ? uint64_t{MOUNT_ATTR_RDONLY} : 0});
   }
 
   void OwnMount(const DefinedMount& mount, BoundTree* bound) {
@@ -196,14 +209,14 @@ class ContainerPlan {
                    .target = mount.target,
                    .flags = mount.tmpfs_flags,
                    .data = mount.tmpfs_data,
-                   .copy_up = true});
+                   .keep_mode = true});
       return;
     }
     if (bound == nullptr) return;
     plan_.Bind({.tree = plan_.AddFd(std::move(bound->tree)),
                 .target = mount.target,
                 .is_file = bound->is_file,
-                .recursive = mount.recursive,
+                .recursive = mount.read_only_recursion == DefinedMount::Recursion::kWhole,
                 .set_attributes = mount.read_only ? uint64_t{MOUNT_ATTR_RDONLY} : 0,
                 .propagation = mount.propagation});
   }
@@ -256,7 +269,8 @@ class ContainerPlan {
     if (bindings_.seccomp != nullptr && !bindings_.seccomp->empty()) {
       plan_.Seccomp(*bindings_.seccomp, 0);
     }
-    std::vector<std::string> env = definition_.env;
+    std::vector<std::string> env = WithDefaults(definition_.env, bindings_.more_env);
+    if (definition_.init) plan_.Init();
     AddHome(bindings_.user.home, env);
     plan_.Environment(env);
     plan_.Arguments(definition_.argv);

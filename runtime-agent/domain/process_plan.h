@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -44,10 +45,13 @@ struct RunBindings {
   std::vector<BoundTree> mounts;  // as Definition::mounts
   CgroupJoin cgroup;
   std::vector<CgroupHierarchy> hierarchies;
+  // On v1 with the host's cgroup namespace: its own group in each hierarchy, by directory.
+  std::vector<std::pair<std::string, UniqueFd>> cgroup_trees;
   UniqueFd spool;
   uint64_t spool_offset = 0;
   std::shared_ptr<const std::string> seccomp;
   ProcessUser user;
+  std::vector<std::string> more_env;  // where the definition has none of that name
 };
 
 // The plan of a container's process. InvalidArgument where the builder finds something missing.

@@ -59,6 +59,12 @@ HostFacts ReadHostFacts(const std::string& root) {
     (void)absl::SimpleAtoi(absl::StripAsciiWhitespace(*text), &facts.own_oom_score_adj);
   }
   facts.volumes_directory = absl::StrCat(root, "/volumes");
+  const auto list = [](const char* path) {
+    const auto text = ReadFile(path);
+    return text.ok() ? std::string(absl::StripAsciiWhitespace(*text)) : std::string();
+  };
+  facts.cpus = list("/sys/devices/system/cpu/online");
+  facts.memory_nodes = list("/sys/devices/system/node/online");
   return facts;
 }
 

@@ -24,7 +24,7 @@ constexpr absl::Duration kLastRetry = absl::Seconds(30);
 
 }  // namespace
 
-absl::Status Runtime::Remove(const std::string& id) {
+absl::Status Runtime::Remove(const std::string& id, bool remove_volumes) {
   auto found = Find(id);
   if (!found.ok()) return absl::OkStatus();  // removed before
   const std::shared_ptr<Container> container = *std::move(found);
@@ -36,6 +36,7 @@ absl::Status Runtime::Remove(const std::string& id) {
     applied = container->Apply(ContainerEvent::kRemove);
   }
   RETURN_IF_ERROR(applied);
+  container->Update([&](Actual& now) { now.remove_volumes = remove_volumes; });
   RETURN_IF_ERROR(SaveActual(*container));
   reaper_->Post([this, container] { Reap(container, absl::Now()); });
   return absl::OkStatus();
@@ -49,12 +50,12 @@ void Runtime::Reap(const std::shared_ptr<Container>& container, absl::Time since
     if (const auto handles = container->handles(); handles != nullptr && handles->pidfd.ok()) {
       syscall(SYS_pidfd_send_signal, handles->pidfd.get(), SIGKILL, nullptr, 0);
     }
-    parts_.cgroups->Kill(id).IgnoreError();
+    parts_.cgroups->Kill(container->definition().cgroup_name()).IgnoreError();
     return;  // ContainerExited posts the rest
   }
   if (!container->ClaimReaping()) return;
   parts_.network->Disconnect(id).IgnoreError();
-  parts_.cgroups->Remove(id).IgnoreError();
+  parts_.cgroups->Remove(container->definition().cgroup_name()).IgnoreError();
   const bool has_log = container->actual().runs > 0 && container->definition().ship_log;
   // Who follows the log of a container that is removed at once gets the end of it.
   if (has_log) shipper_->Flush(id, absl::Now() + kLastFlush).IgnoreError();
@@ -65,6 +66,7 @@ void Runtime::Reap(const std::shared_ptr<Container>& container, absl::Time since
     Log(LogLevel::kWarning, "a container's files were not all removed",
         {{"container", id}, {"error", std::string(removed.message())}});
   }
+  if (container->actual().remove_volumes) RemoveAnonymousVolumes(container->definition());
   // After the files: what is gone need not be synced by the last unmount.
   container->SetHandles(nullptr);
   container->SetLayers({});
@@ -75,6 +77,31 @@ void Runtime::Reap(const std::shared_ptr<Container>& container, absl::Time since
   // dockerd's readers keep the unlinked file; here followers have a moment to read to the end.
   reaper_->After(kLogOutlives,
                  [this, container, since] { FinishRemoval(container, since, kFirstRetry); });
+}
+
+// Those of its anonymous volumes that no other container has.
+void Runtime::RemoveAnonymousVolumes(const Definition& definition) {
+  for (const DefinedMount& mount : definition.mounts) {
+    if (mount.kind != DefinedMount::Kind::kVolume || !mount.anonymous) continue;
+    {
+      absl::MutexLock lock(&mutex_);
+      const bool used = std::any_of(containers_.begin(), containers_.end(), [&](const auto& other) {
+        const std::vector<DefinedMount>& mounts = other.second->definition().mounts;
+        // Of two that go at once one must see that it is the last.
+        return other.first != definition.id &&
+               other.second->actual().state != ContainerState::kRemoving &&
+               std::any_of(mounts.begin(), mounts.end(), [&](const DefinedMount& theirs) {
+                 return theirs.kind == mount.kind && theirs.source == mount.source;
+               });
+      });
+      if (used) continue;
+    }
+    const absl::Status removed = RemoveTree(mount.source.substr(0, mount.source.rfind('/')));
+    if (!removed.ok()) {
+      Log(LogLevel::kWarning, "an anonymous volume was not removed",
+          {{"container", definition.id}, {"error", std::string(removed.message())}});
+    }
+  }
 }
 
 // The tombstone stays until the log service has let go of the container's records.

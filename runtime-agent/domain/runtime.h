@@ -73,6 +73,7 @@ class Runtime {
     std::string supervisor_socket;
     std::string gateway;   // of the bridge
     std::string archiver;  // path of slipway-archive
+    std::string cgroup_parent;
   };
 
   // Loads the records, connects to the supervisor and makes both agree (reconcile.cc).
@@ -81,7 +82,7 @@ class Runtime {
 
   // Warnings for the client. (prepare.cc)
   absl::StatusOr<std::vector<std::string>> Prepare(const PrepareCommand& command);
-  absl::StatusOr<StartOutcome> StartContainer(const std::string& id);  // start.cc
+  absl::StatusOr<StartOutcome> StartContainer(const StartCommand& command);  // start.cc
   // Whether it ran. (signal.cc)
   absl::StatusOr<bool> Signal(const std::string& id, int signal);
   absl::Status Resize(const std::string& id, uint32_t rows, uint32_t columns);
@@ -91,8 +92,8 @@ class Runtime {
   // Warnings. (update.cc)
   absl::StatusOr<std::vector<std::string>> UpdateLimits(const std::string& id,
                                                         const ResourceSpec& resources);
-  absl::StatusOr<int64_t> Measure(const std::string& id) const;  // measure.cc
-  absl::Status Remove(const std::string& id);                    // remove.cc
+  absl::StatusOr<int64_t> Measure(const std::string& id) const;     // measure.cc
+  absl::Status Remove(const std::string& id, bool remove_volumes);  // remove.cc
 
   // files.cc
   absl::StatusOr<std::unique_ptr<Archiver>> OpenArchiver(const std::string& id,
@@ -121,6 +122,7 @@ class Runtime {
   LogShipper& shipper() { return *shipper_; }
   IoLoop& loop() { return *parts_.loop; }
   const std::string& host_id() const { return host_id_; }
+  const std::string& volumes_directory() const { return facts_.volumes_directory; }
   std::string cgroup_version() const { return parts_.cgroups->version(); }
 
   // NotFound names the id.
@@ -170,8 +172,10 @@ class Runtime {
   absl::Status BindFiles(Container& container, RunState& run);
   absl::Status BindMounts(Container& container, RunState& run);
   absl::Status OpenSpool(Container& container, RunState& run);
+  void BindOwnGroups(const Definition& definition, RunState& run);
   absl::Status Execute(Container& container, RunState& run);
-  absl::StatusOr<StartOutcome> StartInTurn(const std::shared_ptr<Container>& container);
+  absl::StatusOr<StartOutcome> StartInTurn(const std::shared_ptr<Container>& container,
+                                           const StartCommand& command);
   absl::StatusOr<StartOutcome> Finish(Container& container, RunState& run, SpawnResult spawned);
   void BindInput(const Container& container, EntryFds fds, RunHandles& handles);
   absl::StatusOr<int> RunningPid(const std::string& id, absl::string_view what) const;
@@ -189,6 +193,7 @@ class Runtime {
 
   // remove.cc
   void Reap(const std::shared_ptr<Container>& container, absl::Time since);
+  void RemoveAnonymousVolumes(const Definition& definition);
   void FinishRemoval(const std::shared_ptr<Container>& container, absl::Time since,
                      absl::Duration backoff);
 

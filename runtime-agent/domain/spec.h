@@ -11,6 +11,17 @@
 // slipway.container.v1.ContainerSpec. Value types without thread safety of their own.
 namespace slipway::agent {
 
+struct BlockDeviceSpec {
+  std::string path;
+  uint64_t value = 0;
+};
+
+struct DeviceSpec {
+  std::string path_on_host;
+  std::string path_in_container;
+  std::string cgroup_permissions;
+};
+
 struct ResourceSpec {
   int64_t nano_cpus = 0;
   int64_t cpu_shares = 0;
@@ -26,6 +37,12 @@ struct ResourceSpec {
   bool oom_kill_disable = false;
   std::string cgroup_parent;
   uint32_t blkio_weight = 0;
+  std::vector<BlockDeviceSpec> blkio_weight_devices;
+  std::vector<BlockDeviceSpec> blkio_read_bps_devices;
+  std::vector<BlockDeviceSpec> blkio_write_bps_devices;
+  std::vector<BlockDeviceSpec> blkio_read_iops_devices;
+  std::vector<BlockDeviceSpec> blkio_write_iops_devices;
+  std::optional<int64_t> memory_swappiness;
 };
 
 struct SecuritySpec {
@@ -77,6 +94,11 @@ struct MountSpec {
   uint32_t tmpfs_mode = 0;
   std::string tmpfs_options;
   bool create_source = false;
+  bool non_recursive = false;
+  bool read_only_non_recursive = false;
+  std::string volume_subpath;
+  bool volume_no_copy = false;
+  bool anonymous = false;
 };
 
 struct UlimitSpec {
@@ -108,6 +130,8 @@ struct ContainerSpec {
   std::vector<std::pair<std::string, std::string>> log_options;
   uint32_t terminal_rows = 0;
   uint32_t terminal_columns = 0;
+  std::vector<DeviceSpec> devices;
+  std::vector<std::string> device_cgroup_rules;
 };
 
 // PrepareContainer, with image and spec merged.
@@ -122,6 +146,13 @@ struct PrepareCommand {
   std::string user;
   std::vector<std::string> layer_diff_ids;  // bottom first
   std::string hostname;
+};
+
+// StartContainer: what one run has beyond the definition.
+struct StartCommand {
+  std::string id;
+  std::vector<std::string> extra_hosts;
+  std::vector<std::string> env;
 };
 
 struct ExecCommand {

@@ -32,6 +32,24 @@ absl::StatusOr<UniqueFd> OpenNamespace(int pid, const char* name) {
   return OpenFile(absl::StrCat("/proc/", pid, "/ns/", name), O_RDONLY);
 }
 
+// What is to be mounted, detached. A subpath never leads out of its volume, whatever is in there.
+absl::StatusOr<UniqueFd> CloneSource(const DefinedMount& mount) {
+  if (mount.subpath.empty()) {
+    ASSIGN_OR_RETURN(Mount tree, CloneTree(AT_FDCWD, mount.source, mount.recursive));
+    return tree.Release();
+  }
+  ASSIGN_OR_RETURN(const UniqueFd volume,
+                   OpenFile(mount.source, O_PATH | O_DIRECTORY | O_NOFOLLOW));
+  const auto inside =
+      OpenBeneath(volume.get(), mount.subpath, O_PATH, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+  if (!inside.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("cannot access path ", mount.source, "/",
+                                                   mount.subpath, ": ", inside.status().message()));
+  }
+  ASSIGN_OR_RETURN(Mount tree, CloneTree(inside->get(), "", mount.recursive));
+  return tree.Release();
+}
+
 // A small file beside the container's state, bound into it; rewritten at every start.
 absl::StatusOr<UniqueFd> BindText(const std::string& path, absl::string_view text) {
   {
@@ -51,6 +69,7 @@ struct Runtime::RunState {
   EndpointLease endpoint;
   std::optional<Endpoint> connected;
   CgroupLease cgroup;
+  std::vector<std::string> extra_hosts;
   absl::Time began = absl::Now();
   const char* step = "";
 };
@@ -161,10 +180,12 @@ absl::Status Runtime::BindFiles(Container& container, RunState& run) {
   if (host_network) {
     if (auto text = ReadFile("/etc/hosts", 1 << 20); text.ok()) host_hosts = *std::move(text);
   }
+  std::vector<std::string> extra_hosts = definition.extra_hosts;
+  extra_hosts.insert(extra_hosts.end(), run.extra_hosts.begin(), run.extra_hosts.end());
   const HostsRequest hosts{.address = run.connected.has_value() ? run.connected->address : "",
                            .hostname = definition.hostname,
                            .domainname = definition.domainname,
-                           .extra_hosts = definition.extra_hosts,
+                           .extra_hosts = std::move(extra_hosts),
                            .gateway = settings_.gateway,
                            .host_text = std::move(host_hosts)};
   ASSIGN_OR_RETURN(run.bindings.hosts_file,
@@ -198,8 +219,8 @@ absl::Status Runtime::BindMounts(Container& container, RunState& run) {
         RETURN_IF_ERROR(MakeDirectories(mount.source));
         info.st_mode = S_IFDIR;
       }
-      ASSIGN_OR_RETURN(Mount tree, CloneTree(AT_FDCWD, mount.source, mount.recursive));
-      bound.tree = tree.Release();
+      ASSIGN_OR_RETURN(bound.tree, CloneSource(mount));
+      if (fstat(bound.tree.get(), &info) != 0) return ErrnoStatus(errno, "stat a mount");
       bound.is_file = !S_ISDIR(info.st_mode);
     }
     run.bindings.mounts.push_back(std::move(bound));
@@ -228,7 +249,8 @@ absl::Status Runtime::Execute(Container& container, RunState& run) {
   ASSIGN_OR_RETURN(run.bindings.seccomp,
                    parts_.seccomp->Compile(definition.seccomp_profile, definition.capabilities));
   run.step = "cgroup";
-  ASSIGN_OR_RETURN(run.cgroup, parts_.cgroups->CreateGroup(definition.id, container.limits()));
+  ASSIGN_OR_RETURN(run.cgroup,
+                   parts_.cgroups->CreateGroup(definition.cgroup_name(), container.limits()));
   for (const UniqueFd& fd : run.cgroup.join().self_join_fds) {
     run.bindings.cgroup.self_join_fds.emplace_back(fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
   }
@@ -237,8 +259,22 @@ absl::Status Runtime::Execute(Container& container, RunState& run) {
         UniqueFd(fcntl(run.cgroup.join().clone_into_fd.get(), F_DUPFD_CLOEXEC, 3));
   }
   run.bindings.hierarchies = hierarchies_;
+  if (definition.cgroup.kind == Kind::kHost) BindOwnGroups(definition, run);
   run.step = "plan";
   return absl::OkStatus();
+}
+
+void Runtime::BindOwnGroups(const Definition& definition, RunState& run) {
+  std::string group = definition.cgroup_name();
+  if (group[0] != '/') group = absl::StrCat("/", settings_.cgroup_parent, "/", group);
+  for (const CgroupHierarchy& hierarchy : hierarchies_) {
+    if (hierarchy.directory.empty()) return;  // v2
+    const std::string path = absl::StrCat("/sys/fs/cgroup/", hierarchy.directory, group);
+    // Not in each hierarchy there is a group of its own.
+    if (auto tree = CloneTree(AT_FDCWD, path, false); tree.ok()) {
+      run.bindings.cgroup_trees.emplace_back(hierarchy.directory, tree->Release());
+    }
+  }
 }
 
 void Runtime::BindInput(const Container& container, EntryFds fds, RunHandles& handles) {
@@ -284,8 +320,11 @@ absl::StatusOr<StartOutcome> Runtime::Finish(Container& container, RunState& run
   return StartOutcome{.report = container.Report()};
 }
 
-absl::StatusOr<StartOutcome> Runtime::StartInTurn(const std::shared_ptr<Container>& container) {
+absl::StatusOr<StartOutcome> Runtime::StartInTurn(const std::shared_ptr<Container>& container,
+                                                  const StartCommand& command) {
   RunState run;
+  run.extra_hosts = command.extra_hosts;
+  run.bindings.more_env = command.env;
   absl::Status status = Execute(*container, run);
   if (status.ok()) {
     // Recorded before anything of it can outlive this process.
@@ -303,7 +342,7 @@ absl::StatusOr<StartOutcome> Runtime::StartInTurn(const std::shared_ptr<Containe
         run.step = "spawn";
         // Without an answer it may run: what was given up must not.
         if (!GetSpawnFailure(spawned.status()).has_value()) {
-          parts_.cgroups->Kill(container->id()).IgnoreError();
+          parts_.cgroups->Kill(container->definition().cgroup_name()).IgnoreError();
         }
       }
       status = spawned.status();
@@ -320,15 +359,15 @@ absl::StatusOr<StartOutcome> Runtime::StartInTurn(const std::shared_ptr<Containe
   return DescribeSpawnError(status, container->definition().argv[0]);
 }
 
-absl::StatusOr<StartOutcome> Runtime::StartContainer(const std::string& id) {
-  ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, Find(id));
+absl::StatusOr<StartOutcome> Runtime::StartContainer(const StartCommand& command) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, Find(command.id));
   const Container::Turn turn(*container);
   if (container->actual().state == ContainerState::kRunning) {
     return StartOutcome{.report = container->Report(), .was_running = true};
   }
   RETURN_IF_ERROR(container->Apply(ContainerEvent::kStart));
   container->SetHandles(nullptr);  // the root of an earlier run
-  return StartInTurn(container);
+  return StartInTurn(container, command);
 }
 
 }  // namespace slipway::agent

@@ -107,7 +107,7 @@ std::shared_ptr<ContainerSample> StatsSampler::Read(const std::string& id, State
   sample->id = id;
   sample->online_cpus = static_cast<uint32_t>(sysconf(_SC_NPROCESSORS_ONLN));
   if (state.reader == nullptr) {
-    auto opened = host_.cgroups->OpenStats(id);
+    auto opened = host_.cgroups->OpenStats(state.subject.group);
     if (opened.ok()) state.reader = *std::move(opened);
     if (state.subject.has_interfaces) {
       auto file = OpenFile(absl::StrCat("/proc/", state.subject.pid, "/net/dev"), O_RDONLY);

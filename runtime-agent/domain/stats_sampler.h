@@ -45,6 +45,7 @@ class StatsSampler {
   struct Subject {
     int64_t pid = 0;
     uint64_t run = 0;             // another run has other counters
+    std::string group;            // as CgroupDriver names it
     bool has_interfaces = false;  // of its own
   };
   struct Host {

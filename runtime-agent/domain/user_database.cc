@@ -44,6 +44,12 @@ std::optional<uint32_t> ParseId(absl::string_view text) {
   return id;
 }
 
+bool IsNumber(absl::string_view text) {
+  if (!text.empty() && text[0] == '-') text.remove_prefix(1);
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
 struct PasswdEntry {
   std::string name;
   uint32_t uid = 0;
@@ -77,6 +83,9 @@ absl::StatusOr<uint32_t> FindGroup(absl::string_view group_file, absl::string_vi
     return !found.has_value();
   });
   if (!found.has_value()) found = ParseId(group);
+  if (!found.has_value() && IsNumber(group)) {
+    return absl::InvalidArgumentError("uids and gids must be in range 0-2147483647");
+  }
   if (!found.has_value()) {
     return absl::InvalidArgumentError(
         absl::StrCat("unable to find group ", group, ": no matching entries in group file"));
@@ -139,6 +148,8 @@ absl::StatusOr<ProcessUser> LookUpUser(const UserDatabase& database, absl::strin
     if (!entry->home.empty()) result.home = entry->home;
   } else if (const auto number = ParseId(name); number.has_value()) {
     result.uid = *number;
+  } else if (IsNumber(name)) {
+    return absl::InvalidArgumentError("uids and gids must be in range 0-2147483647");
   } else {
     return absl::InvalidArgumentError(
         absl::StrCat("unable to find user ", name, ": no matching entries in passwd file"));

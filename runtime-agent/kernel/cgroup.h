@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,10 +14,22 @@
 #include "absl/status/statusor.h"
 #include "base/os/unique_fd.h"
 #include "runtime-agent/kernel/cgroup_stats.h"
+#include "runtime-agent/kernel/device_rule.h"
 
 // Control groups, version 1, 2 and the hybrid of both, behind one interface. Groups live in
 // /<prefix>/<name> below the root of each hierarchy; nothing else is touched.
 namespace slipway::agent {
+
+// Of one block device.
+struct BlockLimit {
+  enum class Kind { kWeight = 0, kReadBps = 1, kWriteBps = 2, kReadIops = 3, kWriteIops = 4 };
+  Kind kind = Kind::kWeight;
+  uint32_t major = 0;
+  uint32_t minor = 0;
+  uint64_t value = 0;
+
+  friend bool operator==(const BlockLimit&, const BlockLimit&) = default;
+};
 
 // Zero (or empty) means: no limit, the kernel's default.
 struct CgroupLimits {
@@ -34,6 +47,9 @@ struct CgroupLimits {
   uint32_t blkio_weight = 0;  // 10 to 1000
   // Every device (privileged). Otherwise only those that Docker's containers may use.
   bool all_devices = false;
+  std::vector<DeviceRule> devices;  // more than those
+  std::vector<BlockLimit> block_limits;
+  std::optional<int64_t> memory_swappiness;  // 0 to 100
 };
 
 // How a process gets into a group. A child that has one thread writes "0" to each of
@@ -79,7 +95,9 @@ class CgroupLease {
   std::vector<std::string> warnings_;
 };
 
-// Thread-safe. A `name` is one path component that does not start with '.' or contain '/'. Every
+// Thread-safe. A `name` is one path component that does not start with '.', of a group below our
+// prefix, or an absolute path of such components ("/batch/one") below the root of each hierarchy,
+// of a group with a parent of its own; the parent is made when it is missing, and stays. Every
 // method of one group may be called again after a crash: NotFound says that there is no such group.
 class CgroupDriver {
  public:

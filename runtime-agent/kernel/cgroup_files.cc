@@ -9,6 +9,7 @@
 #include <limits>
 #include <memory>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -88,8 +89,14 @@ absl::StatusOr<CgroupMounts> FindCgroupMounts() {
 }
 
 absl::Status ValidateGroupName(const std::string& name) {
-  if (name.empty() || name.size() > 200 || name[0] == '.' ||
-      name.find_first_of(std::string("/\n\0", 3)) != std::string::npos) {
+  const bool is_path = !name.empty() && name[0] == '/';
+  bool good = name.size() <= 1000;
+  for (const std::string& part :
+       std::vector<std::string>(absl::StrSplit(is_path ? name.substr(1) : name, '/'))) {
+    good = good && !part.empty() && part.size() <= 200 && part[0] != '.' &&
+           part.find_first_of(std::string("\n\0", 2)) == std::string::npos;
+  }
+  if (!good || (!is_path && absl::StrContains(name, '/'))) {
     return absl::InvalidArgumentError(absl::StrCat("'", name, "' is no name for a cgroup"));
   }
   return absl::OkStatus();
@@ -106,12 +113,33 @@ absl::StatusOr<GroupDirectory> GroupDirectory::Create(const std::string& root,
   return GroupDirectory(std::move(fd), std::move(path));
 }
 
+std::string GroupDirectory::At(const std::string& group) const {
+  // Our directory is right below the root of its hierarchy.
+  return !group.empty() && group[0] == '/' ? absl::StrCat("..", group) : group;
+}
+
 std::string GroupDirectory::Relative(const std::string& group, const char* file) const {
-  return group.empty() ? std::string(file) : absl::StrCat(group, "/", file);
+  return group.empty() ? std::string(file) : absl::StrCat(At(group), "/", file);
+}
+
+absl::Status GroupDirectory::MakeParents(
+    const std::string& group,
+    const std::function<absl::Status(const std::string& parent)>& prepare) const {
+  if (group.empty() || group[0] != '/') return absl::OkStatus();
+  for (size_t slash = group.find('/', 1); slash != std::string::npos;
+       slash = group.find('/', slash + 1)) {
+    const std::string parent = group.substr(0, slash);
+    if (mkdirat(fd_.get(), At(parent).c_str(), 0755) != 0 && errno != EEXIST) {
+      return ErrnoStatus(errno, absl::StrCat("make cgroup ", parent));
+    }
+    RETURN_IF_ERROR(prepare(parent));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status GroupDirectory::Make(const std::string& group) const {
-  if (mkdirat(fd_.get(), group.c_str(), 0755) == 0) return absl::OkStatus();
+  const std::string at = At(group);
+  if (mkdirat(fd_.get(), at.c_str(), 0755) == 0) return absl::OkStatus();
   if (errno == EEXIST) {
     ASSIGN_OR_RETURN(std::string procs, Read(group, "cgroup.procs"));
     if (!procs.empty()) {
@@ -119,7 +147,7 @@ absl::Status GroupDirectory::Make(const std::string& group) const {
           absl::StrCat("make cgroup ", path_, "/", group, ": it exists and has processes"));
     }
     RETURN_IF_ERROR(Remove(group));
-    if (mkdirat(fd_.get(), group.c_str(), 0755) == 0) return absl::OkStatus();
+    if (mkdirat(fd_.get(), at.c_str(), 0755) == 0) return absl::OkStatus();
   }
   return ErrnoStatus(errno, absl::StrCat("make cgroup ", path_, "/", group));
 }
@@ -128,7 +156,7 @@ absl::Status GroupDirectory::Remove(const std::string& group) const {
   absl::Time deadline = absl::Now() + kRemoveTimeout;
   absl::Duration pause = absl::Microseconds(100);
   for (;;) {
-    int error = RemoveTree(fd_.get(), group, 0);
+    int error = RemoveTree(fd_.get(), At(group), 0);
     if (error == 0) return absl::OkStatus();
     std::string what = absl::StrCat("remove cgroup ", path_, "/", group);
     if (error != EBUSY && error != ENOTEMPTY) return ErrnoStatus(error, what);
@@ -142,7 +170,7 @@ absl::Status GroupDirectory::Remove(const std::string& group) const {
 }
 
 bool GroupDirectory::Exists(const std::string& group) const {
-  return faccessat(fd_.get(), group.c_str(), F_OK, 0) == 0;
+  return faccessat(fd_.get(), At(group).c_str(), F_OK, 0) == 0;
 }
 
 absl::StatusOr<std::vector<std::string>> GroupDirectory::List() const {

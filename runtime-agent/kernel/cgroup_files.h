@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,7 +31,7 @@ struct CgroupMounts {
 CgroupMounts ParseCgroupMounts(absl::string_view mountinfo);
 absl::StatusOr<CgroupMounts> FindCgroupMounts();
 
-// One path component, not hidden.
+// One path component, not hidden, or an absolute path of them.
 absl::Status ValidateGroupName(const std::string& name);
 
 // The groups of ours in one hierarchy: directories below <mount point>/<prefix>.
@@ -40,6 +41,11 @@ class GroupDirectory {
   static absl::StatusOr<GroupDirectory> Create(const std::string& root, const std::string& prefix);
 
   const std::string& path() const { return path_; }
+  // Makes what is missing of the directories above a group that is named by an absolute path, and
+  // calls `prepare` with each of them, from the top.
+  absl::Status MakeParents(
+      const std::string& group,
+      const std::function<absl::Status(const std::string& parent)>& prepare) const;
   // Replaces a left-over group; AlreadyExists when it has processes.
   absl::Status Make(const std::string& group) const;
   // Repeated, subgroups included, while dying processes keep it busy: at most 1 s. OK when there is
@@ -57,6 +63,7 @@ class GroupDirectory {
 
  private:
   GroupDirectory(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+  std::string At(const std::string& group) const;
   std::string Relative(const std::string& group, const char* file) const;
 
   UniqueFd fd_;

@@ -47,7 +47,7 @@ class CgroupV1Driver : public CgroupDriver {
     if (driver->hierarchies_.empty()) {
       return absl::FailedPreconditionError("no cgroup v1 controller is mounted");
     }
-    RETURN_IF_ERROR(driver->PrepareCpuset());
+    RETURN_IF_ERROR(driver->PrepareCpuset(""));
     return driver;
   }
 
@@ -57,13 +57,15 @@ class CgroupV1Driver : public CgroupDriver {
                                           const CgroupLimits& limits) override {
     RETURN_IF_ERROR(ValidateGroupName(name));
     for (size_t i = 0; i < hierarchies_.size(); ++i) {
-      absl::Status made = hierarchies_[i].directory.Make(name);
+      absl::Status made = hierarchies_[i].directory.MakeParents(
+          name, [this](const std::string& parent) { return PrepareCpuset(parent); });
+      made.Update(hierarchies_[i].directory.Make(name));
       if (made.ok()) continue;
       while (i-- > 0) hierarchies_[i].directory.Remove(name).IgnoreError();
       return made;
     }
     CgroupLease undo(this, name, {}, {});
-    RETURN_IF_ERROR(LimitDevices(name, limits.all_devices));
+    RETURN_IF_ERROR(LimitDevices(name, limits));
     ASSIGN_OR_RETURN(std::vector<std::string> warnings, ApplyLimits(name, limits));
     ASSIGN_OR_RETURN(CgroupJoin join, OpenJoin(name));
     return CgroupLease(this, undo.Release(), std::move(join), std::move(warnings));
@@ -90,7 +92,7 @@ class CgroupV1Driver : public CgroupDriver {
       std::string value = limits.pids_limit < 0 ? "max" : absl::StrCat(limits.pids_limit);
       RETURN_IF_ERROR(Set(name, "pids", "pids.max", value, "the limit of processes", warnings));
     }
-    if (limits.blkio_weight != 0) RETURN_IF_ERROR(LimitBlkio(name, limits, warnings));
+    RETURN_IF_ERROR(LimitBlkio(name, limits, warnings));
     return warnings;
   }
 
@@ -219,26 +221,35 @@ class CgroupV1Driver : public CgroupDriver {
 
   // A cpuset group takes no process until it has processors and memory nodes; clone_children makes
   // the groups below start with their parent's.
-  absl::Status PrepareCpuset() const {
+  absl::Status PrepareCpuset(const std::string& group) const {
     const Hierarchy* cpuset = FindHierarchy("cpuset");
-    if (cpuset == nullptr) return absl::OkStatus();
-    for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
-      ASSIGN_OR_RETURN(std::string own, cpuset->directory.Read("", file));
-      if (!absl::StripAsciiWhitespace(own).empty()) continue;
-      std::string root_path = absl::StrCat("../", file);
-      ASSIGN_OR_RETURN(std::string root, cpuset->directory.Read("", root_path.c_str()));
-      RETURN_IF_ERROR(cpuset->directory.Write("", file, absl::StripAsciiWhitespace(root)));
+    // Called for each hierarchy, it finds the group in this one from its turn on.
+    if (cpuset == nullptr || (!group.empty() && !cpuset->directory.Exists(group))) {
+      return absl::OkStatus();
     }
-    return cpuset->directory.Write("", "cgroup.clone_children", "1");
+    for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
+      ASSIGN_OR_RETURN(std::string own, cpuset->directory.Read(group, file));
+      if (!absl::StripAsciiWhitespace(own).empty()) continue;
+      std::string above_path = absl::StrCat("../", file);
+      ASSIGN_OR_RETURN(std::string above, cpuset->directory.Read(group, above_path.c_str()));
+      RETURN_IF_ERROR(cpuset->directory.Write(group, file, absl::StripAsciiWhitespace(above)));
+    }
+    return cpuset->directory.Write(group, "cgroup.clone_children", "1");
   }
 
-  absl::Status LimitDevices(const std::string& name, bool all) const {
+  absl::Status LimitDevices(const std::string& name, const CgroupLimits& limits) const {
     const GroupDirectory* devices = Find("devices");
-    if (devices == nullptr || all) return absl::OkStatus();
+    if (devices == nullptr || limits.all_devices) return absl::OkStatus();
     RETURN_IF_ERROR(devices->Write(name, "devices.deny", "a"));
     ASSIGN_OR_RETURN(UniqueFd allow, devices->Open(name, "devices.allow", O_WRONLY));
-    for (const DeviceRule& rule : kDefaultDevices) {
-      std::string line = FormatDeviceRule(rule);
+    std::vector<DeviceRule> rules(std::begin(kDefaultDevices), std::end(kDefaultDevices));
+    rules.insert(rules.end(), limits.devices.begin(), limits.devices.end());
+    for (const DeviceRule& rule : rules) {
+      // Both kinds at once would mean every device.
+      if (rule.type == 'a' && (rule.major >= 0 || rule.minor >= 0)) {
+        return absl::InvalidArgumentError("a device rule for 'a' takes no numbers on cgroup v1");
+      }
+      std::string line = rule.type == 'a' ? "a" : FormatDeviceRule(rule);
       if (write(allow.get(), line.data(), line.size()) < 0) {
         return ErrnoStatus(errno, absl::StrCat("allow device '", line, "' in cgroup ", name));
       }
@@ -328,15 +339,45 @@ class CgroupV1Driver : public CgroupDriver {
       RETURN_IF_ERROR(Set(name, "memory", "memory.oom_control", "1",
                           "switching off the out-of-memory killer", warnings));
     }
+    if (limits.memory_swappiness.has_value()) {
+      RETURN_IF_ERROR(Set(name, "memory", "memory.swappiness",
+                          absl::StrCat(*limits.memory_swappiness), "memory swappiness", warnings));
+    }
     return absl::OkStatus();
   }
 
   absl::Status LimitBlkio(const std::string& name, const CgroupLimits& limits,
                           std::vector<std::string>& warnings) const {
+    if (limits.blkio_weight == 0 && limits.block_limits.empty()) return absl::OkStatus();
     const GroupDirectory* blkio = Find("blkio");
-    bool bfq = blkio != nullptr && blkio->Has(name, "blkio.bfq.weight");
-    return Set(name, "blkio", bfq ? "blkio.bfq.weight" : "blkio.weight",
-               absl::StrCat(limits.blkio_weight), "a block I/O weight", warnings);
+    const bool bfq = blkio != nullptr && blkio->Has(name, "blkio.bfq.weight");
+    if (limits.blkio_weight != 0) {
+      RETURN_IF_ERROR(Set(name, "blkio", bfq ? "blkio.bfq.weight" : "blkio.weight",
+                          absl::StrCat(limits.blkio_weight), "a block I/O weight", warnings));
+    }
+    for (const BlockLimit& limit : limits.block_limits) {
+      const char* file = BlockFile(limit.kind, bfq);
+      RETURN_IF_ERROR(Set(name, "blkio", file,
+                          absl::StrCat(limit.major, ":", limit.minor, " ", limit.value),
+                          "a block I/O limit of a device", warnings));
+    }
+    return absl::OkStatus();
+  }
+
+  static const char* BlockFile(BlockLimit::Kind kind, bool bfq) {
+    switch (kind) {
+      case BlockLimit::Kind::kWeight:
+        return bfq ? "blkio.bfq.weight_device" : "blkio.weight_device";
+      case BlockLimit::Kind::kReadBps:
+        return "blkio.throttle.read_bps_device";
+      case BlockLimit::Kind::kWriteBps:
+        return "blkio.throttle.write_bps_device";
+      case BlockLimit::Kind::kReadIops:
+        return "blkio.throttle.read_iops_device";
+      case BlockLimit::Kind::kWriteIops:
+        return "blkio.throttle.write_iops_device";
+    }
+    return "";
   }
 
   std::vector<Hierarchy> hierarchies_;

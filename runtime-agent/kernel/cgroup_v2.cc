@@ -50,7 +50,7 @@ class CgroupV2Driver : public CgroupDriver {
     auto driver = std::make_unique<CgroupV2Driver>(std::move(directory), is_kernel);
     RETURN_IF_ERROR(driver->EnableControllers());
     if (is_kernel) {
-      absl::StatusOr<UniqueFd> program = LoadDeviceProgram();
+      absl::StatusOr<UniqueFd> program = LoadDeviceProgram({});
       if (program.ok()) {
         driver->device_program_ = *std::move(program);
       } else {
@@ -66,13 +66,20 @@ class CgroupV2Driver : public CgroupDriver {
   absl::StatusOr<CgroupLease> CreateGroup(const std::string& name,
                                           const CgroupLimits& limits) override {
     RETURN_IF_ERROR(ValidateGroupName(name));
+    RETURN_IF_ERROR(directory_.MakeParents(
+        name, [this](const std::string& parent) { return EnableControllersOf(parent); }));
     RETURN_IF_ERROR(directory_.Make(name));
     CgroupLease undo(this, name, {}, {});
     ASSIGN_OR_RETURN(std::vector<std::string> warnings, ApplyLimits(name, limits));
     ASSIGN_OR_RETURN(CgroupJoin join, OpenJoin(name));
     if (!limits.all_devices) {
       if (device_program_.ok()) {
-        RETURN_IF_ERROR(AttachDeviceProgram(join.clone_into_fd.get(), device_program_.get()));
+        UniqueFd own;
+        if (!limits.devices.empty()) {
+          ASSIGN_OR_RETURN(own, LoadDeviceProgram(limits.devices));
+        }
+        RETURN_IF_ERROR(AttachDeviceProgram(join.clone_into_fd.get(),
+                                            own.ok() ? own.get() : device_program_.get()));
       } else if (!device_warning_.empty()) {
         warnings.push_back(device_warning_);
       }
@@ -104,6 +111,12 @@ class CgroupV2Driver : public CgroupDriver {
         RETURN_IF_ERROR(Set(name, "io.weight", absl::StrCat(IoWeight(limits.blkio_weight)),
                             "a block I/O weight", warnings));
       }
+    }
+    for (const BlockLimit& limit : limits.block_limits) {
+      RETURN_IF_ERROR(LimitBlock(name, limit, warnings));
+    }
+    if (limits.memory_swappiness.has_value()) {
+      warnings.push_back("cgroup v2 has no memory swappiness; it was left out");
     }
     return warnings;
   }
@@ -163,21 +176,27 @@ class CgroupV2Driver : public CgroupDriver {
 
  private:
   // In the root and in our parent, which hold no processes of ours.
-  absl::Status EnableControllers() {
+  absl::Status EnableControllers() const {
+    RETURN_IF_ERROR(EnableControllersAt("", "../"));
+    return EnableControllersAt("", "");
+  }
+  absl::Status EnableControllersOf(const std::string& group) const {
+    return EnableControllersAt(group, "");
+  }
+
+  absl::Status EnableControllersAt(const std::string& group, const char* level) const {
     if (!is_kernel_) return absl::OkStatus();
-    for (const char* level : {"../", ""}) {
-      std::string available_file = absl::StrCat(level, "cgroup.controllers");
-      std::string control_file = absl::StrCat(level, "cgroup.subtree_control");
-      ASSIGN_OR_RETURN(std::string available, directory_.Read("", available_file.c_str()));
-      ASSIGN_OR_RETURN(std::string enabled, directory_.Read("", control_file.c_str()));
-      std::vector<std::string> on = absl::StrSplit(absl::StripAsciiWhitespace(enabled), ' ');
-      std::vector<std::string> offered = absl::StrSplit(absl::StripAsciiWhitespace(available), ' ');
-      for (const char* controller : {"cpuset", "cpu", "io", "memory", "pids"}) {
-        bool is_offered = std::find(offered.begin(), offered.end(), controller) != offered.end();
-        bool is_on = std::find(on.begin(), on.end(), controller) != on.end();
-        if (!is_offered || is_on) continue;
-        RETURN_IF_ERROR(directory_.Write("", control_file.c_str(), absl::StrCat("+", controller)));
-      }
+    std::string available_file = absl::StrCat(level, "cgroup.controllers");
+    std::string control_file = absl::StrCat(level, "cgroup.subtree_control");
+    ASSIGN_OR_RETURN(std::string available, directory_.Read(group, available_file.c_str()));
+    ASSIGN_OR_RETURN(std::string enabled, directory_.Read(group, control_file.c_str()));
+    std::vector<std::string> on = absl::StrSplit(absl::StripAsciiWhitespace(enabled), ' ');
+    std::vector<std::string> offered = absl::StrSplit(absl::StripAsciiWhitespace(available), ' ');
+    for (const char* controller : {"cpuset", "cpu", "io", "memory", "pids"}) {
+      bool is_offered = std::find(offered.begin(), offered.end(), controller) != offered.end();
+      bool is_on = std::find(on.begin(), on.end(), controller) != on.end();
+      if (!is_offered || is_on) continue;
+      RETURN_IF_ERROR(directory_.Write(group, control_file.c_str(), absl::StrCat("+", controller)));
     }
     return absl::OkStatus();
   }
@@ -189,6 +208,22 @@ class CgroupV2Driver : public CgroupDriver {
     warnings.push_back(absl::StrCat("this kernel does not support ", what, " (", file,
                                     " is missing); it was left out"));
     return absl::OkStatus();
+  }
+
+  absl::Status LimitBlock(const std::string& name, const BlockLimit& limit,
+                          std::vector<std::string>& warnings) const {
+    static constexpr const char* kKeys[] = {"", "rbps=", "wbps=", "riops=", "wiops="};
+    const std::string device = absl::StrCat(limit.major, ":", limit.minor, " ");
+    if (limit.kind == BlockLimit::Kind::kWeight) {
+      const bool bfq = directory_.Has(name, "io.bfq.weight");
+      const auto weight = static_cast<int64_t>(limit.value);
+      return Set(name, bfq ? "io.bfq.weight" : "io.weight",
+                 absl::StrCat(device, bfq ? weight : IoWeight(weight)),
+                 "a block I/O weight of a device", warnings);
+    }
+    return Set(name, "io.max",
+               absl::StrCat(device, kKeys[static_cast<int>(limit.kind)], limit.value),
+               "a block I/O limit of a device", warnings);
   }
 
   absl::Status LimitCpu(const std::string& name, const CgroupLimits& limits,

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/status/errno_status.h"
@@ -13,7 +12,7 @@
 namespace slipway::agent {
 namespace {
 
-constexpr size_t kMaxInstructions = 256;
+constexpr size_t kMaxInstructions = 4096;  // what any kernel takes
 
 bpf_insn Load32(int to, int from, int16_t offset) {
   return {.code = BPF_LDX | BPF_MEM | BPF_W,
@@ -39,12 +38,12 @@ bpf_insn JumpIfNot(int reg, int32_t value, int16_t skip) {
 }
 bpf_insn Exit() { return {.code = BPF_JMP | BPF_EXIT}; }
 
-int AccessMask(const char* access) {
+int AccessMask(const DeviceRule& rule) {
   int mask = 0;
-  for (; *access != '\0'; ++access) {
-    if (*access == 'r') mask |= BPF_DEVCG_ACC_READ;
-    if (*access == 'w') mask |= BPF_DEVCG_ACC_WRITE;
-    if (*access == 'm') mask |= BPF_DEVCG_ACC_MKNOD;
+  for (const char access : rule.access) {
+    if (access == 'r') mask |= BPF_DEVCG_ACC_READ;
+    if (access == 'w') mask |= BPF_DEVCG_ACC_WRITE;
+    if (access == 'm') mask |= BPF_DEVCG_ACC_MKNOD;
   }
   return mask;
 }
@@ -55,20 +54,22 @@ constexpr int kType = BPF_REG_2, kAccess = BPF_REG_3, kMajor = BPF_REG_4, kMinor
 // "return 1 where all of it matches": each test jumps behind the rule.
 void AppendRule(const DeviceRule& rule, std::vector<bpf_insn>& program) {
   std::vector<std::pair<int, int32_t>> tests;
-  tests.emplace_back(kType, rule.type == 'c' ? BPF_DEVCG_DEV_CHAR : BPF_DEVCG_DEV_BLOCK);
+  if (rule.type != 'a') {
+    tests.emplace_back(kType, rule.type == 'c' ? BPF_DEVCG_DEV_CHAR : BPF_DEVCG_DEV_BLOCK);
+  }
   if (rule.major >= 0) tests.emplace_back(kMajor, rule.major);
   if (rule.minor >= 0) tests.emplace_back(kMinor, rule.minor);
   // Behind the tests: copy, mask, test of the access, set the result, exit.
   auto remaining = static_cast<int16_t>(tests.size() + 4);
   for (const auto& [reg, value] : tests) program.push_back(JumpIfNot(reg, value, remaining--));
   program.push_back(Copy(kScratch, kAccess));
-  program.push_back(Alu(BPF_AND, kScratch, ~AccessMask(rule.access) & 0xffff));
+  program.push_back(Alu(BPF_AND, kScratch, ~AccessMask(rule) & 0xffff));
   program.push_back(JumpIfNot(kScratch, 0, 2));
   program.push_back(Alu(BPF_MOV, BPF_REG_0, 1));
   program.push_back(Exit());
 }
 
-std::vector<bpf_insn> CompileRules() {
+std::vector<bpf_insn> CompileRules(const std::vector<DeviceRule>& more) {
   std::vector<bpf_insn> program;
   // struct bpf_cgroup_dev_ctx: access << 16 | type, major, minor.
   program.push_back(Load32(kType, BPF_REG_1, offsetof(bpf_cgroup_dev_ctx, access_type)));
@@ -78,6 +79,7 @@ std::vector<bpf_insn> CompileRules() {
   program.push_back(Load32(kMajor, BPF_REG_1, offsetof(bpf_cgroup_dev_ctx, major)));
   program.push_back(Load32(kMinor, BPF_REG_1, offsetof(bpf_cgroup_dev_ctx, minor)));
   for (const DeviceRule& rule : kDefaultDevices) AppendRule(rule, program);
+  for (const DeviceRule& rule : more) AppendRule(rule, program);
   program.push_back(Alu(BPF_MOV, BPF_REG_0, 0));
   program.push_back(Exit());
   return program;
@@ -88,12 +90,14 @@ std::vector<bpf_insn> CompileRules() {
 std::string FormatDeviceRule(const DeviceRule& rule) {
   auto number = [](int value) { return value < 0 ? std::string("*") : absl::StrCat(value); };
   return absl::StrCat(std::string(1, rule.type), " ", number(rule.major), ":", number(rule.minor),
-                      " ", rule.access);
+                      " ", rule.access.data());
 }
 
-absl::StatusOr<UniqueFd> LoadDeviceProgram() {
-  std::vector<bpf_insn> program = CompileRules();
-  if (program.size() > kMaxInstructions) return absl::InternalError("device program too long");
+absl::StatusOr<UniqueFd> LoadDeviceProgram(const std::vector<DeviceRule>& more) {
+  std::vector<bpf_insn> program = CompileRules(more);
+  if (program.size() > kMaxInstructions) {
+    return absl::InvalidArgumentError("too many rules for devices");
+  }
   static constexpr char kLicense[] = "Apache-2.0";
   bpf_attr attributes = {};
   attributes.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;

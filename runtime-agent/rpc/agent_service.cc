@@ -24,7 +24,10 @@ grpc::Status AgentServiceHandler::PrepareContainer(grpc::ServerContext*,
 grpc::Status AgentServiceHandler::StartContainer(grpc::ServerContext*,
                                                  const v1::StartContainerRequest* request,
                                                  v1::StartContainerResponse* response) {
-  const auto outcome = runtime_->StartContainer(request->container_id());
+  const auto outcome = runtime_->StartContainer(
+      {.id = request->container_id(),
+       .extra_hosts = {request->extra_hosts().begin(), request->extra_hosts().end()},
+       .env = {request->env().begin(), request->env().end()}});
   if (!outcome.ok()) return ToGrpc(outcome.status());
   v1::ContainerActual actual = ToWire(outcome->report);
   response->set_pid(actual.pid());
@@ -46,7 +49,7 @@ grpc::Status AgentServiceHandler::SignalContainer(grpc::ServerContext*,
 grpc::Status AgentServiceHandler::RemoveContainer(grpc::ServerContext*,
                                                   const v1::RemoveContainerRequest* request,
                                                   v1::RemoveContainerResponse*) {
-  return ToGrpc(runtime_->Remove(request->container_id()));
+  return ToGrpc(runtime_->Remove(request->container_id(), request->remove_volumes()));
 }
 
 grpc::Status AgentServiceHandler::ListContainers(grpc::ServerContext*,
@@ -118,6 +121,7 @@ grpc::Status AgentServiceHandler::GetHost(grpc::ServerContext*, const v1::GetHos
   *response = DescribeHost(runtime_->cgroup_version());
   response->set_host_id(runtime_->host_id());
   response->set_root_directory(root_);
+  response->set_volumes_directory(runtime_->volumes_directory());
   return grpc::Status::OK;
 }
 

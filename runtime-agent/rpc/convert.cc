@@ -17,6 +17,13 @@ std::vector<std::pair<std::string, std::string>> Pairs(const Field& field) {
   return {sorted.begin(), sorted.end()};
 }
 
+template <typename Field>
+std::vector<BlockDeviceSpec> BlockDevices(const Field& field) {
+  std::vector<BlockDeviceSpec> devices;
+  for (const auto& device : field) devices.push_back({device.path(), device.value()});
+  return devices;
+}
+
 ResourceSpec Resources(const container::v1::Resources& in) {
   return {.nano_cpus = in.nano_cpus(),
           .cpu_shares = in.cpu_shares(),
@@ -31,7 +38,15 @@ ResourceSpec Resources(const container::v1::Resources& in) {
           .oom_score_adj = in.oom_score_adj(),
           .oom_kill_disable = in.oom_kill_disable(),
           .cgroup_parent = in.cgroup_parent(),
-          .blkio_weight = in.blkio_weight()};
+          .blkio_weight = in.blkio_weight(),
+          .blkio_weight_devices = BlockDevices(in.blkio_weight_devices()),
+          .blkio_read_bps_devices = BlockDevices(in.blkio_read_bps_devices()),
+          .blkio_write_bps_devices = BlockDevices(in.blkio_write_bps_devices()),
+          .blkio_read_iops_devices = BlockDevices(in.blkio_read_iops_devices()),
+          .blkio_write_iops_devices = BlockDevices(in.blkio_write_iops_devices()),
+          .memory_swappiness = in.has_memory_swappiness()
+                                   ? std::optional<int64_t>(in.memory_swappiness())
+                                   : std::nullopt};
 }
 
 SecuritySpec Security(const container::v1::Security& in) {
@@ -70,7 +85,12 @@ MountSpec Mount(const container::v1::Mount& in) {
                 .tmpfs_size_bytes = in.tmpfs_size_bytes(),
                 .tmpfs_mode = in.tmpfs_mode(),
                 .tmpfs_options = in.tmpfs_options(),
-                .create_source = in.create_source()};
+                .create_source = in.create_source(),
+                .non_recursive = in.non_recursive(),
+                .read_only_non_recursive = in.read_only_non_recursive(),
+                .volume_subpath = in.volume_subpath(),
+                .volume_no_copy = in.volume_no_copy(),
+                .anonymous = in.anonymous()};
   if (in.type() == container::v1::Mount::TYPE_VOLUME) out.type = MountSpec::Type::kVolume;
   if (in.type() == container::v1::Mount::TYPE_TMPFS) out.type = MountSpec::Type::kTmpfs;
   return out;
@@ -106,6 +126,11 @@ ContainerSpec Spec(const container::v1::ContainerSpec& in) {
   out.log_options = Pairs(in.log().options());
   out.terminal_rows = in.terminal_size().rows();
   out.terminal_columns = in.terminal_size().columns();
+  for (const container::v1::Device& device : in.devices()) {
+    out.devices.push_back(
+        {device.path_on_host(), device.path_in_container(), device.cgroup_permissions()});
+  }
+  out.device_cgroup_rules = Strings(in.device_cgroup_rules());
   return out;
 }
 

@@ -1,6 +1,7 @@
 #include "runtime-agent/seccomp/compiler.h"
 
 #include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
 #include <sys/capability.h>
 #include <sys/mman.h>
@@ -10,6 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstdio>
 #include <vector>
 
@@ -18,7 +20,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "base/os/file.h"
 #include "base/os/unique_fd.h"
 #include "base/status/errno_status.h"
 #include "base/status/status_macros.h"
@@ -29,13 +30,16 @@ namespace slipway::agent {
 namespace {
 
 constexpr size_t kMaxCachedPrograms = 64;
+constexpr uint32_t kX32Bit = 0x40000000;
 
 #if defined(__x86_64__)
 constexpr char kNative[] = "SCMP_ARCH_X86_64";
 constexpr char kGoName[] = "amd64";
+constexpr uint32_t kKnownArchitectures[] = {SCMP_ARCH_X86_64, SCMP_ARCH_X86};
 #elif defined(__aarch64__)
 constexpr char kNative[] = "SCMP_ARCH_AARCH64";
 constexpr char kGoName[] = "arm64";
+constexpr uint32_t kKnownArchitectures[] = {SCMP_ARCH_AARCH64, SCMP_ARCH_ARM};
 #else
 #error "name this architecture as libseccomp and Go call it"
 #endif
@@ -185,10 +189,44 @@ absl::StatusOr<std::string> Export(void* context) {
       static_cast<ssize_t>(program.size())) {
     return absl::InternalError("a seccomp program could not be read back");
   }
-  if (program.size() / sizeof(sock_filter) > BPF_MAXINSNS) {
-    return absl::InvalidArgumentError("the seccomp profile is too large for the kernel");
-  }
   return program;
+}
+
+// The highest number of a call that the profile names, on one architecture.
+int LastKnownCall(const SeccompProfile& profile, uint64_t capabilities, uint32_t architecture) {
+  int last = -1;
+  for (const SeccompRule& rule : profile.rules) {
+    if (!Applies(rule, capabilities)) continue;
+    for (const std::string& name : rule.names) {
+      last = std::max(last, seccomp_syscall_resolve_name_arch(architecture, name.c_str()));
+    }
+  }
+  return last;
+}
+
+// In front of the program: ENOSYS for calls that came after the profile was written.
+std::string UnknownCalls(const SeccompProfile& profile, uint64_t capabilities,
+                         uint32_t default_action) {
+  const bool refuses = default_action == SCMP_ACT_KILL_THREAD ||
+                       default_action == SCMP_ACT_KILL_PROCESS || default_action == SCMP_ACT_TRAP ||
+                       (default_action & 0xffff0000u) == SCMP_ACT_ERRNO(0);
+  std::string stub;
+  if (!refuses) return stub;
+  for (const uint32_t architecture : kKnownArchitectures) {
+    const int last = LastKnownCall(profile, capabilities, architecture);
+    if (last < 0) continue;
+    const auto add = [&stub](uint16_t code, uint32_t value, uint8_t if_true, uint8_t if_false) {
+      const sock_filter one = {code, if_true, if_false, value};
+      stub.append(reinterpret_cast<const char*>(&one), sizeof(one));
+    };
+    add(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch), 0, 0);
+    add(BPF_JMP | BPF_JEQ | BPF_K, architecture, 0, 4);
+    add(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr), 0, 0);
+    add(BPF_JMP | BPF_JGE | BPF_K, kX32Bit, 2, 0);
+    add(BPF_JMP | BPF_JGT | BPF_K, static_cast<uint32_t>(last), 0, 1);
+    add(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS, 0, 0);
+  }
+  return stub;
 }
 
 absl::StatusOr<std::string> CompileProfile(absl::string_view json, uint64_t capabilities) {
@@ -204,20 +242,15 @@ absl::StatusOr<std::string> CompileProfile(absl::string_view json, uint64_t capa
   }
   // A binary tree over the numbers: some 10 comparisons for a call instead of hundreds.
   seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
-  return Export(context.get());
+  ASSIGN_OR_RETURN(const std::string program, Export(context.get()));
+  std::string whole = absl::StrCat(UnknownCalls(profile, capabilities, default_action), program);
+  if (whole.size() / sizeof(sock_filter) > BPF_MAXINSNS) {
+    return absl::InvalidArgumentError("the seccomp profile is too large for the kernel");
+  }
+  return whole;
 }
 
 }  // namespace
-
-LibseccompCompiler::LibseccompCompiler(std::string default_path)
-    : default_path_(std::move(default_path)) {}
-
-absl::StatusOr<std::string> LibseccompCompiler::DefaultProfile() const {
-  auto text = ReadFile(default_path_, 1 << 20);
-  if (text.ok()) return text;
-  if (!absl::IsNotFound(text.status())) return text.status();
-  return std::string(kEmbeddedSeccompProfile, kEmbeddedSeccompProfileSize);
-}
 
 absl::StatusOr<std::shared_ptr<const std::string>> LibseccompCompiler::Compile(
     absl::string_view profile, uint64_t capabilities) {
@@ -227,10 +260,9 @@ absl::StatusOr<std::shared_ptr<const std::string>> LibseccompCompiler::Compile(
     absl::MutexLock lock(&mutex_);
     if (const auto found = cache_.find(key); found != cache_.end()) return found->second;
   }
-  std::string json(profile);
-  if (profile.empty()) {
-    ASSIGN_OR_RETURN(json, DefaultProfile());
-  }
+  const absl::string_view json =
+      profile.empty() ? absl::string_view(kEmbeddedSeccompProfile, kEmbeddedSeccompProfileSize)
+                      : profile;
   absl::StatusOr<std::string> program = CompileProfile(json, capabilities);
   if (!program.ok()) {
     return absl::Status(program.status().code(), absl::StrCat("decoding seccomp profile failed: ",

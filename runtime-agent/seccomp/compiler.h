@@ -14,21 +14,15 @@
 
 namespace slipway::agent {
 
-// Compiles with libseccomp, once per profile and set of capabilities. The default profile is the
-// one that Debian maintains (/usr/share/containers/seccomp.json of
-// golang-github-containers-common, Apache-2.0), or the same one embedded when this was built.
+// Compiles with libseccomp, once per profile and set of capabilities. As runc, a call that is newer
+// than every call that the profile names fails with ENOSYS, so that programs fall back.
 // Thread-safe; two first callers for one key may both compile.
 class LibseccompCompiler : public SeccompCompiler {
  public:
-  explicit LibseccompCompiler(std::string default_path = "/usr/share/containers/seccomp.json");
-
   absl::StatusOr<std::shared_ptr<const std::string>> Compile(absl::string_view profile,
                                                              uint64_t capabilities) override;
 
  private:
-  absl::StatusOr<std::string> DefaultProfile() const;
-
-  const std::string default_path_;
   absl::Mutex mutex_;
   absl::flat_hash_map<std::pair<std::string, uint64_t>, std::shared_ptr<const std::string>> cache_
       ABSL_GUARDED_BY(mutex_);

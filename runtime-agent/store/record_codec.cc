@@ -63,22 +63,50 @@ void Put(const CgroupLimits& limits, disk::Limits* out) {
   out->set_oom_kill_disable(limits.oom_kill_disable);
   out->set_blkio_weight(limits.blkio_weight);
   out->set_all_devices(limits.all_devices);
+  for (const DeviceRule& rule : limits.devices) {
+    disk::DeviceRule* added = out->add_devices();
+    added->set_type(static_cast<uint32_t>(rule.type));
+    added->set_major(rule.major);
+    added->set_minor(rule.minor);
+    added->set_access(rule.access.data());
+  }
+  for (const BlockLimit& limit : limits.block_limits) {
+    disk::BlockLimit* added = out->add_block_limits();
+    added->set_kind(static_cast<uint32_t>(limit.kind));
+    added->set_major(limit.major);
+    added->set_minor(limit.minor);
+    added->set_value(limit.value);
+  }
+  if (limits.memory_swappiness) out->set_memory_swappiness(*limits.memory_swappiness);
+}
+
+DeviceRule Get(const disk::DeviceRule& in) {
+  DeviceRule rule{.type = static_cast<char>(in.type()), .major = in.major(), .minor = in.minor()};
+  in.access().copy(rule.access.data(), rule.access.size() - 1);
+  return rule;
 }
 
 CgroupLimits Get(const disk::Limits& in) {
-  return {.nano_cpus = in.nano_cpus(),
-          .cpu_shares = in.cpu_shares(),
-          .cpu_quota_us = in.cpu_quota_us(),
-          .cpu_period_us = in.cpu_period_us(),
-          .cpuset_cpus = in.cpuset_cpus(),
-          .cpuset_mems = in.cpuset_mems(),
-          .memory_bytes = in.memory_bytes(),
-          .memory_swap_bytes = in.memory_swap_bytes(),
-          .memory_reservation_bytes = in.memory_reservation_bytes(),
-          .pids_limit = in.pids_limit(),
-          .oom_kill_disable = in.oom_kill_disable(),
-          .blkio_weight = in.blkio_weight(),
-          .all_devices = in.all_devices()};
+  CgroupLimits limits = {.nano_cpus = in.nano_cpus(),
+                         .cpu_shares = in.cpu_shares(),
+                         .cpu_quota_us = in.cpu_quota_us(),
+                         .cpu_period_us = in.cpu_period_us(),
+                         .cpuset_cpus = in.cpuset_cpus(),
+                         .cpuset_mems = in.cpuset_mems(),
+                         .memory_bytes = in.memory_bytes(),
+                         .memory_swap_bytes = in.memory_swap_bytes(),
+                         .memory_reservation_bytes = in.memory_reservation_bytes(),
+                         .pids_limit = in.pids_limit(),
+                         .oom_kill_disable = in.oom_kill_disable(),
+                         .blkio_weight = in.blkio_weight(),
+                         .all_devices = in.all_devices()};
+  for (const disk::DeviceRule& rule : in.devices()) limits.devices.push_back(Get(rule));
+  for (const disk::BlockLimit& limit : in.block_limits()) {
+    limits.block_limits.push_back(
+        {static_cast<BlockLimit::Kind>(limit.kind()), limit.major(), limit.minor(), limit.value()});
+  }
+  if (in.has_memory_swappiness()) limits.memory_swappiness = in.memory_swappiness();
+  return limits;
 }
 
 void Put(const DefinedMount& mount, disk::Mount* out) {
@@ -91,6 +119,10 @@ void Put(const DefinedMount& mount, disk::Mount* out) {
   out->set_create_source(mount.create_source);
   out->set_tmpfs_flags(mount.tmpfs_flags);
   out->set_tmpfs_data(mount.tmpfs_data);
+  out->set_read_only_recursion(static_cast<uint32_t>(mount.read_only_recursion));
+  out->set_subpath(mount.subpath);
+  out->set_no_copy(mount.no_copy);
+  out->set_anonymous(mount.anonymous);
 }
 
 DefinedMount Get(const disk::Mount& in) {
@@ -98,11 +130,15 @@ DefinedMount Get(const disk::Mount& in) {
           .source = in.source(),
           .target = in.target(),
           .read_only = in.read_only(),
+          .read_only_recursion = static_cast<DefinedMount::Recursion>(in.read_only_recursion()),
           .propagation = in.propagation(),
           .recursive = in.recursive(),
           .create_source = in.create_source(),
           .tmpfs_flags = in.tmpfs_flags(),
-          .tmpfs_data = in.tmpfs_data()};
+          .tmpfs_data = in.tmpfs_data(),
+          .subpath = in.subpath(),
+          .no_copy = in.no_copy(),
+          .anonymous = in.anonymous()};
 }
 
 void PutProcess(const Definition& from, disk::Definition* out) {
@@ -157,6 +193,8 @@ void GetProcess(const disk::Definition& in, Definition* to) {
 
 void PutIsolation(const Definition& from, disk::Definition* out) {
   Put(from.limits, out->mutable_limits());
+  out->mutable_limits()->set_parent(from.cgroup_parent);
+  out->set_init(from.init);
   out->set_oom_score_adj(from.oom_score_adj);
   for (const DefinedRlimit& limit : from.rlimits) {
     disk::Rlimit* added = out->add_rlimits();
@@ -188,6 +226,8 @@ void PutIsolation(const Definition& from, disk::Definition* out) {
 
 void GetIsolation(const disk::Definition& in, Definition* to) {
   to->limits = Get(in.limits());
+  to->cgroup_parent = in.limits().parent();
+  to->init = in.init();
   to->oom_score_adj = in.oom_score_adj();
   for (const disk::Rlimit& limit : in.rlimits()) {
     to->rlimits.push_back({limit.resource(), limit.soft(), limit.hard()});
@@ -241,6 +281,7 @@ void Put(const Actual& actual, disk::Actual* out) {
   out->set_incarnation(actual.incarnation);
   out->set_runs(actual.runs);
   for (uint64_t end : actual.run_ends) out->add_run_ends(end);
+  out->set_remove_volumes(actual.remove_volumes);
 }
 
 Actual Get(const disk::Actual& in) {
@@ -255,6 +296,7 @@ Actual Get(const disk::Actual& in) {
   if (in.has_endpoint()) actual.endpoint = Get(in.endpoint());
   actual.incarnation = in.incarnation();
   actual.runs = in.runs();
+  actual.remove_volumes = in.remove_volumes();
   actual.run_ends = {in.run_ends().begin(), in.run_ends().end()};
   return actual;
 }

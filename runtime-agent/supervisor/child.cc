@@ -46,7 +46,7 @@ void Tell(const Child& child, SyncKind kind, uint32_t value, int fd) {
 // Closes every descriptor but the plan's, stdio and the sync socket: a process that waits for its
 // start must not keep other containers' pipes open.
 void CloseOthers(const Child& child) {
-  int keep[kMaxPlanFds + 6];
+  int keep[kMaxPlanFds + 7];
   int count = 0;
   auto insert = [&](int fd) {
     if (fd <= 2) return;
@@ -58,6 +58,7 @@ void CloseOthers(const Child& child) {
   insert(child.null);
   insert(child.proc);
   for (int fd : child.stdio) insert(fd);
+  insert(child.init_binary);
   for (uint32_t i = 0; i < child.plan.header().fd_count; ++i) insert(child.fd[i]);
   unsigned next = 3;
   for (int i = 0; i < count; ++i) {
@@ -234,6 +235,9 @@ int SearchAndExec(const char** argv, const char** envp) {
                           : PointerArray(child.plan.blob(*environment), environment->a);
   if (argv == nullptr || envp == nullptr) FailChild(child, PlanStep::kExec, ENOMEM, "");
   close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+  if ((child.plan.header().flags & kPlanInit) != 0 && ForkProgram(child, argv, envp) != 0) {
+    FailChild(child, PlanStep::kExec, errno, "init");
+  }
   Tell(child, SyncKind::kExec, 0, -1);
   int error = 0;
   if (step.fd >= 0) {

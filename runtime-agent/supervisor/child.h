@@ -32,6 +32,7 @@ struct Child {
   int fd[kMaxPlanFds];  // the plan's descriptors
   int root = -1;        // "/", for lookups that must stay inside
   int terminal = -1;
+  int init_binary = -1;  // what becomes the process in front, with kPlanInit
 };
 
 [[noreturn]] void RunChild(Child* child);
@@ -69,6 +70,10 @@ int OpenTarget(Child* child, const char* path, bool file);
 // Copies the content of directory `from` into the empty directory `to`, owners, modes, times and
 // links kept. Consumes neither.
 int CopyTree(int from, int to, int depth);
+
+// child_init.cc. Returns in a new process, which is to exec the program; the calling one becomes
+// its init. -1 with errno when there is no new process.
+int ForkProgram(const Child& child, const char** argv, const char** envp);
 
 }  // namespace slipway::agent
 

@@ -67,10 +67,20 @@ int MakeLast(Child* child, const char* path, bool file) {
 }
 
 int SetAttributes(int fd, uint64_t set, uint64_t clear, uint64_t propagation, bool recursive) {
+  propagation &= ~uint64_t{MS_REC};
   if (set == 0 && clear == 0 && propagation == 0) return 0;
   mount_attr attributes = {set, clear, propagation, 0};
   return mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attributes,
                        sizeof(attributes));
+}
+
+// A link in the image must not lead a mount into /proc; what may go there has its path.
+bool LedIntoProc(int target, const char* path) {
+  struct statfs filesystem;
+  if (strncmp(path, "/proc/", 6) == 0) return false;
+  if (fstatfs(target, &filesystem) == 0 && filesystem.f_type != kProcMagic) return false;
+  errno = EPERM;
+  return true;
 }
 
 }  // namespace
@@ -132,8 +142,15 @@ int ChangeRoot(Child* child, const PlanStepRecord& step) {
 
 int MountFilesystem(Child* child, const PlanStepRecord& step) {
   const PlanView& plan = child->plan;
+  struct stat covered;
+  bool was_there = false;
+  if ((step.flags & kPlanKeepMode) != 0 && strstr(plan.text(step, 2), "mode=") == nullptr) {
+    ScopedFd before = {OpenInside(child, plan.text(step, 1), O_PATH)};
+    was_there = before.fd >= 0 && fstat(before.fd, &covered) == 0;
+  }
   ScopedFd target = {OpenTarget(child, plan.text(step, 1), false)};
-  if (target.fd < 0 || fchdir(target.fd) != 0) return -1;
+  if (target.fd < 0 || LedIntoProc(target.fd, plan.text(step, 1))) return -1;
+  if (fchdir(target.fd) != 0) return -1;
   // mount(2) on "." cannot be led elsewhere by a link. Read-only comes last, and on the mount
   // alone: some file systems share their superblock with the host.
   const char* data = plan.text(step, 2);
@@ -148,6 +165,10 @@ int MountFilesystem(Child* child, const PlanStepRecord& step) {
     ScopedFd to = {OpenInside(child, plan.text(step, 1), O_RDONLY | O_DIRECTORY)};
     if (from.fd < 0 || to.fd < 0 || CopyTree(from.fd, to.fd, 0) != 0) return -1;
   }
+  if (was_there) {
+    ScopedFd root = {OpenInside(child, plan.text(step, 1), O_RDONLY | O_DIRECTORY)};
+    if (root.fd < 0 || fchmod(root.fd, covered.st_mode & 07777) != 0) return -1;
+  }
   uint64_t read_only = (step.a & MS_RDONLY) != 0 ? MOUNT_ATTR_RDONLY : 0;
   if (read_only == 0 && step.c == 0) return 0;
   ScopedFd mounted = {OpenInside(child, plan.text(step, 1), O_PATH)};
@@ -157,13 +178,17 @@ int MountFilesystem(Child* child, const PlanStepRecord& step) {
 
 int BindTree(Child* child, const PlanStepRecord& step) {
   ScopedFd target = {OpenTarget(child, child->plan.text(step, 1), (step.flags & kPlanFile) != 0)};
-  if (target.fd < 0) return -1;
+  if (target.fd < 0 || LedIntoProc(target.fd, child->plan.text(step, 1))) return -1;
   int tree = child->fd[step.fd];
   bool recursive = (step.flags & kPlanRecursive) != 0;
   // First the attributes: the mount never appears without them.
   if (SetAttributes(tree, step.a, step.b, 0, recursive) != 0) return -1;
   if (move_mount(tree, "", target.fd, "", kPlace) != 0) return -1;
-  return SetAttributes(tree, 0, 0, step.c, recursive);
+  // Nothing that is mounted inside shows on the host, unless that was asked for.
+  if (step.c != 0 && (step.c & MS_SHARED) == 0 && SetAttributes(tree, 0, 0, MS_SLAVE, true) != 0) {
+    return -1;
+  }
+  return SetAttributes(tree, 0, 0, step.c, (step.c & MS_REC) != 0);
 }
 
 int MakeDevice(Child* child, const PlanStepRecord& step) {

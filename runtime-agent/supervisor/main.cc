@@ -17,6 +17,7 @@
 
 #include "runtime-agent/supervisor/control.h"
 #include "runtime-agent/supervisor/handoff.h"
+#include "runtime-agent/supervisor/init.h"
 #include "runtime-agent/supervisor/keeper.h"
 #include "runtime-agent/supervisor/supervisor.h"
 #include "runtime-agent/supervisor/syscalls.h"
@@ -187,6 +188,7 @@ bool HasFlag(int argc, char** argv, const char* name) {
 }
 
 int Main(int argc, char** argv) {
+  if (argc > 0 && strcmp(argv[0], kInitName) == 0) return RunInit(argc, argv);
   if (const char* version = Option(argc, argv, "--check-handoff")) {
     return strtoul(version, nullptr, 10) == kHandoffVersion ? 0 : 1;
   }

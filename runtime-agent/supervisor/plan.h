@@ -33,14 +33,14 @@ enum class PlanStep : uint16_t {
   kSetPropagation = 0x0900,  // a: MS_* for "/" (MS_REC | MS_SLAVE...)
   kRoot = 0x0a00,            // fd: detached mount
   // From here on paths are inside the new root.
-  kMount = 0x0b00,          // s0 type, s1 target, s2 data, s3 source, a: MS_*, b: copy-up flag
-  kBind = 0x0b01,           // fd: detached mount, s1 target, a/b: MOUNT_ATTR_* set/clear,
-                            // c: propagation MS_*, flags: PlanStepFlags
-  kDevice = 0x0b02,         // s1 path, a: type and mode, b: makedev(), c: uid << 32 | gid
-  kSymlink = 0x0b03,        // s0 what it points to, s1 path
-  kMakeDirectory = 0x0b04,  // s1 path, a: mode
-  kTty = 0x0c00,            // a: rows << 16 | columns, flags kPlanConsole
-  kSysctl = 0x0d00,         // s0: path below /proc/sys with slashes, s1: value
+  kMount = 0x0b00,    // s0 type, s1 target, s2 data, s3 source, a: MS_*, b: copy-up flag
+  kBind = 0x0b01,     // fd: detached mount, s1 target, a/b: MOUNT_ATTR_* set/clear,
+                      // c: propagation MS_*, with MS_REC for the whole tree, flags: PlanStepFlags
+  kDevice = 0x0b02,   // s1 path, a: type and mode, b: makedev(), c: uid << 32 | gid
+  kSymlink = 0x0b03,  // s0 what it points to, s1 path
+  kMakeDirectory = 0x0b04,         // s1 path, a: mode
+  kTty = 0x0c00,                   // a: rows << 16 | columns, flags kPlanConsole
+  kSysctl = 0x0d00,                // s0: path below /proc/sys with slashes, s1: value
   kWorkingDirectoryMake = 0x0e00,  // s1: path
   kReadonlyPath = 0x0f00,          // s1
   kMaskPath = 0x0f01,              // s1
@@ -71,10 +71,11 @@ enum class PlanStep : uint16_t {
 };
 
 enum PlanStepFlags : uint16_t {
-  kPlanRecursive = 1,  // kBind: attributes and propagation of the whole tree
+  kPlanRecursive = 1,  // kBind: attributes of the whole tree
   kPlanFile = 2,       // kBind: the target is made as a file, not a directory
   kPlanConsole = 4,    // kTty: bind the terminal over /dev/console
   kPlanCopyUp = 8,  // kMount: what the image has at the target is copied into the new file system
+  kPlanKeepMode = 32,  // kMount: the new root gets the mode of the directory that it covers
   kPlanOptional = 16,  // kMount, kBind, kSysctl, kSessionKeyring, kOomScoreAdj: failure is ignored
 };
 
@@ -82,7 +83,7 @@ enum PlanFlags : uint32_t {
   kPlanStdinPipe = 1,  // a pipe whose write end the supervisor keeps; else /dev/null
   kPlanHasTty = 2,
   kPlanPassedStdio = 4,  // stdio_fd are descriptors of the plan (-1: /dev/null); no spool
-  kPlanInit = 8,         // (reserved) a reaping pid 1 in front
+  kPlanInit = 8,         // a process in front that reaps orphans and passes signals on (init.h)
 };
 
 struct PlanStepRecord {

@@ -98,6 +98,7 @@ void PlanBuilder::Mount(const FilesystemMount& mount) {
   Step& step = Add(PlanStep::kMount);
   step.record.a = mount.flags;
   step.record.flags = static_cast<uint16_t>((mount.copy_up ? kPlanCopyUp : 0) |
+                                            (mount.keep_mode ? kPlanKeepMode : 0) |
                                             (mount.optional ? kPlanOptional : 0));
   step.text[0] = mount.type;
   step.text[1] = mount.target;
@@ -279,6 +280,8 @@ void PlanBuilder::Arguments(const std::vector<std::string>& args, PlanFd program
   steps_.back().record.fd = program;
   if (args.empty()) error_.Update(absl::InvalidArgumentError("plan: no arguments"));
 }
+
+void PlanBuilder::Init() { header_.flags |= kPlanInit; }
 
 absl::Status PlanBuilder::Check() const {
   if (!error_.ok()) return error_;

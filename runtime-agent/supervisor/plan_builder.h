@@ -36,6 +36,7 @@ struct FilesystemMount {
   uint64_t flags = 0;  // MS_*
   std::string data;    // "mode=755,size=65536k"
   bool copy_up = false;
+  bool keep_mode = false;  // of a directory that is there
   bool optional = false;
 };
 
@@ -43,10 +44,11 @@ struct BindMount {
   PlanFd tree = kNoPlanFd;  // open_tree(…, OPEN_TREE_CLONE [| AT_RECURSIVE])
   std::string target;
   bool is_file = false;
-  bool recursive = false;       // attributes and propagation for every mount below
+  bool recursive = false;       // attributes for every mount below too
   uint64_t set_attributes = 0;  // MOUNT_ATTR_RDONLY, _NOSUID, _NODEV, _NOEXEC …
   uint64_t clear_attributes = 0;
-  uint64_t propagation = 0;  // MS_PRIVATE, MS_SLAVE, MS_SHARED, or 0 to leave it
+  // MS_PRIVATE, MS_SLAVE or MS_SHARED, with MS_REC for every mount below too; 0 to leave it.
+  uint64_t propagation = 0;
   bool optional = false;
 };
 
@@ -148,6 +150,8 @@ class PlanBuilder {
   // args[0] is searched along PATH of the environment unless it contains a slash. `program`: the
   // file to execute instead of looking for one; statically linked, for nothing of the root is its.
   void Arguments(const std::vector<std::string>& args, PlanFd program = kNoPlanFd);
+  // A small process in front of the program, pid 1 where the pid namespace is new.
+  void Init();
 
   // InvalidArgument names what is missing, contradictory or too large. Leaves the builder empty.
   absl::StatusOr<Plan> Build();

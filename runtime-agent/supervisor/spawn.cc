@@ -166,6 +166,7 @@ int Supervisor::SpawnPlan(const WireRequest& request, const PlanView& plan, Pack
   child.plan = plan;
   child.null = null_;
   child.proc = proc_;
+  if ((header.flags & kPlanInit) != 0) child.init_binary = table_->Get(kBinaryHandle);
   auto failed = [&](PlanStep step) {
     int error = errno;
     CloseThree(child.stdio);

@@ -126,7 +126,8 @@ absl::StatusOr<HostInfo> AgentClient::GetHost() {
   ASSIGN_OR_RETURN(const auto response,
                    Call(&agent::v1::AgentService::Stub::GetHost, agent::v1::GetHostRequest()));
   if (response.host_id().empty()) return absl::InternalError("the agent named no host id");
-  return HostInfo{response.host_id(), response.hostname(), response.cpu_count()};
+  return HostInfo{response.host_id(), response.hostname(), response.cpu_count(),
+                  response.volumes_directory()};
 }
 
 absl::StatusOr<std::vector<std::string>> AgentClient::Prepare(const PrepareCommand& command) {
@@ -157,9 +158,12 @@ absl::StatusOr<std::vector<std::string>> AgentClient::Prepare(const PrepareComma
   return codec::GetList(response.warnings());
 }
 
-absl::StatusOr<StartResult> AgentClient::Start(const std::string& container_id) {
+absl::StatusOr<StartResult> AgentClient::Start(const std::string& container_id,
+                                               const StartExtras& extras) {
   agent::v1::StartContainerRequest request;
   request.set_container_id(container_id);
+  codec::PutList(extras.extra_hosts, request.mutable_extra_hosts());
+  codec::PutList(extras.env, request.mutable_env());
   ASSIGN_OR_RETURN(const auto response,
                    Call(&agent::v1::AgentService::Stub::StartContainer, request));
   StartResult result{.pid = response.pid(),
@@ -180,9 +184,10 @@ absl::StatusOr<bool> AgentClient::Signal(const std::string& container_id, int si
   return response.was_running();
 }
 
-absl::Status AgentClient::Remove(const std::string& container_id) {
+absl::Status AgentClient::Remove(const std::string& container_id, bool volumes) {
   agent::v1::RemoveContainerRequest request;
   request.set_container_id(container_id);
+  request.set_remove_volumes(volumes);
   return Call(&agent::v1::AgentService::Stub::RemoveContainer, request).status();
 }
 

@@ -21,9 +21,10 @@ class AgentClient : public AgentPort {
 
   absl::StatusOr<HostInfo> GetHost() override;
   absl::StatusOr<std::vector<std::string>> Prepare(const PrepareCommand& command) override;
-  absl::StatusOr<StartResult> Start(const std::string& container_id) override;
+  absl::StatusOr<StartResult> Start(const std::string& container_id,
+                                    const StartExtras& extras) override;
   absl::StatusOr<bool> Signal(const std::string& container_id, int signal) override;
-  absl::Status Remove(const std::string& container_id) override;
+  absl::Status Remove(const std::string& container_id, bool volumes) override;
   absl::Status Pause(const std::string& container_id) override;
   absl::Status Unpause(const std::string& container_id) override;
   absl::StatusOr<std::vector<std::string>> Update(const std::string& container_id,

@@ -135,6 +135,22 @@ Endpoint GetEndpoint(const P& from) {
   return to;
 }
 
+template <typename Repeated>
+void PutBlockLimits(const std::vector<BlockDeviceLimit>& from, Repeated* to) {
+  for (const BlockDeviceLimit& limit : from) {
+    auto* added = to->Add();
+    added->set_path(limit.path);
+    added->set_value(limit.value);
+  }
+}
+
+template <typename Repeated>
+std::vector<BlockDeviceLimit> GetBlockLimits(const Repeated& from) {
+  std::vector<BlockDeviceLimit> to;
+  for (const auto& limit : from) to.push_back({limit.path(), limit.value()});
+  return to;
+}
+
 template <typename P>
 void PutResources(const Resources& from, P* to) {
   to->set_nano_cpus(from.nano_cpus);
@@ -151,6 +167,13 @@ void PutResources(const Resources& from, P* to) {
   to->set_oom_kill_disable(from.oom_kill_disable);
   to->set_cgroup_parent(from.cgroup_parent);
   to->set_blkio_weight(from.blkio_weight);
+  PutBlockLimits(from.blkio_weight_devices, to->mutable_blkio_weight_devices());
+  PutBlockLimits(from.blkio_read_bps_devices, to->mutable_blkio_read_bps_devices());
+  PutBlockLimits(from.blkio_write_bps_devices, to->mutable_blkio_write_bps_devices());
+  PutBlockLimits(from.blkio_read_iops_devices, to->mutable_blkio_read_iops_devices());
+  PutBlockLimits(from.blkio_write_iops_devices, to->mutable_blkio_write_iops_devices());
+  if (from.memory_swappiness) to->set_memory_swappiness(*from.memory_swappiness);
+  to->set_kernel_memory_bytes(from.kernel_memory_bytes);
 }
 
 template <typename P>
@@ -168,7 +191,16 @@ Resources GetResources(const P& from) {
                    .oom_score_adj = from.oom_score_adj(),
                    .oom_kill_disable = from.oom_kill_disable(),
                    .cgroup_parent = from.cgroup_parent(),
-                   .blkio_weight = from.blkio_weight()};
+                   .blkio_weight = from.blkio_weight(),
+                   .blkio_weight_devices = GetBlockLimits(from.blkio_weight_devices()),
+                   .blkio_read_bps_devices = GetBlockLimits(from.blkio_read_bps_devices()),
+                   .blkio_write_bps_devices = GetBlockLimits(from.blkio_write_bps_devices()),
+                   .blkio_read_iops_devices = GetBlockLimits(from.blkio_read_iops_devices()),
+                   .blkio_write_iops_devices = GetBlockLimits(from.blkio_write_iops_devices()),
+                   .memory_swappiness = from.has_memory_swappiness()
+                                            ? std::optional<int64_t>(from.memory_swappiness())
+                                            : std::nullopt,
+                   .kernel_memory_bytes = from.kernel_memory_bytes()};
 }
 
 template <typename P>
@@ -207,6 +239,7 @@ void PutNetwork(const Network& from, P* to) {
   PutList(from.dns_options, to->mutable_dns_options());
   PutList(from.extra_hosts, to->mutable_extra_hosts());
   to->set_mac_address(from.mac_address);
+  PutList(from.links, to->mutable_links());
 }
 
 template <typename P>
@@ -220,6 +253,7 @@ Network GetNetwork(const P& from) {
   to.dns_options = GetList(from.dns_options());
   to.extra_hosts = GetList(from.extra_hosts());
   to.mac_address = from.mac_address();
+  to.links = GetList(from.links());
   return to;
 }
 
@@ -234,6 +268,14 @@ void PutMount(const Mount& from, P* to) {
   to->set_tmpfs_mode(from.tmpfs_mode);
   to->set_tmpfs_options(from.tmpfs_options);
   to->set_create_source(from.create_source);
+  to->set_non_recursive(from.non_recursive);
+  to->set_read_only_non_recursive(from.read_only_non_recursive);
+  to->set_read_only_force_recursive(from.read_only_force_recursive);
+  to->set_volume_subpath(from.volume_subpath);
+  to->set_volume_no_copy(from.volume_no_copy);
+  to->set_anonymous(from.anonymous);
+  to->set_mode(from.mode);
+  to->set_host_path(from.host_path);
 }
 
 template <typename P>
@@ -249,7 +291,15 @@ Mount GetMount(const P& from) {
                .tmpfs_size_bytes = from.tmpfs_size_bytes(),
                .tmpfs_mode = from.tmpfs_mode(),
                .tmpfs_options = from.tmpfs_options(),
-               .create_source = from.create_source()};
+               .create_source = from.create_source(),
+               .non_recursive = from.non_recursive(),
+               .read_only_non_recursive = from.read_only_non_recursive(),
+               .read_only_force_recursive = from.read_only_force_recursive(),
+               .volume_subpath = from.volume_subpath(),
+               .volume_no_copy = from.volume_no_copy(),
+               .anonymous = from.anonymous(),
+               .mode = from.mode(),
+               .host_path = from.host_path()};
 }
 
 // What is as by default stays absent: a list of many containers is mostly this.
@@ -279,6 +329,14 @@ void PutSpecParts(const ContainerSpec& from, P* to) {
   });
   PutUnlessDefault(from.network, [&] { PutNetwork(from.network, to->mutable_network()); });
   for (const Mount& mount : from.mounts) PutMount(mount, to->add_mounts());
+  for (const Device& device : from.devices) {
+    auto* added = to->add_devices();
+    added->set_path_on_host(device.path_on_host);
+    added->set_path_in_container(device.path_in_container);
+    added->set_cgroup_permissions(device.cgroup_permissions);
+  }
+  PutList(from.volumes_from, to->mutable_volumes_from());
+  PutList(from.device_cgroup_rules, to->mutable_device_cgroup_rules());
   for (const Ulimit& limit : from.ulimits) {
     auto* ulimit = to->add_ulimits();
     ulimit->set_name(limit.name);
@@ -315,6 +373,12 @@ void GetSpecParts(const P& from, ContainerSpec* to) {
                               .user = from.namespaces().user()};
   to->network = GetNetwork(from.network());
   for (const auto& mount : from.mounts()) to->mounts.push_back(GetMount(mount));
+  for (const auto& device : from.devices()) {
+    to->devices.push_back(
+        {device.path_on_host(), device.path_in_container(), device.cgroup_permissions()});
+  }
+  to->volumes_from = GetList(from.volumes_from());
+  to->device_cgroup_rules = GetList(from.device_cgroup_rules());
   for (const auto& limit : from.ulimits()) {
     to->ulimits.push_back(Ulimit{limit.name(), limit.soft(), limit.hard()});
   }

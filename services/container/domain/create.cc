@@ -10,6 +10,7 @@
 #include "services/container/domain/lifecycle.h"
 #include "services/container/domain/merge.h"
 #include "services/container/domain/placement.h"
+#include "services/container/domain/references.h"
 #include "services/container/domain/signal_name.h"
 #include "services/container/domain/validate.h"
 #include "services/container/domain/verbs.h"
@@ -21,7 +22,7 @@ namespace {
 absl::Status ResolveJoin(Core& core, std::string& mode, std::string* id) {
   const absl::string_view reference = JoinedContainer(mode);
   if (reference.empty()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const EntryPtr entry, core.table().Find(reference));
+  ASSIGN_OR_RETURN(const EntryPtr entry, FindReferenced(core, reference));
   const ContainerPtr joined = entry->snapshot();
   mode = absl::StrCat("container:", joined->id());
   if (id != nullptr) *id = joined->definition->sandbox_id;
@@ -45,7 +46,7 @@ absl::StatusOr<std::string> ReserveName(Core& core, const CreateCommand& command
 
 std::string HostnameOf(const ContainerSpec& spec, const HostInfo& host, const std::string& id) {
   if (!spec.hostname.empty()) return spec.hostname;
-  if (spec.network.mode == "host" || spec.namespaces.uts == "host") return host.hostname;
+  if (spec.network.mode == "host") return host.hostname;
   return id.substr(0, 12);
 }
 
@@ -56,6 +57,7 @@ absl::StatusOr<std::shared_ptr<const Definition>> Define(Definition definition, 
   definition.effective = std::move(merged.effective);
   definition.path = std::move(merged.path);
   definition.args = std::move(merged.args);
+  CompleteMounts(definition.effective.volumes, host.volumes_directory, definition.spec);
   definition.hostname = HostnameOf(definition.spec, host, definition.id);
   definition.process_env =
       ProcessEnv(definition.effective.env, definition.hostname, definition.spec.tty);
@@ -79,7 +81,7 @@ absl::StatusOr<std::vector<std::string>> PrepareOnHost(Core& core, const Contain
 // reconciliation finds it.
 bool FreeOrKeepIntent(Core& core, const std::string& id, bool agent_asked) {
   absl::Status freed;
-  if (agent_asked) freed = core.agent().Remove(id);
+  if (agent_asked) freed = core.agent().Remove(id, /*volumes=*/true);
   if (freed.ok() || absl::IsNotFound(freed)) freed = core.image().Release(id);
   if (freed.ok() || absl::IsNotFound(freed)) return true;
   core.observer().Warning("undo of a create left something behind", id, freed);
@@ -122,7 +124,10 @@ absl::StatusOr<CreateResult> CreateNow(Core& core, CreateCommand command) {
   std::string joined_sandbox;
   RETURN_IF_ERROR(ResolveJoin(core, command.spec.network.mode, &joined_sandbox));
   RETURN_IF_ERROR(ResolveJoin(core, command.spec.namespaces.pid, nullptr));
+  RETURN_IF_ERROR(CheckIpcDonor(core, command.spec.namespaces.ipc));
   RETURN_IF_ERROR(ResolveJoin(core, command.spec.namespaces.ipc, nullptr));
+  RETURN_IF_ERROR(ResolveLinks(core, command.spec));
+  RETURN_IF_ERROR(InheritVolumes(core, command.spec));
   if (!joined_sandbox.empty()) draft.sandbox_id = joined_sandbox;
 
   const std::string id = draft.id;
@@ -143,7 +148,10 @@ absl::StatusOr<CreateResult> CreateNow(Core& core, CreateCommand command) {
   container->name = name;
   agent_asked = true;
   CreateResult result;
-  ASSIGN_OR_RETURN(result.warnings, PrepareAndSync(core, container, image));
+  result.warnings = Warnings(container->definition->spec);
+  ASSIGN_OR_RETURN(const std::vector<std::string> warnings,
+                   PrepareAndSync(core, container, image));
+  result.warnings.insert(result.warnings.end(), warnings.begin(), warnings.end());
   StoreBatch batch;
   batch.delete_intent = id;
   RETURN_IF_ERROR(

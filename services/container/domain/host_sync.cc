@@ -163,7 +163,7 @@ void HostSync::RemoveUnknown(const ActualList& list) {
                                one.container_id, absl::NotFoundError("no record"));
       continue;
     }
-    const absl::Status removed = core_.agent().Remove(one.container_id);
+    const absl::Status removed = core_.agent().Remove(one.container_id, /*volumes=*/false);
     if (!removed.ok()) {
       core_.observer().Warning("removal of an unknown container", one.container_id, removed);
     }
@@ -174,7 +174,7 @@ void HostSync::UndoIntents() {
   for (const std::string& id : core_.intents()) {
     if (core_.table().FindById(id) == nullptr) {
       if (core_.table().Knows(id)) continue;  // being created now
-      const absl::Status removed = core_.agent().Remove(id);
+      const absl::Status removed = core_.agent().Remove(id, /*volumes=*/true);
       if (!removed.ok() && !absl::IsNotFound(removed)) continue;
       const absl::Status released = core_.image().Release(id);
       if (!released.ok() && !absl::IsNotFound(released)) continue;

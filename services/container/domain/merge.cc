@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "services/container/domain/clean_path.h"
 
 namespace slipway::container {
 namespace {
@@ -16,7 +17,7 @@ using Strings = std::vector<std::string>;
 absl::string_view EnvName(absl::string_view entry) { return entry.substr(0, entry.find('=')); }
 
 // The last of several entries with one name wins and keeps the place of the first; "NAME" alone
-// takes the image's away.
+// takes the image's away, and stays to be seen, as with dockerd; no process gets it.
 Strings MergeEnv(const Strings& spec, const Strings& image) {
   Strings merged;
   absl::flat_hash_set<std::string> named;
@@ -31,7 +32,7 @@ Strings MergeEnv(const Strings& spec, const Strings& image) {
   };
   for (const std::string& entry : spec) {
     named.insert(std::string(EnvName(entry)));
-    if (absl::StrContains(entry, '=')) put(entry);
+    put(entry);
   }
   for (const std::string& entry : image) {
     if (!named.contains(EnvName(entry))) put(entry);
@@ -99,8 +100,9 @@ absl::StatusOr<MergedConfig> MergeConfig(const ContainerSpec& spec, const ImageC
   config.env = MergeEnv(spec.env, image.env);
   MergeCommand(spec, image, config);
   config.volumes = Union(spec.volumes, image.volumes);
-  config.working_directory =
+  const std::string& directory =
       spec.working_directory.empty() ? image.working_directory : spec.working_directory;
+  if (!directory.empty()) config.working_directory = CleanTarget(directory);
   config.labels = spec.labels;
   config.labels.insert(image.labels.begin(), image.labels.end());
   config.stop_signal = spec.stop_signal.empty() ? image.stop_signal : spec.stop_signal;
@@ -129,7 +131,9 @@ std::vector<std::string> ProcessEnv(const std::vector<std::string>& config_env,
         [&entry](const std::string& other) { return EnvName(other) == EnvName(entry); });
     if (!replaced) env.push_back(std::move(entry));
   }
-  env.insert(env.end(), config_env.begin(), config_env.end());
+  for (const std::string& entry : config_env) {
+    if (absl::StrContains(entry, '=')) env.push_back(entry);
+  }
   return env;
 }
 

@@ -58,7 +58,7 @@ TEST(MergeTest, EnvironmentByName) {
   ContainerSpec spec;
   spec.env = {"A=first", "B=2", "A=last", "GONE", "UNKNOWN"};
   EXPECT_THAT(MergeConfig(spec, image)->effective.env,
-              ElementsAre("A=last", "B=2", "PATH=/bin", "EMPTY="));
+              ElementsAre("A=last", "B=2", "GONE", "UNKNOWN", "PATH=/bin", "EMPTY="));
 }
 
 TEST(MergeTest, EverythingElse) {
@@ -101,6 +101,7 @@ TEST(MergeTest, ProcessEnvironmentHasDefaults) {
                           "HOSTNAME=host", "TERM=xterm", "A=1"));
   EXPECT_THAT(ProcessEnv({"PATH=/x", "TERM=vt100"}, "h", true),
               ElementsAre("HOSTNAME=h", "PATH=/x", "TERM=vt100"));
+  EXPECT_THAT(ProcessEnv({"PATH=/x", "GONE"}, "h", false), ElementsAre("HOSTNAME=h", "PATH=/x"));
 }
 
 }  // namespace

@@ -74,7 +74,7 @@ void PruneContainers(Core& core, PruneCommand command, Done<PruneResult> done) {
       if (!IsPruned(*container, command)) continue;
       const std::string id = container->id();
       const absl::StatusOr<int64_t> bytes = core.agent().Measure(id);
-      RemoveContainer(core, id, /*force=*/false,
+      RemoveContainer(core, id, {},
                       [prune, id, size = bytes.ok() ? *bytes : 0](const absl::Status& status) {
                         if (status.ok()) prune->Removed(id, size);
                       });

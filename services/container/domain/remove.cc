@@ -26,7 +26,8 @@ void TellRemovers(Entry& entry, const absl::Status& status) {
 
 absl::Status FreeEverything(Core& core, const EntryPtr& entry) {
   const ContainerPtr now = entry->snapshot();
-  const absl::Status removed = core.agent().Remove(now->id());
+  const absl::Status removed =
+      core.agent().Remove(now->id(), now->remove_volumes || now->definition->spec.auto_remove);
   if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
   const absl::Status released = core.image().Release(now->id());
   // Found again by ListOwners() after the next start.
@@ -73,17 +74,18 @@ void DriveRemove(Core& core, const EntryPtr& entry) {
   });
 }
 
-void RemoveContainer(Core& core, const std::string& reference, bool force, DoneStatus done) {
+void RemoveContainer(Core& core, const std::string& reference, RemoveOptions options,
+                     DoneStatus done) {
   done = Observed(core, "remove", std::move(done));
   const absl::StatusOr<EntryPtr> found = core.table().Find(reference);
   if (!found.ok()) return done(found.status());
-  (*found)->Post([&core, entry = *found, reference, force, done = std::move(done)] {
+  (*found)->Post([&core, entry = *found, reference, options, done = std::move(done)] {
     if (entry->removed()) {
       return done(absl::NotFoundError(absl::StrCat("No such container: ", reference)));
     }
     const ContainerPtr now = entry->snapshot();
     const absl::StatusOr<State> state =
-        Follow(*now, force ? Transition::kForceRemove : Transition::kRemove);
+        Follow(*now, options.force ? Transition::kForceRemove : Transition::kRemove);
     if (!state.ok()) return done(state.status());
     const bool under_way = !entry->pending.remove_done.empty();
     entry->pending.remove_done.push_back(done);
@@ -91,6 +93,7 @@ void RemoveContainer(Core& core, const std::string& reference, bool force, DoneS
     ++entry->pending.restart_timer;
     auto next = std::make_shared<Container>(*now);
     next->state = *state;
+    next->remove_volumes = options.volumes;
     const absl::Status written = core.Commit(*entry, std::move(next), {});
     if (!written.ok()) return TellRemovers(*entry, written);
     if (now->pid != 0) return DriveRemove(core, entry);

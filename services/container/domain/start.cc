@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status/status_macros.h"
 #include "services/container/domain/lifecycle.h"
+#include "services/container/domain/references.h"
 #include "services/container/domain/verbs.h"
 
 namespace slipway::container {
@@ -62,7 +63,9 @@ absl::StatusOr<bool> StartNow(Core& core, const EntryPtr& entry, Transition tran
   }
   RETURN_IF_ERROR(core.Commit(*entry, std::move(intent), {}));
 
-  const absl::StatusOr<StartResult> started = core.agent().Start(now->id());
+  const absl::StatusOr<StartExtras> extras = LinkExtras(core, *now);
+  if (!extras.ok()) return StartFailed(core, entry, extras.status());
+  const absl::StatusOr<StartResult> started = core.agent().Start(now->id(), *extras);
   if (!started.ok()) return StartFailed(core, entry, started.status());
   auto next = std::make_shared<Container>(*entry->snapshot());
   ASSIGN_OR_RETURN(next->state, Follow(*next, Transition::kStarted));

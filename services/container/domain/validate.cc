@@ -17,6 +17,7 @@ namespace slipway::container {
 namespace {
 
 constexpr int64_t kMinimumHealthcheckNs = 1'000'000;
+constexpr size_t kMaximumHostnameBytes = 64;  // __NEW_UTS_LEN
 constexpr absl::string_view kUlimits[] = {"core",    "cpu",      "data",   "fsize",      "locks",
                                           "memlock", "msgqueue", "nice",   "nofile",     "nproc",
                                           "rss",     "rtprio",   "rttime", "sigpending", "stack"};
@@ -80,18 +81,25 @@ absl::Status ValidateRestartPolicy(const ContainerSpec& spec) {
 }
 
 // "0-3,7"; cpuset(7), "Formats", "List format".
-bool IsCpuList(absl::string_view text) {
-  if (text.empty()) return true;
+absl::Status CheckCpuList(absl::string_view what, absl::string_view text) {
+  constexpr uint32_t kMaximum = 8192;
+  if (text.empty()) return absl::OkStatus();
   for (const absl::string_view part : absl::StrSplit(text, ',')) {
     const std::pair<absl::string_view, absl::string_view> range =
         absl::StrSplit(part, absl::MaxSplits('-', 1));
+    const bool is_range = absl::StrContains(part, '-');
     uint32_t first = 0;
     uint32_t last = 0;
-    if (!absl::SimpleAtoi(range.first, &first)) return false;
-    if (!absl::StrContains(part, '-')) continue;
-    if (!absl::SimpleAtoi(range.second, &last) || last < first || last > 8192) return false;
+    if (!absl::SimpleAtoi(range.first, &first) ||
+        (is_range && (!absl::SimpleAtoi(range.second, &last) || last < first))) {
+      return Bad("Invalid value ", text, " for cpuset ", what, ": invalid format: ", text);
+    }
+    if (std::max(first, last) > kMaximum) {
+      return Bad("Invalid value ", text, " for cpuset ", what, ": value of out range, maximum is ",
+                 kMaximum);
+    }
   }
-  return true;
+  return absl::OkStatus();
 }
 
 absl::Status ValidateMemory(const Resources& resources) {
@@ -113,22 +121,38 @@ absl::Status ValidateMemory(const Resources& resources) {
   if (memory > 0 && reservation > memory) {
     return Bad("Minimum memory limit can not be less than memory reservation limit, see usage");
   }
+  if (resources.memory_swappiness &&
+      (*resources.memory_swappiness < 0 || *resources.memory_swappiness > 100)) {
+    return Bad("Invalid value: ", *resources.memory_swappiness,
+               ", valid memory swappiness range is 0-100");
+  }
+  if (resources.kernel_memory_bytes < 0 ||
+      (resources.kernel_memory_bytes > 0 && resources.kernel_memory_bytes < kMinimumMemoryBytes)) {
+    return Bad("Minimum kernel memory limit allowed is 6MB");
+  }
   return absl::OkStatus();
 }
 
 absl::Status ValidateCpu(const Resources& resources, int host_cpus) {
   if (resources.nano_cpus != 0 && resources.cpu_period_us != 0) {
-    return Bad("Conflicting options: Nano CPUs and CPU Period cannot both be set.");
+    return Bad("Conflicting options: Nano CPUs and CPU Period cannot both be set");
   }
   if (resources.nano_cpus != 0 && resources.cpu_quota_us != 0) {
-    return Bad("Conflicting options: Nano CPUs and CPU Quota cannot both be set.");
+    return Bad("Conflicting options: Nano CPUs and CPU Quota cannot both be set");
   }
   if (resources.nano_cpus < 0 ||
       (host_cpus > 0 && resources.nano_cpus > int64_t{host_cpus} * 1'000'000'000)) {
     return Bad("Range of CPUs is from 0.01 to ", host_cpus, ".00, as there are only ", host_cpus,
                " CPUs available");
   }
-  if (resources.cpu_shares < 0) return Bad("invalid CPU shares (", resources.cpu_shares, ")");
+  if (resources.cpu_shares != 0 && resources.cpu_shares < 2) {
+    return Bad("invalid CPU shares (", resources.cpu_shares,
+               "): the minimum allowed cpu-shares is 2");
+  }
+  if (resources.cpu_shares > 262144) {
+    return Bad("invalid CPU shares (", resources.cpu_shares,
+               "): the maximum allowed cpu-shares is 262144");
+  }
   if (resources.cpu_period_us != 0 &&
       (resources.cpu_period_us < 1000 || resources.cpu_period_us > 1'000'000)) {
     return Bad(
@@ -137,13 +161,8 @@ absl::Status ValidateCpu(const Resources& resources, int host_cpus) {
   if (resources.cpu_quota_us > 0 && resources.cpu_quota_us < 1000) {
     return Bad("CPU cfs quota can not be less than 1ms (i.e. 1000)");
   }
-  if (!IsCpuList(resources.cpuset_cpus)) {
-    return Bad("Invalid value ", resources.cpuset_cpus, " for cpuset cpus");
-  }
-  if (!IsCpuList(resources.cpuset_mems)) {
-    return Bad("Invalid value ", resources.cpuset_mems, " for cpuset mems");
-  }
-  return absl::OkStatus();
+  RETURN_IF_ERROR(CheckCpuList("cpus", resources.cpuset_cpus));
+  return CheckCpuList("mems", resources.cpuset_mems);
 }
 
 absl::Status ValidateUlimits(const ContainerSpec& spec) {
@@ -206,12 +225,16 @@ absl::Status ValidateProcess(const ContainerSpec& spec) {
   if (spec.stop_timeout_seconds.value_or(0) < -1) {
     return Bad("invalid stop timeout: ", *spec.stop_timeout_seconds);
   }
-  if (spec.hostname.size() > 63 ||
-      !std::all_of(spec.hostname.begin(), spec.hostname.end(), [](char c) {
-        return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '.' ||
-               c == '_';
-      })) {
-    return Bad("invalid hostname format: ", spec.hostname.substr(0, 200));
+  // What the kernel takes, and what does not break /etc/hosts.
+  const std::pair<absl::string_view, const std::string*> names[] = {
+      {"hostname", &spec.hostname}, {"domainname", &spec.domainname}};
+  for (const auto& [what, name] : names) {
+    const bool clean = std::all_of(name->begin(), name->end(), [](unsigned char c) {
+      return absl::ascii_isgraph(c) && c != '#' && c != '/';
+    });
+    if (name->size() > kMaximumHostnameBytes || !clean) {
+      return Bad("invalid ", what, " format: ", name->substr(0, 200));
+    }
   }
   for (const auto& [key, value] : spec.labels) {
     if (key.empty()) return Bad("invalid label: empty name");
@@ -236,6 +259,20 @@ absl::Status ValidateSpec(const ContainerSpec& spec, int host_cpus) {
   RETURN_IF_ERROR(ValidateNetwork(spec));
   RETURN_IF_ERROR(ValidateMounts(spec));
   return ValidateLog(spec.log);
+}
+
+std::vector<std::string> Warnings(const ContainerSpec& spec) {
+  std::vector<std::string> warnings;
+  if (spec.resources.kernel_memory_bytes != 0) {
+    warnings.push_back(
+        "Specifying a kernel memory limit is deprecated and will be removed in a future release.");
+  }
+  if (spec.resources.oom_kill_disable && spec.resources.memory_bytes == 0) {
+    warnings.push_back(
+        "OOM killer is disabled for the container, but no memory limit is set, this can result in "
+        "the system running out of resources.");
+  }
+  return warnings;
 }
 
 absl::Status ValidateExecSpec(const ExecSpec& spec) {

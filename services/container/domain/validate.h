@@ -2,6 +2,7 @@
 #define SERVICES_CONTAINER_DOMAIN_VALIDATE_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -17,6 +18,8 @@ inline constexpr size_t kMaximumClientDataBytes = 64 << 10;
 
 // `host_cpus`: zero where it is not known, which leaves the upper bound open.
 absl::Status ValidateSpec(const ContainerSpec& spec, int host_cpus);
+// What is taken and has no effect, or one that may surprise, in Docker's words.
+std::vector<std::string> Warnings(const ContainerSpec& spec);
 absl::Status ValidateExecSpec(const ExecSpec& spec);
 
 // The parts, each named by what it looks at.

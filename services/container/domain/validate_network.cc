@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/status/status_macros.h"
+#include "services/container/domain/clean_path.h"
 #include "services/container/domain/validate.h"
 
 namespace slipway::container {
@@ -110,27 +111,45 @@ absl::Status ValidateNamespace(absl::string_view what, absl::string_view mode, b
   return Bad("invalid ", what, " mode: ", mode);
 }
 
-bool IsRelativeOrDotted(absl::string_view path) {
-  if (path.empty() || path[0] != '/') return true;
-  for (const absl::string_view part : absl::StrSplit(path, '/')) {
-    if (part == "..") return true;
+absl::Status ValidateVolume(const Mount& mount) {
+  const std::string& name = mount.source;
+  if (name.size() == 1) {
+    return Bad("create ", name, ": volume name is too short, names should be at least two ",
+               "alphanumeric characters");
   }
-  return false;
-}
-
-std::string WithoutTrailingSlash(std::string path) {
-  while (path.size() > 1 && path.back() == '/') path.pop_back();
-  return path;
+  const bool clean = std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '_' || c == '.' || c == '-';
+  });
+  if (!name.empty() &&
+      (!clean || !absl::ascii_isalnum(static_cast<unsigned char>(name[0])) || name.size() > 255)) {
+    return Bad("create ", name, ": \"", name,
+               "\" includes invalid characters for a local volume name, only "
+               "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host "
+               "directory, use absolute path");
+  }
+  if (absl::StartsWith(mount.volume_subpath, "/") ||
+      absl::StrContains(absl::StrCat("/", mount.volume_subpath, "/"), "/../")) {
+    return Bad("invalid mount config for type \"volume\": subpath must be a relative path within ",
+               "the volume");
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ValidateMount(const Mount& mount) {
   constexpr std::array<absl::string_view, 7> kPropagations = {
       "", "private", "rprivate", "shared", "rshared", "slave", "rslave"};
-  if (IsRelativeOrDotted(mount.target)) {
+  if (mount.target.empty() || mount.target[0] != '/') {
     return Bad("invalid mount path: '", mount.target, "' mount path must be absolute");
   }
-  if (WithoutTrailingSlash(mount.target) == "/") {
+  if (CleanTarget(mount.target) == "/") {
     return Bad("invalid specification: destination can't be '/'");
+  }
+  if (mount.read_only_non_recursive && mount.read_only_force_recursive) {
+    return Bad("mount options conflict: ReadOnlyNonRecursive && ReadOnlyForceRecursive");
+  }
+  if ((mount.read_only_non_recursive || mount.read_only_force_recursive) && !mount.read_only) {
+    return Bad("invalid mount config for type \"bind\": recursion of read-only mounts needs ",
+               "a read-only mount");
   }
   if (std::find(kPropagations.begin(), kPropagations.end(), mount.propagation) ==
       kPropagations.end()) {
@@ -144,13 +163,7 @@ absl::Status ValidateMount(const Mount& mount) {
       }
       return absl::OkStatus();
     case Mount::Type::kVolume:
-      if (absl::StrContains(mount.source, '/')) {
-        return Bad("\"", mount.source,
-                   "\" includes invalid characters for a local volume name, only "
-                   "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host "
-                   "directory, use absolute path");
-      }
-      return absl::OkStatus();
+      return ValidateVolume(mount);
     case Mount::Type::kTmpfs:
       if (!mount.source.empty()) {
         return Bad("invalid mount config for type \"tmpfs\": field Source must not be specified");
@@ -180,9 +193,11 @@ absl::Status ValidateNetwork(const ContainerSpec& spec) {
   }
   for (const std::string& host : network.extra_hosts) {
     const std::pair<std::string, std::string> parts = absl::StrSplit(host, absl::MaxSplits(':', 1));
-    if (parts.first.empty() || parts.second.empty() ||
-        (parts.second != "host-gateway" && !IsAddress(parts.second))) {
+    if (parts.first.empty() || parts.second.empty()) {
       return Bad("bad format for add-host: \"", host, "\"");
+    }
+    if (parts.second != "host-gateway" && !IsAddress(parts.second)) {
+      return Bad("invalid IP address in add-host: \"", parts.second, "\"");
     }
   }
   if (!network.mac_address.empty() && !IsMacAddress(network.mac_address)) {
@@ -197,6 +212,9 @@ absl::Status ValidateNetwork(const ContainerSpec& spec) {
   if (namespaces.uts == "host" && !spec.hostname.empty()) {
     return Bad("conflicting options: hostname and the UTS mode");
   }
+  if (namespaces.uts == "host" && !spec.domainname.empty()) {
+    return Bad("conflicting options: domainname and the UTS mode");
+  }
   return absl::OkStatus();
 }
 
@@ -204,15 +222,15 @@ absl::Status ValidateMounts(const ContainerSpec& spec) {
   absl::flat_hash_set<std::string> targets;
   for (const Mount& mount : spec.mounts) {
     RETURN_IF_ERROR(ValidateMount(mount));
-    if (!targets.insert(WithoutTrailingSlash(mount.target)).second) {
+    if (!targets.insert(CleanTarget(mount.target)).second) {
       return Bad("Duplicate mount point: ", mount.target);
     }
   }
   for (const std::string& volume : spec.volumes) {
-    if (IsRelativeOrDotted(volume)) {
+    if (volume.empty() || volume[0] != '/') {
       return Bad("invalid volume specification: '", volume, "'");
     }
-    if (WithoutTrailingSlash(volume) == "/") {
+    if (CleanTarget(volume) == "/") {
       return Bad("invalid specification: destination can't be '/'");
     }
   }

@@ -30,15 +30,17 @@ TEST(ValidateTest, RefusesInDockersWords) {
        }},
       {"Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available",
        [](auto& s) { s.resources.nano_cpus = 3'000'000'000; }},
-      {"Conflicting options: Nano CPUs and CPU Period cannot both be set.",
+      {"Conflicting options: Nano CPUs and CPU Period cannot both be set",
        [](auto& s) {
          s.resources.nano_cpus = 1'000'000'000;
          s.resources.cpu_period_us = 100000;
        }},
       {"CPU cfs quota can not be less than 1ms (i.e. 1000)",
        [](auto& s) { s.resources.cpu_quota_us = 10; }},
-      {"Invalid value 3-1 for cpuset cpus", [](auto& s) { s.resources.cpuset_cpus = "3-1"; }},
-      {"Invalid value a for cpuset mems", [](auto& s) { s.resources.cpuset_mems = "a"; }},
+      {"Invalid value 3-1 for cpuset cpus: invalid format: 3-1",
+       [](auto& s) { s.resources.cpuset_cpus = "3-1"; }},
+      {"Invalid value a for cpuset mems: invalid format: a",
+       [](auto& s) { s.resources.cpuset_mems = "a"; }},
       {"Invalid value 1001, range for oom score adj is [-1000, 1000]",
        [](auto& s) { s.resources.oom_score_adj = 1001; }},
       {"SHM size can not be less than 0", [](auto& s) { s.shm_size_bytes = -1; }},
@@ -109,10 +111,46 @@ TEST(ValidateTest, RefusesInDockersWords) {
        [](auto& s) {
          s.mounts = {{Mount::Type::kTmpfs, "", "data"}};
        }},
-      {"invalid mount path: '/a/../b' mount path must be absolute",
+      {"invalid specification: destination can't be '/'",
        [](auto& s) {
-         s.mounts = {{Mount::Type::kTmpfs, "", "/a/../b"}};
+         s.mounts = {{Mount::Type::kTmpfs, "", "/a/.."}};
        }},
+      {"Duplicate mount point: /b/../a",
+       [](auto& s) {
+         s.mounts = {{Mount::Type::kTmpfs, "", "/a"}, {Mount::Type::kTmpfs, "", "/b/../a"}};
+       }},
+      {"create v: volume name is too short, names should be at least two alphanumeric characters",
+       [](auto& s) {
+         s.mounts = {{Mount::Type::kVolume, "v", "/a"}};
+       }},
+      {"create -v: \"-v\" includes invalid characters for a local volume name, only "
+       "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use "
+       "absolute path",
+       [](auto& s) {
+         s.mounts = {{Mount::Type::kVolume, "-v", "/a"}};
+       }},
+      {"invalid mount config for type \"volume\": subpath must be a relative path within the "
+       "volume",
+       [](auto& s) {
+         s.mounts = {{.type = Mount::Type::kVolume,
+                      .source = "vol",
+                      .target = "/a",
+                      .volume_subpath = "a/../../b"}};
+       }},
+      {"Invalid value: 101, valid memory swappiness range is 0-100",
+       [](auto& s) { s.resources.memory_swappiness = 101; }},
+      {"Minimum kernel memory limit allowed is 6MB",
+       [](auto& s) { s.resources.kernel_memory_bytes = 5; }},
+      {"invalid CPU shares (1): the minimum allowed cpu-shares is 2",
+       [](auto& s) { s.resources.cpu_shares = 1; }},
+      {"Invalid value 0-9000 for cpuset cpus: value of out range, maximum is 8192",
+       [](auto& s) { s.resources.cpuset_cpus = "0-9000"; }},
+      {"conflicting options: domainname and the UTS mode",
+       [](auto& s) {
+         s.namespaces.uts = "host";
+         s.domainname = "d";
+       }},
+      {"invalid IP address in add-host: \"b\"", [](auto& s) { s.network.extra_hosts = {"a:b"}; }},
       {"invalid specification: destination can't be '/'",
        [](auto& s) {
          s.mounts = {{Mount::Type::kTmpfs, "", "//"}};

@@ -79,7 +79,12 @@ absl::Status RecordAccess(Core& core, const std::string& reference, absl::string
                           StringMap attributes);
 
 // remove.cc
-void RemoveContainer(Core& core, const std::string& reference, bool force, DoneStatus done);
+struct RemoveOptions {
+  bool force = false;
+  bool volumes = false;  // its anonymous ones too
+};
+void RemoveContainer(Core& core, const std::string& reference, RemoveOptions options,
+                     DoneStatus done);
 
 // rename.cc
 void RenameContainer(Core& core, const std::string& reference, const std::string& name,

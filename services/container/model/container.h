@@ -90,6 +90,7 @@ struct Container {
   int64_t backoff_ms = 0;  // the last delay before a restart
   uint64_t agent_sequence = 0;
   std::shared_ptr<const Health> health;  // null without a health check, and before the first run
+  bool remove_volumes = false;           // of a removal: anonymous volumes too
 
   const std::string& id() const { return definition->id; }
 };

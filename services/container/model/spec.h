@@ -66,6 +66,19 @@ struct RestartPolicy {
   bool operator==(const RestartPolicy&) const = default;
 };
 
+struct BlockDeviceLimit {
+  std::string path;
+  uint64_t value = 0;
+
+  bool operator==(const BlockDeviceLimit&) const = default;
+};
+
+struct Device {
+  std::string path_on_host;
+  std::string path_in_container;
+  std::string cgroup_permissions;
+};
+
 struct Resources {
   int64_t nano_cpus = 0;
   int64_t cpu_shares = 0;
@@ -81,6 +94,13 @@ struct Resources {
   bool oom_kill_disable = false;
   std::string cgroup_parent;
   uint32_t blkio_weight = 0;
+  std::vector<BlockDeviceLimit> blkio_weight_devices;
+  std::vector<BlockDeviceLimit> blkio_read_bps_devices;
+  std::vector<BlockDeviceLimit> blkio_write_bps_devices;
+  std::vector<BlockDeviceLimit> blkio_read_iops_devices;
+  std::vector<BlockDeviceLimit> blkio_write_iops_devices;
+  std::optional<int64_t> memory_swappiness;
+  int64_t kernel_memory_bytes = 0;
 
   bool operator==(const Resources&) const = default;
 };
@@ -125,6 +145,7 @@ struct Network {
   std::vector<std::string> dns_options;
   std::vector<std::string> extra_hosts;
   std::string mac_address;
+  std::vector<std::string> links;  // "<id>:<alias>" once created
 
   bool operator==(const Network&) const = default;
 };
@@ -141,6 +162,14 @@ struct Mount {
   uint32_t tmpfs_mode = 0;
   std::string tmpfs_options;
   bool create_source = false;
+  bool non_recursive = false;
+  bool read_only_non_recursive = false;
+  bool read_only_force_recursive = false;
+  std::string volume_subpath;
+  bool volume_no_copy = false;
+  bool anonymous = false;
+  std::string mode;
+  std::string host_path;
 };
 
 struct Ulimit {
@@ -192,6 +221,9 @@ struct ContainerSpec {
   TerminalSize terminal_size;
   std::string client_data;
   Platform platform;
+  std::vector<std::string> volumes_from;
+  std::vector<Device> devices;
+  std::vector<std::string> device_cgroup_rules;
 };
 
 struct ExecSpec {

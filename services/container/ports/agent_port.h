@@ -23,6 +23,7 @@ struct HostInfo {
   std::string host_id;
   std::string hostname;
   int32_t cpu_count = 0;
+  std::string volumes_directory;
 };
 
 struct PrepareCommand {
@@ -30,6 +31,12 @@ struct PrepareCommand {
   std::string name;
   std::string join_sandbox_id;
   std::vector<std::string> layer_diff_ids;  // bottom first
+};
+
+// What one run has beyond the definition.
+struct StartExtras {
+  std::vector<std::string> extra_hosts;  // "name name:address"
+  std::vector<std::string> env;
 };
 
 struct StartResult {
@@ -122,10 +129,12 @@ class AgentPort {
   virtual absl::StatusOr<HostInfo> GetHost() = 0;
   // Warnings for the client.
   virtual absl::StatusOr<std::vector<std::string>> Prepare(const PrepareCommand& command) = 0;
-  virtual absl::StatusOr<StartResult> Start(const std::string& container_id) = 0;
+  virtual absl::StatusOr<StartResult> Start(const std::string& container_id,
+                                            const StartExtras& extras) = 0;
   // Whether it ran.
   virtual absl::StatusOr<bool> Signal(const std::string& container_id, int signal) = 0;
-  virtual absl::Status Remove(const std::string& container_id) = 0;
+  // `volumes`: its anonymous ones too.
+  virtual absl::Status Remove(const std::string& container_id, bool volumes) = 0;
   virtual absl::Status Pause(const std::string& container_id) = 0;
   virtual absl::Status Unpause(const std::string& container_id) = 0;
   // Sets the limits of the container and of its later runs. Warnings.

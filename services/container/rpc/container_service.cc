@@ -115,7 +115,9 @@ grpc::ServerUnaryReactor* ContainerServiceImpl::KillContainer(
 grpc::ServerUnaryReactor* ContainerServiceImpl::RemoveContainer(
     Async*, const v1::RemoveContainerRequest* request, v1::RemoveContainerResponse*) {
   return Answer([&](const Call& call) {
-    verbs::RemoveContainer(core_, request->container(), request->force(), EndOf(call));
+    verbs::RemoveContainer(core_, request->container(),
+                           {.force = request->force(), .volumes = request->remove_volumes()},
+                           EndOf(call));
   });
 }
 

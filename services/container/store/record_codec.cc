@@ -92,6 +92,7 @@ std::string EncodeState(const Container& container) {
     codec::PutEndpoint(endpoint, message.add_endpoints());
   }
   message.set_manually_stopped(container.manually_stopped);
+  message.set_remove_volumes(container.remove_volumes);
   message.set_suppress_restart(container.suppress_restart);
   message.set_restart_after_stop(container.restart_after_stop);
   message.set_stop_has_deadline(container.stop_has_deadline);
@@ -123,6 +124,7 @@ absl::StatusOr<Container> DecodeState(absl::string_view bytes) {
     container.endpoints.push_back(codec::GetEndpoint(endpoint));
   }
   container.manually_stopped = message->manually_stopped();
+  container.remove_volumes = message->remove_volumes();
   container.suppress_restart = message->suppress_restart();
   container.restart_after_stop = message->restart_after_stop();
   container.stop_has_deadline = message->stop_has_deadline();

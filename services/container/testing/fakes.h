@@ -46,8 +46,9 @@ class FakeAgent : public AgentPort {
     return std::vector<std::string>{};
   }
 
-  absl::StatusOr<StartResult> Start(const std::string& id) override {
+  absl::StatusOr<StartResult> Start(const std::string& id, const StartExtras& extras) override {
     absl::MutexLock lock(&mu_);
+    last_extras = extras;
     if (down_) return Down();
     ++starts;
     const auto found = containers_.find(id);
@@ -79,7 +80,7 @@ class FakeAgent : public AgentPort {
     return true;
   }
 
-  absl::Status Remove(const std::string& id) override {
+  absl::Status Remove(const std::string& id, bool) override {
     absl::MutexLock lock(&mu_);
     if (down_) return Down();
     if (!remove_error.ok()) return remove_error;
@@ -239,6 +240,7 @@ class FakeAgent : public AgentPort {
   // Set while nothing calls.
   absl::Status prepare_error;
   absl::Status start_error;
+  StartExtras last_extras;
   absl::Status remove_error;
   int exit_at_once = -1;
   bool ignore_term = false;

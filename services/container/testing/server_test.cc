@@ -52,7 +52,7 @@ class WireAgent : public pb::AgentService::Service {
   }
   grpc::Status StartContainer(ServerContext*, const pb::StartContainerRequest* request,
                               pb::StartContainerResponse* response) override {
-    const auto started = fake_.Start(request->container_id());
+    const auto started = fake_.Start(request->container_id(), {});
     if (!started.ok()) return ToGrpc(started.status());
     response->set_pid(started->pid);
     response->set_started_unix_ns(started->started_unix_ns);
@@ -67,7 +67,7 @@ class WireAgent : public pb::AgentService::Service {
   }
   grpc::Status RemoveContainer(ServerContext*, const pb::RemoveContainerRequest* request,
                                pb::RemoveContainerResponse*) override {
-    return ToGrpc(fake_.Remove(request->container_id()));
+    return ToGrpc(fake_.Remove(request->container_id(), request->remove_volumes()));
   }
   grpc::Status ListContainers(ServerContext*, const pb::ListContainersRequest*,
                               pb::ListContainersResponse* response) override {

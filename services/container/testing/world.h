@@ -97,8 +97,9 @@ class World {
         [&](DoneStatus done) { KillContainer(core(), reference, signal, std::move(done)); });
   }
   absl::Status Remove(const std::string& reference, bool force = false) {
-    return AwaitStatus(
-        [&](DoneStatus done) { RemoveContainer(core(), reference, force, std::move(done)); });
+    return AwaitStatus([&](DoneStatus done) {
+      RemoveContainer(core(), reference, {.force = force}, std::move(done));
+    });
   }
   absl::Status Pause(const std::string& reference) {
     return AwaitStatus(

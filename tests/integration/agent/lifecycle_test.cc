@@ -83,9 +83,6 @@ TEST_F(LifecycleTest, NotExecutable) {
 
 TEST_F(LifecycleTest, OptionsThatAreNotOfferedAreNamed) {
   auto request = host_->Request({"true"});
-  request.mutable_spec()->set_init(true);
-  EXPECT_EQ(host_->Prepare(request).error_code(), grpc::StatusCode::UNIMPLEMENTED);
-  request = host_->Request({"true"});
   request.mutable_spec()->mutable_log()->set_driver("fluentd");
   EXPECT_THAT(host_->Prepare(request).error_message(), HasSubstr("fluentd"));
   request = host_->Request({"true"});
@@ -94,9 +91,12 @@ TEST_F(LifecycleTest, OptionsThatAreNotOfferedAreNamed) {
   request = host_->Request({"true"});
   request.mutable_spec()->mutable_namespaces()->set_user("keep-id");
   EXPECT_EQ(host_->Prepare(request).error_code(), grpc::StatusCode::UNIMPLEMENTED);
-  request = host_->Request({"true"});
-  request.mutable_spec()->mutable_resources()->set_cgroup_parent("/x");
-  EXPECT_EQ(host_->Prepare(request).error_code(), grpc::StatusCode::UNIMPLEMENTED);
+}
+
+TEST_F(LifecycleTest, AnInitStandsInFrontOfTheProgram) {
+  EXPECT_EQ(Shell("echo $$; tr '\\0' ' ' </proc/1/cmdline | cut -d' ' -f1",
+                  [](auto& request) { request.mutable_spec()->set_init(true); }),
+            "2\nslipway-init\n");
 }
 
 TEST_F(LifecycleTest, MissingBindSource) {
