@@ -130,6 +130,7 @@ void Runtime::ContainerExited(const EntryInfo& entry) {
 // What is left of a run whose process ended. Everything here may be repeated.
 void Runtime::CleanUpRun(const std::shared_ptr<Container>& container) {
   const std::string& id = container->id();
+  UnwatchOom(*container);
   const std::string group = container->definition().cgroup_name();
   absl::Status removed = parts_.cgroups->Remove(group);
   if (!removed.ok()) {
