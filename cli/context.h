@@ -51,6 +51,7 @@ void AddPs(CLI::App& app, Context& context);
 void AddLogs(CLI::App& app, Context& context);
 void AddImages(CLI::App& app, Context& context);  // images, rmi, tag
 void AddPull(CLI::App& app, Context& context);
+void AddPush(CLI::App& app, Context& context);  // push, save
 void AddLoad(CLI::App& app, Context& context);  // load, import
 void AddInspect(CLI::App& app, Context& context);
 void AddEvents(CLI::App& app, Context& context);
