@@ -49,7 +49,7 @@ void AddExec(CLI::App& app, Context& context);
 void AddLifecycle(CLI::App& app, Context& context);  // start, stop, restart, kill, rm, wait, rename
 void AddPs(CLI::App& app, Context& context);
 void AddLogs(CLI::App& app, Context& context);
-void AddImages(CLI::App& app, Context& context);  // images, rmi, tag
+void AddImages(CLI::App& app, Context& context);  // images, rmi, tag, commit
 void AddPull(CLI::App& app, Context& context);
 void AddPush(CLI::App& app, Context& context);  // push, save
 void AddLoad(CLI::App& app, Context& context);  // load, import

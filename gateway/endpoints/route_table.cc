@@ -66,7 +66,7 @@ constexpr Route kRoutes[] = {
     Yes("POST", "/images/{name...}/push", ImagePush),
     Yes("DELETE", "/images/{name...}", ImageDelete),
     Yes("GET", "/distribution/{name...}/json", DistributionInspect),
-    NotYet("POST", "/commit", "container commit"),
+    Yes("POST", "/commit", ImageCommit),
     NotYet("POST", "/build", "image build"),
     NotYet("POST", "/build/prune", "build prune"),
     NotYet("POST", "/build/cancel", "cancelling a build"),

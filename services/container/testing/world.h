@@ -100,6 +100,10 @@ class World {
     return AwaitStatus(
         [&](DoneStatus done) { RemoveContainer(core(), reference, force, std::move(done)); });
   }
+  absl::StatusOr<std::string> Commit(CommitCommand command) {
+    return Await<std::string>(
+        [&](Done<std::string> done) { CommitContainer(core(), command, std::move(done)); });
+  }
   absl::Status Pause(const std::string& reference) {
     return AwaitStatus(
         [&](DoneStatus done) { PauseContainer(core(), reference, std::move(done)); });
