@@ -50,8 +50,9 @@ void AddLifecycle(CLI::App& app, Context& context);  // start, stop, restart, ki
 void AddUpkeep(CLI::App& app, Context& context);     // pause, unpause, update, top, stats, diff, cp
 void AddPs(CLI::App& app, Context& context);
 void AddLogs(CLI::App& app, Context& context);
-void AddImages(CLI::App& app, Context& context);  // images, rmi, tag
+void AddImages(CLI::App& app, Context& context);  // images, rmi, tag, commit
 void AddPull(CLI::App& app, Context& context);
+void AddPush(CLI::App& app, Context& context);  // push, save
 void AddLoad(CLI::App& app, Context& context);  // load, import
 void AddInspect(CLI::App& app, Context& context);
 void AddEvents(CLI::App& app, Context& context);

@@ -1,4 +1,4 @@
-// images, rmi, tag.
+// images, rmi, tag, commit.
 
 #include <cstdio>
 
@@ -53,6 +53,35 @@ void Remove(Context& context, const std::string& reference, bool force) {
   for (const std::string& name : response.deleted()) std::printf("Deleted: %s\n", name.c_str());
 }
 
+struct CommitOptions {
+  std::string container, reference, author, message;
+  bool no_pause = false;
+};
+
+void Commit(Context& context, const CommitOptions& options) {
+  grpc::ClientContext call;
+  container::v1::CommitContainerRequest request;
+  request.set_container(options.container);
+  request.set_reference(options.reference);
+  request.set_author(options.author);
+  request.set_message(options.message);
+  request.set_pause(!options.no_pause);
+  container::v1::CommitContainerResponse response;
+  if (!context.Check(context.containers().CommitContainer(&call, request, &response))) return;
+  std::printf("%s\n", response.image_id().c_str());
+}
+
+void AddCommit(CLI::App& app, Context& context) {
+  auto options = std::make_shared<CommitOptions>();
+  CLI::App* commit = app.add_subcommand("commit", "Make an image of what a container changed");
+  commit->add_option("-a,--author", options->author, "who made it");
+  commit->add_option("-m,--message", options->message, "for the history");
+  commit->add_flag("--no-pause", options->no_pause, "let the container run meanwhile");
+  commit->add_option("container", options->container, "container")->required();
+  commit->add_option("name", options->reference, "name[:tag]");
+  commit->final_callback([&context, options] { Commit(context, *options); });
+}
+
 }  // namespace
 
 void AddImages(CLI::App& app, Context& context) {
@@ -71,6 +100,8 @@ void AddImages(CLI::App& app, Context& context) {
   rmi->final_callback([&context, names, force] {
     for (const std::string& name : *names) Remove(context, name, *force);
   });
+
+  AddCommit(app, context);
 
   auto source = std::make_shared<std::string>(), target = std::make_shared<std::string>();
   CLI::App* tag = app.add_subcommand("tag", "Give an image another name");

@@ -16,7 +16,7 @@ struct ServerOptions {
   ServiceOptions service;
   HttpOptions http;
   RegistryOptions registry;
-  int max_layers_at_once = 6;  // downloads of the whole service
+  int max_layers_at_once = 6;  // downloads of the whole service, and uploads
 };
 
 // The running service: the only place that names concrete types and wires them. Not thread-safe.

@@ -39,7 +39,7 @@ class Peer:
 class Registry(Peer):
     """Debian's docker-registry on a loopback port."""
 
-    def __init__(self):
+    def __init__(self, **config_sections):
         super().__init__("registry")
         self.port = free_port_range(1)
         self.address = f"127.0.0.1:{self.port}"
@@ -47,13 +47,14 @@ class Registry(Peer):
         config.write_text(json.dumps({
             "version": 0.1, "log": {"level": "error"},
             "storage": {"filesystem": {"rootdirectory": str(self.dir / "data")}, "delete": {"enabled": True}},
-            "http": {"addr": self.address}}))
+            "http": {"addr": self.address}, **config_sections}))
         self.start("docker-registry", "serve", config)
         wait_until(self.answers, "the registry answers")
 
     def answers(self):
-        probe = subprocess.run(["curl", "-sf", f"http://{self.address}/v2/"], capture_output=True)
-        return probe.returncode == 0
+        probe = subprocess.run(["curl", "-so", "/dev/null", "-w", "%{http_code}", f"http://{self.address}/v2/"],
+                               capture_output=True)
+        return probe.stdout in (b"200", b"401")
 
     def push(self, source, name):
         """`source` as skopeo names it (oci:dir:tag, docker-archive:file)."""

@@ -4,6 +4,7 @@
 #include <boost/json/parse.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace slipway::gateway {
 
@@ -59,7 +60,8 @@ absl::StatusOr<std::optional<bool>> Filters::GetBool(absl::string_view name) con
   const std::string& value = values[0];
   if (values.size() == 1 && (value == "1" || value == "true")) return std::optional<bool>(true);
   if (values.size() == 1 && (value == "0" || value == "false")) return std::optional<bool>(false);
-  return absl::InvalidArgumentError(absl::StrCat("invalid filter '", name, "=", value, "'"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("invalid filter '", name, "=[", absl::StrJoin(values, " "), "]'"));
 }
 
 bool Filters::Allows(absl::string_view name, absl::string_view value) const {

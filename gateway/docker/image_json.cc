@@ -73,11 +73,11 @@ json::object ImageToJson(const pb::Image& image, ApiVersion version) {
   out["Id"] = image.id();
   out["RepoTags"] = StringArray(image.repo_tags());
   out["RepoDigests"] = StringArray(image.repo_digests());
-  out["Parent"] = "";
+  out["Parent"] = image.parent_id();
   out["Comment"] = image.comment();
   out["Created"] = Rfc3339Nano(image.created_unix_ns());
   if (version < ApiVersion{1, 45}) {
-    out["Container"] = "";
+    out["Container"] = image.committed_container();
     out["ContainerConfig"] = ConfigToJson(pb::ImageConfig());
   }
   out["DockerVersion"] = image.docker_version();
@@ -103,13 +103,13 @@ json::object ImageSummaryToJson(const pb::Image& image, ApiVersion version) {
   out["Id"] = image.id();
   out["Labels"] = image.config().labels().empty() ? json::value(nullptr)
                                                   : json::value(StringMap(image.config().labels()));
-  out["ParentId"] = "";
+  out["ParentId"] = image.parent_id();
   out["RepoDigests"] = image.repo_digests().empty() && image.repo_tags().empty() && words
                            ? json::array{"<none>@<none>"}
                            : StringArray(image.repo_digests());
   out["RepoTags"] = image.repo_tags().empty() && words ? json::array{"<none>:<none>"}
                                                        : StringArray(image.repo_tags());
-  out["SharedSize"] = -1;
+  out["SharedSize"] = image.has_shared_size_bytes() ? image.shared_size_bytes() : -1;
   out["Size"] = image.size_bytes();
   if (version < ApiVersion{1, 44}) out["VirtualSize"] = image.size_bytes();
   return out;

@@ -13,13 +13,6 @@
 namespace slipway::gateway {
 namespace {
 
-bool HasTagOrDigest(absl::string_view reference) {
-  if (absl::StrContains(reference, '@')) return true;
-  const size_t slash = reference.rfind('/');
-  return reference.find(':', slash == absl::string_view::npos ? 0 : slash) !=
-         absl::string_view::npos;
-}
-
 // Whether what the given tag replaces, a tag or a digest behind the name, is well-formed itself.
 bool ReplaceableSuffix(absl::string_view reference) {
   const size_t at = reference.find('@');
@@ -47,13 +40,16 @@ std::string Normal(absl::string_view architecture) {
 
 }  // namespace
 
+bool HasTagOrDigest(absl::string_view reference) {
+  if (absl::StrContains(reference, '@')) return true;
+  const size_t slash = reference.rfind('/');
+  return reference.find(':', slash == absl::string_view::npos ? 0 : slash) !=
+         absl::string_view::npos;
+}
+
 absl::StatusOr<std::string> JoinReference(absl::string_view from_image, absl::string_view tag) {
   if (from_image.empty()) return absl::InvalidArgumentError("no image was named to pull");
-  if (tag.empty()) {
-    if (HasTagOrDigest(from_image)) return std::string(from_image);
-    return absl::UnimplementedError(
-        absl::StrCat("pulling every tag of ", from_image, " is not supported: name a tag"));
-  }
+  if (tag.empty()) return std::string(from_image);
   if (!ReplaceableSuffix(from_image)) return absl::InvalidArgumentError("invalid reference format");
   const bool is_digest = absl::StrContains(tag, ':');
   // A digest says more than a tag.

@@ -32,6 +32,16 @@ absl::string_view PhaseText(PullLayerProgress::Phase phase, bool loading) {
       return loading ? "Layer already exists" : "Already exists";
     case PullLayerProgress::PHASE_RETRYING:
       return "Retrying";
+    case PullLayerProgress::PHASE_PREPARING:
+      return "Preparing";
+    case PullLayerProgress::PHASE_PUSHING:
+      return "Pushing";
+    case PullLayerProgress::PHASE_PUSHED:
+      return "Pushed";
+    case PullLayerProgress::PHASE_LAYER_ALREADY_EXISTS:
+      return "Layer already exists";
+    case PullLayerProgress::PHASE_MOUNTED:
+      return "Mounted from";
     default:
       return "";
   }
@@ -39,7 +49,7 @@ absl::string_view PhaseText(PullLayerProgress::Phase phase, bool loading) {
 
 bool HasBar(PullLayerProgress::Phase phase) {
   return phase == PullLayerProgress::PHASE_DOWNLOADING ||
-         phase == PullLayerProgress::PHASE_EXTRACTING;
+         phase == PullLayerProgress::PHASE_EXTRACTING || phase == PullLayerProgress::PHASE_PUSHING;
 }
 
 std::string Quote(absl::string_view text) { return absl::StrCat("\"", JsonEscape(text), "\""); }
@@ -61,7 +71,8 @@ std::string ErrorMessage(absl::string_view message) {
 }
 
 std::string LayerMessage(const PullLayerProgress& progress, bool loading) {
-  const absl::string_view text = PhaseText(progress.phase(), loading);
+  const std::string text = absl::StrCat(PhaseText(progress.phase(), loading),
+                                        progress.source().empty() ? "" : " ", progress.source());
   if (!HasBar(progress.phase())) {
     return absl::StrCat("{\"status\":", Quote(text),
                         ",\"progressDetail\":{},\"id\":", Quote(progress.id()), "}\r\n");
@@ -73,6 +84,12 @@ std::string LayerMessage(const PullLayerProgress& progress, bool loading) {
   return absl::StrCat("{\"status\":", Quote(text), ",\"progressDetail\":{", detail,
                       "},\"progress\":", Quote(ProgressBar(progress.current_bytes(), total)),
                       ",\"id\":", Quote(progress.id()), "}\r\n");
+}
+
+std::string PushedMessages(absl::string_view tag, absl::string_view digest, int64_t size_bytes) {
+  return absl::StrCat(StatusMessage(absl::StrCat(tag, ": digest: ", digest, " size: ", size_bytes)),
+                      "{\"progressDetail\":{},\"aux\":{\"Tag\":", Quote(tag),
+                      ",\"Digest\":", Quote(digest), ",\"Size\":", size_bytes, "}}\r\n");
 }
 
 std::string ProgressBar(int64_t current, int64_t total) {

@@ -24,6 +24,9 @@ std::string ErrorMessage(absl::string_view message);
 // A layer's step with its bar. `loading` says it in the words of `docker load`.
 std::string LayerMessage(const slipway::image::v1::PullLayerProgress& progress, bool loading);
 
+// The two messages of a tag that was pushed: for people, and for programs.
+std::string PushedMessages(absl::string_view tag, absl::string_view digest, int64_t size_bytes);
+
 // "[======>      ]  1.2MB/3MB": the text that clients print who do not draw the bar themselves.
 std::string ProgressBar(int64_t current, int64_t total);
 

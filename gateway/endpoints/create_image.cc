@@ -1,10 +1,10 @@
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/docker/http_error.h"
 #include "gateway/docker/image_reference.h"
 #include "gateway/docker/progress.h"
 #include "gateway/docker/registry_auth.h"
 #include "gateway/endpoints/handlers.h"
+#include "gateway/endpoints/relay_progress.h"
 
 namespace slipway::gateway {
 namespace {
@@ -13,8 +13,11 @@ namespace pb = slipway::image::v1;
 
 absl::StatusOr<pb::PullImageRequest> PullRequest(const ApiRequest& request) {
   pb::PullImageRequest pull;
-  ASSIGN_OR_RETURN(std::string reference,
-                   JoinReference(request.query.Get("fromImage"), request.query.Get("tag")));
+  const std::string name = request.query.Get("fromImage");
+  const std::string tag = request.query.Get("tag");
+  // No tag at all means every one.
+  pull.set_all_tags(tag.empty() && !HasTagOrDigest(name));
+  ASSIGN_OR_RETURN(std::string reference, JoinReference(name, tag));
   pull.set_reference(std::move(reference));
   ASSIGN_OR_RETURN(*pull.mutable_auth(), ParseRegistryAuth(request.http.Header("X-Registry-Auth")));
   const std::string platform = request.query.Get("platform");
@@ -54,26 +57,12 @@ Awaitable<absl::Status> ImageCreate(ApiRequest& request) {
   auto stream = request.backends.Read(request.backends.image(), &ImageCalls::PullImage, pull,
                                       request.endless());
   request.http.WatchDisconnect([stream] { stream->Cancel(); });
-  pb::PullImageResponse response;
-  while (co_await stream->Next(response)) {
-    if (!request.http.started()) {
-      CO_RETURN_IF_ERROR(co_await request.http.BeginStream(200, "application/json"));
-    }
-    const std::string messages = Messages(response, pull.reference());
-    CO_RETURN_IF_ERROR(co_await request.http.Write(messages));
-  }
-  const absl::Status finished = co_await stream->Finish();
-  if (!finished.ok()) {
-    const absl::Status error = PullError(finished, pull.reference());
-    if (!request.http.started()) co_return error;
-    const std::string message =
-        ErrorMessage(absl::string_view(error.message().data(), error.message().size()));
-    CO_RETURN_IF_ERROR(co_await request.http.Write(message));
-  }
-  if (!request.http.started()) {
-    CO_RETURN_IF_ERROR(co_await request.http.BeginStream(200, "application/json"));
-  }
-  co_return co_await request.http.EndStream();
+  co_return co_await RelayProgress<pb::PullImageRequest, pb::PullImageResponse>(
+      request.http, stream,
+      [&pull](const pb::PullImageResponse& response) {
+        return Messages(response, pull.reference());
+      },
+      [&pull](const absl::Status& status) { return PullError(status, pull.reference()); });
 }
 
 }  // namespace slipway::gateway

@@ -22,6 +22,17 @@ Awaitable<absl::Status> ImageDelete(ApiRequest& request);
 Awaitable<absl::Status> ImageCreate(ApiRequest& request);
 Awaitable<absl::Status> ImageImport(ApiRequest& request);
 Awaitable<absl::Status> ImageLoad(ApiRequest& request);
+// push_image.cc, save_image.cc, commit.cc
+Awaitable<absl::Status> ImagePush(ApiRequest& request);
+Awaitable<absl::Status> ImageSave(ApiRequest& request);
+Awaitable<absl::Status> ImagesSave(ApiRequest& request);
+Awaitable<absl::Status> ImageCommit(ApiRequest& request);
+// prune_images.cc, disk_usage.cc, registry.cc
+Awaitable<absl::Status> ImagePrune(ApiRequest& request);
+Awaitable<absl::Status> SystemDataUsage(ApiRequest& request);
+Awaitable<absl::Status> SystemAuth(ApiRequest& request);
+Awaitable<absl::Status> ImageSearch(ApiRequest& request);
+Awaitable<absl::Status> DistributionInspect(ApiRequest& request);
 
 // create_container.cc, list_containers.cc
 Awaitable<absl::Status> ContainerCreate(ApiRequest& request);

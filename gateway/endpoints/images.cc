@@ -4,8 +4,10 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "gateway/docker/filters.h"
 #include "gateway/docker/image_json.h"
+#include "gateway/docker/until_filter.h"
 #include "gateway/endpoints/handlers.h"
 
 namespace slipway::gateway {
@@ -20,9 +22,9 @@ absl::StatusOr<pb::ListImagesRequest> ListRequest(const Query& query) {
   ASSIGN_OR_RETURN(const Filters filters, Filters::Parse(query.Get("filters")));
   RETURN_IF_ERROR(
       filters.CheckNames({"dangling", "label", "before", "since", "reference", "until"}));
-  if (filters.Has("until")) {
-    return absl::UnimplementedError("filter \"until\" of images is not supported");
-  }
+  ASSIGN_OR_RETURN(const int64_t until_unix_ns, ReadUntil(filters, absl::GetCurrentTimeNanos()));
+  list.set_until_unix_ns(until_unix_ns);
+  list.set_shared_size(query.GetBool("shared-size"));
   for (const std::string& label : filters.Get("label")) list.add_labels(label);
   for (const std::string& reference : filters.Get("reference")) list.add_references(reference);
   // Clients before API 1.25 name the image by a parameter of its own.

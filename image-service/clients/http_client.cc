@@ -4,6 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -34,6 +37,8 @@ bool IsRedirect(int status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
+constexpr char kSpokeTls[] = "slipway.image/spoke-tls";
+
 absl::Status FromCurl(CURLcode code, const char* detail, const Url& url) {
   const std::string message = absl::StrCat(url.scheme, "://", url.authority, ": ",
                                            detail[0] != '\0' ? detail : curl_easy_strerror(code));
@@ -44,6 +49,21 @@ absl::Status FromCurl(CURLcode code, const char* detail, const Url& url) {
       return absl::FailedPreconditionError(message);
     default:
       return absl::UnavailableError(message);
+  }
+}
+
+// libcurl reads http_proxy, https_proxy, HTTPS_PROXY and NO_PROXY, but not HTTP_PROXY, which a CGI
+// program could be given by a client; this is none.
+void SetProxy(CURL* curl, const Url& url) {
+  // As Docker does: a proxy cannot know what loopback is here.
+  if (IsLoopback(url.authority)) {
+    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    return;
+  }
+  const char* lower = getenv("http_proxy");
+  const char* upper = getenv("HTTP_PROXY");
+  if (url.scheme == "http" && lower == nullptr && upper != nullptr) {
+    curl_easy_setopt(curl, CURLOPT_PROXY, upper);
   }
 }
 
@@ -69,6 +89,7 @@ struct HttpClient::Transfer {
   HttpResponse response;
   absl::Status failure;
   size_t header_bytes = 0;
+  int64_t sent_bytes = 0;
 
   size_t OnHeader(absl::string_view line) {
     header_bytes += line.size();
@@ -113,6 +134,25 @@ struct HttpClient::Transfer {
     return bytes.size();
   }
 
+  size_t OnRead(char* data, size_t size) {
+    const auto left = static_cast<size_t>(request.body_bytes - sent_bytes);
+    absl::StatusOr<size_t> count = request.read_body(sent_bytes, data, std::min(size, left));
+    if (!count.ok()) {
+      failure = count.status();
+      return CURL_READFUNC_ABORT;
+    }
+    sent_bytes += static_cast<int64_t>(*count);
+    return *count;
+  }
+
+  static size_t ReadCallback(char* data, size_t size, size_t count, void* self) {
+    return static_cast<Transfer*>(self)->OnRead(data, size * count);
+  }
+  static int SeekCallback(void* self, curl_off_t offset, int origin) {
+    if (origin != SEEK_SET) return CURL_SEEKFUNC_CANTSEEK;
+    static_cast<Transfer*>(self)->sent_bytes = offset;
+    return CURL_SEEKFUNC_OK;
+  }
   static size_t HeaderCallback(char* data, size_t size, size_t count, void* self) {
     return static_cast<Transfer*>(self)->OnHeader(absl::string_view(data, size * count));
   }
@@ -123,6 +163,8 @@ struct HttpClient::Transfer {
     return static_cast<Transfer*>(self)->cancel.cancelled() ? 1 : 0;
   }
 };
+
+bool SpokeTls(const absl::Status& failure) { return failure.GetPayload(kSpokeTls).has_value(); }
 
 std::string HttpResponse::Header(absl::string_view name) const {
   const auto found = headers.find(std::string(name));
@@ -152,25 +194,63 @@ void HttpClient::ReturnHandle(std::unique_ptr<Handle> handle) {
 
 bool HttpClient::HasCertificate(absl::string_view authority) const {
   if (!options_.ca_file.empty()) return true;
-  if (options_.certs_dir.empty()) return false;
-  const std::string path = absl::StrCat(options_.certs_dir, "/", authority, "/ca.crt");
-  return access(path.c_str(), R_OK) == 0;
+  const auto certificates = CertificatesFor(authority);
+  return certificates.ok() &&
+         (!certificates->trusted.empty() || !certificates->client_certificate_path.empty());
 }
 
-absl::StatusOr<std::string> HttpClient::CaBundle(absl::string_view authority) {
-  std::string bundle;
-  const std::string own = absl::StrCat(options_.certs_dir, "/", authority, "/ca.crt");
-  const bool has_own = !options_.certs_dir.empty() && access(own.c_str(), R_OK) == 0;
-  if (!has_own && options_.ca_file.empty()) return bundle;
+absl::StatusOr<HttpClient::HostCertificates> HttpClient::CertificatesFor(
+    absl::string_view authority) const {
+  HostCertificates certificates;
+  std::vector<std::string> trusted;
+  if (!options_.ca_file.empty()) trusted.push_back(options_.ca_file);
+  std::error_code error;
+  const std::string directory = absl::StrCat(options_.certs_dir, "/", authority);
+  if (!options_.certs_dir.empty()) {
+    for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
+         entry.increment(error)) {
+      const std::filesystem::path path = entry->path();
+      if (path.extension() == ".crt") trusted.push_back(path);
+      std::filesystem::path key = path;
+      key.replace_extension(".key");
+      if (path.extension() == ".cert" && access(key.c_str(), R_OK) == 0) {
+        certificates.client_certificate_path = path;
+        certificates.client_key_path = key;
+      }
+    }
+  }
+  if (trusted.empty()) return certificates;
   if (access(kSystemCertificates, R_OK) == 0) {
-    ASSIGN_OR_RETURN(bundle, ReadFile(kSystemCertificates));
+    ASSIGN_OR_RETURN(certificates.trusted, ReadFile(kSystemCertificates));
   }
-  for (const std::string& path : {has_own ? own : std::string(), options_.ca_file}) {
-    if (path.empty()) continue;
+  for (const std::string& path : trusted) {
     ASSIGN_OR_RETURN(const std::string pem, ReadFile(path));
-    absl::StrAppend(&bundle, "\n", pem);
+    absl::StrAppend(&certificates.trusted, "\n", pem);
   }
-  return bundle;
+  return certificates;
+}
+
+void HttpClient::SetMethod(void* handle, Transfer& transfer) {
+  CURL* curl = static_cast<CURL*>(handle);
+  const HttpRequest& request = transfer.request;
+  if (request.method == "HEAD") curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+  if (request.read_body) {
+    curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(request.body_bytes));
+    curl_easy_setopt(curl, CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10);
+    curl_easy_setopt(curl, CURLOPT_READFUNCTION, &Transfer::ReadCallback);
+    curl_easy_setopt(curl, CURLOPT_READDATA, &transfer);
+    curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, &Transfer::SeekCallback);
+    curl_easy_setopt(curl, CURLOPT_SEEKDATA, &transfer);
+  } else if (!request.form.empty()) {
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.form.c_str());
+  } else if (!request.method.empty() && request.method != "GET" && request.method != "HEAD") {
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, static_cast<long>(request.body.size()));
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.body.c_str());
+  }
+  if (!request.method.empty() && request.method != "HEAD") {
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request.method.c_str());
+  }
 }
 
 absl::StatusOr<HttpResponse> HttpClient::SendOnce(const HttpRequest& request, const Url& url,
@@ -182,6 +262,8 @@ absl::StatusOr<HttpResponse> HttpClient::SendOnce(const HttpRequest& request, co
   char error[CURL_ERROR_SIZE] = "";
   HeaderList headers;
   for (const std::string& header : request.headers) Append(headers, header);
+  // Nobody waits for a go-ahead: a body that is refused is sent again.
+  if (request.read_body || !request.body.empty()) Append(headers, "Expect:");
   if (with_authorization) Append(headers, absl::StrCat("Authorization: ", request.authorization));
   const std::string address = url.ToString();
   curl_easy_setopt(curl, CURLOPT_URL, address.c_str());
@@ -200,13 +282,12 @@ absl::StatusOr<HttpResponse> HttpClient::SendOnce(const HttpRequest& request, co
   curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
   curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME,
                    static_cast<long>(absl::ToInt64Seconds(options_.stall_timeout)));
-  if (!request.sink && request.timeout != absl::InfiniteDuration()) {
+  if (!request.sink && !request.read_body && request.timeout != absl::InfiniteDuration()) {
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
                      static_cast<long>(absl::ToInt64Milliseconds(request.timeout)));
   }
-  // As Docker does: a proxy cannot know what loopback is here.
-  if (IsLoopback(url.authority)) curl_easy_setopt(curl, CURLOPT_PROXY, "");
-  if (!request.form.empty()) curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.form.c_str());
+  SetMethod(curl, transfer);
+  SetProxy(curl, url);
   curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, &Transfer::HeaderCallback);
   curl_easy_setopt(curl, CURLOPT_HEADERDATA, &transfer);
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, &Transfer::BodyCallback);
@@ -214,23 +295,35 @@ absl::StatusOr<HttpResponse> HttpClient::SendOnce(const HttpRequest& request, co
   curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
   curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, &Transfer::ProgressCallback);
   curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &transfer);
-  std::string bundle;
+  HostCertificates certificates;
   if (url.scheme == "https") {
-    ASSIGN_OR_RETURN(bundle, CaBundle(url.authority));
-    curl_blob blob{.data = bundle.data(), .len = bundle.size(), .flags = CURL_BLOB_NOCOPY};
-    if (!bundle.empty()) curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &blob);
+    ASSIGN_OR_RETURN(certificates, CertificatesFor(url.authority));
+    const std::string& pem = certificates.trusted;
+    curl_blob blob{
+        .data = const_cast<char*>(pem.data()), .len = pem.size(), .flags = CURL_BLOB_NOCOPY};
+    if (!pem.empty()) curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &blob);
+    if (!certificates.client_certificate_path.empty()) {
+      curl_easy_setopt(curl, CURLOPT_SSLCERT, certificates.client_certificate_path.c_str());
+      curl_easy_setopt(curl, CURLOPT_SSLKEY, certificates.client_key_path.c_str());
+    }
   }
   const CURLcode code = curl_easy_perform(curl);
+  double handshake_s = 0;
+  curl_easy_getinfo(curl, CURLINFO_APPCONNECT_TIME, &handshake_s);
   ReturnHandle(std::move(handle));
   if (cancel.cancelled()) return absl::CancelledError("the request was cancelled");
   if (!transfer.failure.ok()) return transfer.failure;
-  if (code != CURLE_OK) return FromCurl(code, error, url);
+  if (code != CURLE_OK) {
+    absl::Status status = FromCurl(code, error, url);
+    // A handshake that was done, or refused by an alert of TLS's own.
+    if (handshake_s > 0 || absl::StrContains(error, "alert")) status.SetPayload(kSpokeTls, {});
+    return status;
+  }
   transfer.response.url = url;
   return std::move(transfer.response);
 }
 
-absl::StatusOr<HttpResponse> HttpClient::Send(const HttpRequest& request,
-                                              const Cancellation& cancel) {
+absl::StatusOr<HttpResponse> HttpClient::Send(HttpRequest request, const Cancellation& cancel) {
   Url url = request.url;
   bool with_authorization = !request.authorization.empty();
   for (int hop = 0; hop <= kMaxRedirects; ++hop) {
@@ -247,6 +340,13 @@ absl::StatusOr<HttpResponse> HttpClient::Send(const HttpRequest& request,
           absl::StrCat(url.authority, " redirects from https to http, refused"));
     }
     if (!next->SameOrigin(request.url)) with_authorization = false;
+    const bool keeps_method = response.status == 307 || response.status == 308;
+    if (!keeps_method && request.method != "HEAD") {
+      request.method.clear();
+      request.form.clear();
+      request.body.clear();
+      request.read_body = nullptr;
+    }
     url = *std::move(next);
   }
   return absl::UnavailableError(

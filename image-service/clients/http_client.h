@@ -30,33 +30,46 @@ struct HttpResponse {
 
 struct HttpRequest {
   Url url;
+  std::string method;                // empty: GET, or POST for a form
   std::vector<std::string> headers;  // "Name: value"
   std::string form;                  // not empty: POST of application/x-www-form-urlencoded
   std::string authorization;         // value of that header; dropped on the way to another origin
   int64_t body_limit_bytes = 0;      // of the collected body
   absl::Duration timeout = absl::Seconds(60);  // of the whole; infinite for streamed bodies
+  // The request's body: `body` as it is, or `body_bytes` that `read_body` fills in by position (a
+  // connection that was reused in vain makes it begin again).
+  std::string body;
+  int64_t body_bytes = 0;
+  std::function<absl::StatusOr<size_t>(int64_t offset, char* data, size_t size)> read_body;
   // Gets the body of a 2xx answer, with its status and headers, instead of it being collected.
   std::function<absl::Status(const HttpResponse& response, absl::string_view bytes)> sink;
 };
 
+// Whether who failed like this did speak TLS.
+bool SpokeTls(const absl::Status& failure);
+
 struct HttpOptions {
-  std::string ca_file;    // PEM, trusted besides the system's; empty: none
-  std::string certs_dir;  // <host[:port]>/ca.crt below it is trusted for that host
+  std::string ca_file;  // PEM, trusted besides the system's; empty: none
+  // <host[:port]> below it has what is for that host, as Docker's certs.d: every *.crt is trusted,
+  // NAME.cert with NAME.key is the client's certificate.
+  std::string certs_dir;
   absl::Duration connect_timeout = absl::Seconds(10);
   // A connection that moves less than a byte a second for so long is given up.
   absl::Duration stall_timeout = absl::Seconds(30);
 };
 
-// Plain GET and POST over libcurl: HTTP/1.1 and, over TLS, HTTP/2; connections are kept and used
-// again; proxies as the environment says. Follows up to 10 redirects, never from https to http.
-// Transport failures are Unavailable (DeadlineExceeded never leaves here), certificate failures
-// FailedPrecondition, cancellation Cancelled; every HTTP status is a success here. Thread-safe.
+// GET, HEAD, POST, PUT, PATCH and DELETE over libcurl: HTTP/1.1 and, over TLS, HTTP/2; connections
+// are kept and used again; proxies as the environment says. Follows up to 10 redirects, never from
+// https to http. Transport failures are Unavailable (DeadlineExceeded never leaves here),
+// certificate failures FailedPrecondition, cancellation Cancelled; every HTTP status is a success
+// here. Thread-safe.
 class HttpClient {
  public:
   explicit HttpClient(HttpOptions options);
   ~HttpClient();
 
-  absl::StatusOr<HttpResponse> Send(const HttpRequest& request, const Cancellation& cancel);
+  // After a 303, and a 301 or 302 of a POST, goes on with GET (RFC 9110, 15.4).
+  absl::StatusOr<HttpResponse> Send(HttpRequest request, const Cancellation& cancel);
   // Whether a certificate authority was configured for this host.
   bool HasCertificate(absl::string_view authority) const;
 
@@ -66,7 +79,15 @@ class HttpClient {
 
   absl::StatusOr<HttpResponse> SendOnce(const HttpRequest& request, const Url& url,
                                         bool with_authorization, const Cancellation& cancel);
-  absl::StatusOr<std::string> CaBundle(absl::string_view authority);
+  // Method and body; `handle` is libcurl's.
+  static void SetMethod(void* handle, Transfer& transfer);
+  // Certificates that are for this host; IO errors name the file.
+  struct HostCertificates {
+    std::string trusted;  // PEM; empty: the system's
+    std::string client_certificate_path;
+    std::string client_key_path;
+  };
+  absl::StatusOr<HostCertificates> CertificatesFor(absl::string_view authority) const;
   std::unique_ptr<Handle> TakeHandle();
   void ReturnHandle(std::unique_ptr<Handle> handle);
 

@@ -39,13 +39,18 @@ std::string RegistryErrorText(const std::string& body, std::string* code) {
   return absl::StrCat(words, ": ", message.empty() ? words : Printable(message));
 }
 
+std::string HttpRegistryRepository::Denied() const {
+  // dockerd says of a push only what the registry said.
+  if (access_ == RegistryAccess::kPush) return "";
+  return absl::StrCat("pull access denied for ", reference_.FamiliarName(),
+                      ", repository does not exist or may require 'docker login': ");
+}
+
 absl::Status HttpRegistryRepository::ErrorOf(const HttpResponse& response,
                                              const ImageReference& reference) const {
   std::string code;
   std::string text = RegistryErrorText(response.body, &code);
-  const std::string denied =
-      absl::StrCat("pull access denied for ", reference_.FamiliarName(),
-                   ", repository does not exist or may require 'docker login': ");
+  const std::string denied = Denied();
   switch (response.status) {
     case 401:
       if (text.empty()) text = "unauthorized: authentication required";
@@ -68,9 +73,11 @@ absl::Status HttpRegistryRepository::ErrorOf(const HttpResponse& response,
       break;
   }
   if (text.empty()) text = absl::StrCat("unexpected HTTP status ", response.status);
+  const std::string what =
+      access_ == RegistryAccess::kPush ? "failed to push \"" : "failed to resolve reference \"";
   const std::string message =
-      absl::StrCat("failed to resolve reference \"", reference.FullString(),
-                   "\": ", response.url.authority, " answered ", response.status, ": ", text);
+      absl::StrCat(what, reference.FullString(), "\": ", response.url.authority, " answered ",
+                   response.status, ": ", text);
   if (response.status >= 500) return absl::UnavailableError(message);
   return absl::FailedPreconditionError(message);
 }

@@ -56,8 +56,13 @@ absl::Duration RetryAfter(const std::string& header, absl::Duration fallback,
 }
 
 HttpRegistryRepository::HttpRegistryRepository(RegistryClient& client, ImageReference reference,
-                                               RegistryCredentials credentials)
-    : client_(client), reference_(std::move(reference)), credentials_(std::move(credentials)) {
+                                               RegistryCredentials credentials,
+                                               RegistryAccess access, std::optional<Url> base)
+    : client_(client),
+      reference_(std::move(reference)),
+      credentials_(std::move(credentials)),
+      access_(access),
+      base_(std::move(base)) {
   if (!credentials_.registry_token.empty()) {
     absl::MutexLock lock(&mu_);
     authorization_ = absl::StrCat("Bearer ", credentials_.registry_token);
@@ -69,17 +74,29 @@ std::string HttpRegistryRepository::authorization() {
   return authorization_;
 }
 
+// One token for all that a push does, instead of one for each challenge.
+std::string HttpRegistryRepository::Scope() {
+  const bool push = access_ == RegistryAccess::kPush;
+  std::string scope = absl::StrCat("repository:", reference_.path(), push ? ":pull,push" : ":pull");
+  absl::MutexLock lock(&mu_);
+  for (const std::string& from : mounted_from_) {
+    absl::StrAppend(&scope, " repository:", from, ":pull");
+  }
+  return scope;
+}
+
 absl::Status HttpRegistryRepository::Authorize(const HttpResponse& response, bool fresh,
                                                const Cancellation& cancel) {
   if (!credentials_.registry_token.empty()) {
     return absl::UnauthenticatedError("unauthorized: the registry token was refused");
   }
-  const std::string scope = absl::StrCat("repository:", reference_.path(), ":pull");
+  const std::string scope = Scope();
   absl::Status failure = absl::UnauthenticatedError("unauthorized: authentication required");
   for (const AuthChallenge& challenge : ParseAuthChallenges(response.Header("www-authenticate"))) {
     if (challenge.scheme != "bearer" && challenge.scheme != "basic") continue;
-    auto answer =
-        client_.tokens().Answer(challenge, response.url, scope, credentials_, fresh, cancel);
+    AuthChallenge wanted = challenge;
+    if (access_ == RegistryAccess::kPush) wanted.parameters.erase("scope");
+    auto answer = client_.tokens().Answer(wanted, response.url, scope, credentials_, fresh, cancel);
     if (answer.ok()) {
       absl::MutexLock lock(&mu_);
       authorization_ = *std::move(answer);
@@ -90,33 +107,44 @@ absl::Status HttpRegistryRepository::Authorize(const HttpResponse& response, boo
   return failure;
 }
 
-absl::StatusOr<HttpResponse> HttpRegistryRepository::Get(const std::string& path,
-                                                         HttpRequest request,
-                                                         const Cancellation& cancel) {
-  ASSIGN_OR_RETURN(request.url, client_.BaseUrl(reference_.domain(), cancel));
-  request.url.rest = absl::StrCat("/v2/", reference_.path(), "/", path);
+absl::StatusOr<Url> HttpRegistryRepository::BaseUrl(const Cancellation& cancel) {
+  if (base_.has_value()) return *base_;
+  return client_.BaseUrl(reference_.domain(), cancel);
+}
+
+absl::StatusOr<HttpResponse> HttpRegistryRepository::Send(const std::string& path,
+                                                          HttpRequest request,
+                                                          const Cancellation& cancel) {
+  ASSIGN_OR_RETURN(Url url, BaseUrl(cancel));
+  url.rest = absl::StrCat("/v2/", reference_.path(), "/", path);
+  return SendTo(std::move(url), std::move(request), cancel);
+}
+
+absl::StatusOr<HttpResponse> HttpRegistryRepository::SendTo(Url url, HttpRequest request,
+                                                            const Cancellation& cancel) {
+  ASSIGN_OR_RETURN(const Url registry, BaseUrl(cancel));
+  request.url = std::move(url);
+  const bool ours = request.url.SameOrigin(registry);
   const std::string before = authorization();
-  request.authorization = before;
+  if (ours) request.authorization = before;
   ASSIGN_OR_RETURN(HttpResponse response, client_.http().Send(request, cancel));
   // A challenge of whoever the registry redirected to is not ours to answer.
-  if (response.status != 401 || !response.url.SameOrigin(request.url)) return response;
+  if (response.status != 401 || !ours || !response.url.SameOrigin(request.url)) return response;
   // A token that was refused has ended early: the next one must be new.
   if (absl::Status status = Authorize(response, /*fresh=*/!before.empty(), cancel); !status.ok()) {
     if (!absl::IsUnauthenticated(status)) return status;
-    return absl::UnauthenticatedError(absl::StrCat(
-        "pull access denied for ", reference_.FamiliarName(),
-        ", repository does not exist or may require 'docker login': ", status.message()));
+    return absl::UnauthenticatedError(absl::StrCat(Denied(), status.message()));
   }
   request.authorization = authorization();
-  return client_.http().Send(request, cancel);
+  return client_.http().Send(std::move(request), cancel);
 }
 
-absl::StatusOr<HttpResponse> HttpRegistryRepository::GetWithRetries(const std::string& path,
-                                                                    const HttpRequest& request,
-                                                                    const Cancellation& cancel) {
+absl::StatusOr<HttpResponse> HttpRegistryRepository::SendWithRetries(const std::string& path,
+                                                                     const HttpRequest& request,
+                                                                     const Cancellation& cancel) {
   absl::Duration backoff = client_.options().first_backoff;
   for (int attempt = 1;; ++attempt) {
-    absl::StatusOr<HttpResponse> response = Get(path, request, cancel);
+    absl::StatusOr<HttpResponse> response = Send(path, request, cancel);
     const bool temporary =
         response.ok() ? IsTemporary(response->status) : absl::IsUnavailable(response.status());
     if (!temporary || attempt >= client_.options().max_attempts) return response;
@@ -141,7 +169,7 @@ absl::StatusOr<FetchedManifest> HttpRegistryRepository::FetchManifest(
       "application/vnd.docker.distribution.manifest.list.v2+json, "
       "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"};
   absl::StatusOr<HttpResponse> response =
-      GetWithRetries(absl::StrCat("manifests/", wanted), request, cancel);
+      SendWithRetries(absl::StrCat("manifests/", wanted), request, cancel);
   if (!response.ok()) {
     if (absl::IsUnauthenticated(response.status()) || absl::IsCancelled(response.status())) {
       return response.status();
@@ -171,7 +199,7 @@ absl::StatusOr<std::string> HttpRegistryRepository::FetchBlob(const Digest& dige
   HttpRequest request;
   request.body_limit_bytes = limit_bytes;
   ASSIGN_OR_RETURN(HttpResponse response,
-                   GetWithRetries(absl::StrCat("blobs/", digest.ToString()), request, cancel));
+                   SendWithRetries(absl::StrCat("blobs/", digest.ToString()), request, cancel));
   if (response.status != 200) {
     return Annotate(ErrorOf(response, reference_), absl::StrCat("blob ", digest.ToString()));
   }
@@ -217,7 +245,7 @@ absl::Status HttpRegistryRepository::DownloadOnce(
     if (position.sink_failure.ok()) position.received += static_cast<int64_t>(bytes.size());
     return position.sink_failure;
   };
-  ASSIGN_OR_RETURN(const HttpResponse response, Get(path, request, cancel));
+  ASSIGN_OR_RETURN(const HttpResponse response, Send(path, request, cancel));
   if (response.status == 206 || response.status == 200) {
     if (position.received == position.size) return absl::OkStatus();
     return absl::UnavailableError(absl::StrCat("connection ended after ", position.received, " of ",

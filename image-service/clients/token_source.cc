@@ -6,6 +6,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "base/status/status_macros.h"
 #include "image-service/domain/digest.h"
@@ -106,8 +107,10 @@ absl::StatusOr<std::string> TokenSource::Fetch(const AuthChallenge& challenge, c
         "&scope=", QueryEscape(scope), "&refresh_token=", QueryEscape(credentials.identity_token));
   } else {
     const char* separator = request.url.rest.find('?') == std::string::npos ? "?" : "&";
-    absl::StrAppend(&request.url.rest, separator, "service=", QueryEscape(service),
-                    "&scope=", QueryEscape(scope));
+    absl::StrAppend(&request.url.rest, separator, "service=", QueryEscape(service));
+    for (const absl::string_view one : absl::StrSplit(scope, ' ', absl::SkipEmpty())) {
+      absl::StrAppend(&request.url.rest, "&scope=", QueryEscape(one));
+    }
     if (!credentials.username.empty()) {
       absl::StrAppend(&request.url.rest, "&account=", QueryEscape(credentials.username));
       request.authorization = BasicAuthorization(credentials);

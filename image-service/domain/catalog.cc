@@ -32,7 +32,14 @@ absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(MetadataStore& metadata,
 }
 
 absl::Status Catalog::Restore(MetadataSnapshot snapshot) {
-  RETURN_IF_ERROR(RestoreLayers(std::move(snapshot.layers)));
+  const bool verify = snapshot.clean_shutdown_boot_id.empty();
+  if (!verify) {
+    // From here on a stop is not an orderly one until Close says so.
+    MetadataBatch batch;
+    batch.clean_shutdown_boot_id = "";
+    RETURN_IF_ERROR(metadata_.Apply(batch));
+  }
+  RETURN_IF_ERROR(RestoreLayers(std::move(snapshot.layers), verify));
   for (ImageRecord& record : snapshot.images) RETURN_IF_ERROR(RestoreImage(std::move(record)));
   RestoreReferences(snapshot);
 
@@ -46,7 +53,10 @@ absl::Status Catalog::Restore(MetadataSnapshot snapshot) {
     }
   }
   DropUnused(stale);
+  return verify ? SweepFiles() : absl::OkStatus();
+}
 
+absl::Status Catalog::SweepFiles() {
   std::set<Digest> files;
   std::set<Digest> blobs;
   {
@@ -65,39 +75,60 @@ absl::Status Catalog::Restore(MetadataSnapshot snapshot) {
   return absl::OkStatus();
 }
 
-absl::Status Catalog::RestoreLayers(std::vector<Layer> layers) {
+void Catalog::Close() {
+  absl::MutexLock commit_lock(&commit_mu_);
+  MetadataBatch batch;
+  std::vector<Layer> unsynced;
+  {
+    absl::MutexLock lock(&mu_);
+    for (const auto& [blob, entry] : layers_) {
+      if (entry.damaged) return;  // the next start shall see it too
+      if (!entry.layer.unsynced_boot_id.empty()) unsynced.push_back(entry.layer);
+    }
+  }
+  for (Layer& layer : unsynced) {
+    if (const absl::Status status = content_.SyncLayer(layer.diff_id); !status.ok()) {
+      Log(LogLevel::kWarning, status.message());
+      return;
+    }
+    layer.unsynced_boot_id.clear();
+    batch.put_layers.push_back(std::move(layer));
+  }
+  batch.clean_shutdown_boot_id = content_.BootId();
+  if (const absl::Status status = metadata_.Apply(batch); !status.ok()) {
+    Log(LogLevel::kWarning, status.message());
+  }
+}
+
+absl::Status Catalog::RestoreLayers(std::vector<Layer> layers, bool verify) {
   MetadataBatch batch;
   for (Layer& layer : layers) {
     const bool after_power_cut =
         !layer.unsynced_boot_id.empty() && layer.unsynced_boot_id != content_.BootId();
-    const bool whole =
-        (after_power_cut || content_.HasLayer(layer.diff_id, layer.erofs_size_bytes)) &&
-        content_.HasBlob(layer.blob, layer.blob_size_bytes);
-    if (!whole) {
-      Log(LogLevel::kWarning, "a layer's files are missing; pull its image again",
-          {{"layer", layer.blob.ToString()}});
-      batch.delete_layers.push_back(layer.blob);
-      continue;
-    }
-    if (!layer.unsynced_boot_id.empty()) {
-      if (after_power_cut) {
-        if (const absl::Status status = Rebuild(layer); !status.ok()) {
-          Log(LogLevel::kError, status.message(), {{"layer", layer.blob.ToString()}});
-          batch.delete_layers.push_back(layer.blob);
-          continue;
-        }
+    bool whole =
+        !verify || (content_.HasBlob(layer.blob, layer.blob_size_bytes) &&
+                    (after_power_cut || content_.HasLayer(layer.diff_id, layer.erofs_size_bytes)));
+    if (whole && !layer.unsynced_boot_id.empty()) {
+      const absl::Status status =
+          after_power_cut ? Rebuild(layer) : content_.SyncLayer(layer.diff_id);
+      whole = status.ok();
+      if (whole) {
+        layer.unsynced_boot_id.clear();
+        batch.put_layers.push_back(layer);
       } else {
-        RETURN_IF_ERROR(content_.SyncLayer(layer.diff_id));
+        Log(LogLevel::kError, status.message(), {{"layer", layer.blob.ToString()}});
       }
-      layer.unsynced_boot_id.clear();
-      batch.put_layers.push_back(layer);
+    }
+    if (!whole) {
+      Log(LogLevel::kWarning, "a layer's files are not whole: they will be made or fetched again",
+          {{"layer", layer.blob.ToString()}});
     }
     absl::MutexLock lock(&mu_);
-    const Digest blob = layer.blob;
-    layers_[blob].layer = std::move(layer);
+    LayerEntry& entry = layers_[layer.blob];
+    entry.layer = std::move(layer);
+    entry.damaged = !whole;
   }
-  if (batch.delete_layers.empty() && batch.put_layers.empty()) return absl::OkStatus();
-  return metadata_.Apply(batch);
+  return batch.put_layers.empty() ? absl::OkStatus() : metadata_.Apply(batch);
 }
 
 absl::Status Catalog::Rebuild(Layer& layer) {
@@ -149,6 +180,8 @@ absl::StatusOr<Image> Catalog::BuildImage(const ImageRecord& record) const {
   image.manifest_digest = record.manifest_digest;
   image.manifest_media_type = record.manifest_media_type;
   image.last_tagged_unix_ns = record.last_tagged_unix_ns;
+  image.parent = record.parent;
+  image.committed_container = record.committed_container;
   for (const LayerReference& reference : record.layers) {
     const auto found = layers_.find(reference.blob);
     if (found == layers_.end()) {
@@ -158,14 +191,25 @@ absl::StatusOr<Image> Catalog::BuildImage(const ImageRecord& record) const {
     image.layers.push_back(found->second.layer);
     image.layers.back().media_type = reference.media_type;
   }
+  image.chain_ids = ChainIds(image.layers);
   return image;
 }
 
 void Catalog::InsertImage(std::shared_ptr<const Image> image) {
   for (const Layer& layer : image->layers) ++layers_[layer.blob].images;
+  if (!image->parent.empty()) ++children_[image->parent];
   const Digest id = image->id;
   images_[id].image = std::move(image);
 }
+
+void Catalog::TakeOut(const Digest& id) {
+  const Image& image = *images_.at(id).image;
+  for (const Layer& layer : image.layers) --layers_[layer.blob].images;
+  const auto parent = children_.find(image.parent);
+  if (parent != children_.end() && --parent->second == 0) children_.erase(parent);
+}
+
+bool Catalog::HasChildren(const Digest& id) const { return children_.contains(id); }
 
 void Catalog::PointReference(const ImageReference& reference, const Digest& id) {
   const std::string full = reference.FullString();
@@ -185,9 +229,43 @@ void Catalog::DropReference(const std::string& full) {
 std::optional<LayerLease> Catalog::LeaseLayer(const Digest& blob) {
   absl::MutexLock lock(&mu_);
   const auto found = layers_.find(blob);
+  if (found == layers_.end() || found->second.removing || found->second.damaged) {
+    return std::nullopt;
+  }
+  ++found->second.leases;
+  return LayerLease(this, found->second.layer);
+}
+
+std::optional<LayerLease> Catalog::LeaseForRepair(const Digest& blob) {
+  absl::MutexLock lock(&mu_);
+  const auto found = layers_.find(blob);
   if (found == layers_.end() || found->second.removing) return std::nullopt;
   ++found->second.leases;
   return LayerLease(this, found->second.layer);
+}
+
+std::vector<Digest> Catalog::Blobs(bool only_damaged) const {
+  std::vector<Digest> blobs;
+  absl::MutexLock lock(&mu_);
+  for (const auto& [blob, entry] : layers_) {
+    if (entry.damaged || !only_damaged) blobs.push_back(blob);
+  }
+  return blobs;
+}
+
+void Catalog::MarkWhole(const Digest& blob) {
+  {
+    absl::MutexLock lock(&mu_);
+    const auto found = layers_.find(blob);
+    if (found != layers_.end()) found->second.damaged = false;
+  }
+  MarkSynced(blob);
+}
+
+void Catalog::MarkDamaged(const Digest& blob) {
+  absl::MutexLock lock(&mu_);
+  const auto found = layers_.find(blob);
+  if (found != layers_.end()) found->second.damaged = true;
 }
 
 void Catalog::ReleaseLease(const Digest& blob) {
@@ -203,7 +281,7 @@ absl::StatusOr<LayerLease> Catalog::AddLayer(const Layer& layer,
   {
     absl::MutexLock lock(&mu_);
     const auto found = layers_.find(layer.blob);
-    if (found != layers_.end()) {
+    if (found != layers_.end() && !found->second.damaged) {
       ++found->second.leases;
       return LayerLease(this, found->second.layer);
     }
@@ -219,9 +297,12 @@ absl::StatusOr<LayerLease> Catalog::AddLayer(const Layer& layer,
   }
   absl::MutexLock lock(&mu_);
   LayerEntry& entry = layers_[layer.blob];
+  const std::vector<std::string> repositories = std::move(entry.layer.repositories);
   entry.layer = layer;
-  entry.leases = 1;
-  return LayerLease(this, layer);
+  for (const std::string& repository : repositories) entry.layer.AddRepository(repository);
+  entry.damaged = false;
+  ++entry.leases;
+  return LayerLease(this, entry.layer);
 }
 
 void Catalog::MarkSynced(const Digest& blob) {
@@ -239,8 +320,9 @@ void Catalog::MarkSynced(const Digest& blob) {
 }
 
 bool Catalog::LayerFileUsed(const Digest& diff_id) const {
-  return std::any_of(layers_.begin(), layers_.end(),
-                     [&](const auto& item) { return item.second.layer.diff_id == diff_id; });
+  return std::any_of(layers_.begin(), layers_.end(), [&](const auto& item) {
+    return item.second.layer.diff_id == diff_id && !item.second.damaged;
+  });
 }
 
 void Catalog::DropUnused(const std::vector<Digest>& blobs) {

@@ -55,21 +55,40 @@ struct ImageView {
   std::vector<std::string> repo_tags;     // familiar, sorted
   std::vector<std::string> repo_digests;  // familiar, sorted
   int owner_count = 0;
+  std::optional<int64_t> shared_size_bytes;  // in layers that other images have too; when asked for
 };
 
 struct ListFilter {
   std::vector<std::string> references;  // globs; empty: all
   std::vector<std::string> labels;      // "key" or "key=value"
   std::optional<bool> dangling;
-  std::string before;  // older than this image
-  std::string since;   // newer than this image
+  std::string before;         // older than this image
+  std::string since;          // newer than this image
+  int64_t until_unix_ns = 0;  // created before; 0: any time
+  bool all = false;           // also nameless images that others were committed on
+  bool shared_size = false;
+};
+
+struct PruneFilter {
+  bool all = false;  // also those with a tag
+  std::vector<std::string> labels;
+  std::vector<std::string> not_labels;  // images that have one of these stay
+  int64_t until_unix_ns = 0;            // created before; 0: any time
+};
+
+struct DiskUsage {
+  std::vector<ImageView> images;  // with shared sizes
+  int64_t layers_size_bytes = 0;  // files of all layers, each once, as Docker counts
+  int64_t blob_bytes = 0;
+  int64_t layer_file_bytes = 0;
 };
 
 struct PutImageCommand {
   ImageRecord record;
   std::vector<LayerLease> layers;          // bottom first, of record.layers
   std::vector<ImageReference> references;  // tags and digests that shall point to it
-  std::string action;                      // event: "pull", "load", "import"
+  std::string repository;                  // "<domain>/<path>" that has all the layers' blobs
+  std::string action;                      // event: "pull", "load", "import"; empty: none
   std::string actor;                       // event; empty: the image's id
   std::string name;                        // event attribute "name"
 };
@@ -82,7 +101,11 @@ struct PutImageOutcome {
 struct RemoveOutcome {
   std::vector<std::string> untagged;
   std::vector<std::string> deleted;
+  int64_t freed_bytes = 0;  // of layers, as Docker counts
 };
+
+// Whether `labels` have "key" or "key=value".
+bool HasLabel(const std::map<std::string, std::string>& labels, absl::string_view wanted);
 
 // All images, tags, layers and holders of this host. Reads come from memory; a change is on disk
 // before it is seen. How often a blob or a layer file is used is not stored but follows from the
@@ -95,17 +118,35 @@ class Catalog {
                                                        ContentStore& content, ImageFormat& format,
                                                        ImageMetrics& metrics);
 
+  // Before an orderly stop, when no work is under way: all is on disk then, and the next start need
+  // not verify it.
+  void Close();
+
   // Reads. `reference` is a name, an id, or a unique prefix of an id; NotFound says "No such
   // image".
   absl::StatusOr<ImageView> Get(absl::string_view reference) const;
   absl::StatusOr<std::vector<ImageView>> List(const ListFilter& filter) const;
+  DiskUsage Usage() const;
   absl::StatusOr<Layer> FindLayer(const Digest& diff_id) const;
   EventLog& events() { return events_; }
+  // An image's documents as they are kept.
+  absl::StatusOr<ImageRecord> Record(const Digest& id) const;
+  // The tags of a repository with the images that they point to, sorted.
+  std::vector<std::pair<ImageReference, Digest>> Tags(const std::string& name) const;
 
   // Layers. A lease on a complete layer, when there is one.
   std::optional<LayerLease> LeaseLayer(const Digest& blob);
-  // Records a complete layer. `commit` gives the files their names; it runs while nothing else
-  // changes, with true when the layer file itself exists already (made from another blob).
+  // The same for one that may be damaged.
+  std::optional<LayerLease> LeaseForRepair(const Digest& blob);
+  std::vector<Digest> Blobs(bool only_damaged) const;
+  // The blob is not what it should be: it is neither sent nor taken for a pull until AddLayer
+  // brings it anew. The layer file, where there is one, stays in use.
+  void MarkDamaged(const Digest& blob);
+  // Its files have been verified and synced.
+  void MarkWhole(const Digest& blob);
+  // Records a complete layer, also in place of a damaged one. `commit` gives the files their names;
+  // it runs while nothing else changes, with true when the layer file itself exists already (made
+  // from another blob).
   absl::StatusOr<LayerLease> AddLayer(const Layer& layer,
                                       const std::function<absl::Status(bool)>& commit);
   // The layer file made from `blob` is on disk now.
@@ -115,8 +156,14 @@ class Catalog {
 
   // Changes.
   absl::StatusOr<PutImageOutcome> Put(PutImageCommand command);
+  // The image is under `reference` in its registry now, with this manifest and all of its layers.
+  absl::Status RecordPush(const Digest& id, const ImageReference& reference,
+                          const Digest& manifest);
   absl::Status Tag(absl::string_view source, absl::string_view target);
-  absl::StatusOr<RemoveOutcome> Remove(absl::string_view reference, bool force);
+  // `keep_parents`: nameless images that this one was committed on stay.
+  absl::StatusOr<RemoveOutcome> Remove(absl::string_view reference, bool force, bool keep_parents);
+  // Removes what nothing uses and the filter lets go.
+  absl::StatusOr<RemoveOutcome> Prune(const PruneFilter& filter);
   absl::StatusOr<ImageView> Acquire(absl::string_view reference, absl::string_view owner);
   absl::Status Release(absl::string_view owner);
   std::vector<std::string> Owners() const;
@@ -138,6 +185,7 @@ class Catalog {
     int images = 0;
     int leases = 0;
     bool removing = false;  // its record is being deleted: no new leases
+    bool damaged = false;   // its files are not whole
   };
 
   Catalog(MetadataStore& metadata, ContentStore& content, ImageFormat& format,
@@ -149,7 +197,8 @@ class Catalog {
         events_(std::move(events)) {}
 
   absl::Status Restore(MetadataSnapshot snapshot);
-  absl::Status RestoreLayers(std::vector<Layer> layers);
+  absl::Status RestoreLayers(std::vector<Layer> layers, bool verify);
+  absl::Status SweepFiles();
   absl::Status RestoreImage(ImageRecord record);
   void RestoreReferences(const MetadataSnapshot& snapshot);
 
@@ -157,6 +206,10 @@ class Catalog {
   absl::StatusOr<Digest> Resolve(absl::string_view reference) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   ImageView View(const ImageEntry& entry) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   bool Matches(const ListFilter& filter, ImageView& view) const;
+  bool HasChildren(const Digest& id) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  // How many images have each chain of layers.
+  std::map<Digest, int> ChainUses() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  void TakeOut(const Digest& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   void InsertImage(std::shared_ptr<const Image> image) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void PointReference(const ImageReference& reference, const Digest& id)
@@ -164,15 +217,22 @@ class Catalog {
   void DropReference(const std::string& full) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   absl::StatusOr<PutImageOutcome> PutImage(PutImageCommand& command, std::vector<Digest>& replaced);
+  // These layers are known to be in the repository.
+  void StageRepository(const std::vector<Digest>& blobs, const std::string& repository,
+                       MetadataBatch& batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status CheckRemovable(absl::string_view reference, const ImageEntry& entry, bool by_id,
                               bool force) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   std::vector<std::string> ReferencesToDrop(absl::string_view reference, const ImageEntry& entry,
                                             bool by_id) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  // Adds the image's removal to `batch`; returns the layers that it frees.
-  std::vector<Layer> StageDelete(const ImageEntry& entry, MetadataBatch& batch,
+  // Images that go when `id` does: itself and the nameless ones below it.
+  std::vector<Digest> Lineage(const Digest& id, bool keep_parents) const
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  // Adds the images' removal to `batch`; returns the layers that it frees.
+  std::vector<Layer> StageDelete(const std::vector<Digest>& ids, MetadataBatch& batch,
                                  RemoveOutcome& outcome) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   absl::StatusOr<std::vector<Layer>> StageRemove(absl::string_view reference, bool force,
-                                                 MetadataBatch& batch, RemoveOutcome& outcome) const
+                                                 bool keep_parents, MetadataBatch& batch,
+                                                 RemoveOutcome& outcome) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   void ApplyRemove(const MetadataBatch& batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Makes a layer file again that a power cut may have left incomplete.
@@ -198,6 +258,7 @@ class Catalog {
   std::map<std::string, ReferenceEntry> references_ ABSL_GUARDED_BY(mu_);
   std::map<Digest, LayerEntry> layers_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, std::vector<Digest>> owners_ ABSL_GUARDED_BY(mu_);
+  std::map<Digest, int> children_ ABSL_GUARDED_BY(mu_);  // images by what they were committed on
 };
 
 }  // namespace slipway::image

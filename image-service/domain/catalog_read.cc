@@ -17,11 +17,16 @@ bool IsHexPrefix(absl::string_view text) {
   });
 }
 
-bool HasLabel(const std::map<std::string, std::string>& labels, absl::string_view wanted) {
-  const size_t equals = wanted.find('=');
-  const auto found = labels.find(std::string(wanted.substr(0, equals)));
-  if (found == labels.end()) return false;
-  return equals == absl::string_view::npos || found->second == wanted.substr(equals + 1);
+// Docker's sum: layers are the same where all below them are.
+void SetSharedSizes(const std::map<Digest, int>& uses, std::vector<ImageView>& views) {
+  for (ImageView& view : views) {
+    const Image& image = *view.image;
+    int64_t shared_bytes = 0;
+    for (size_t i = 0; i < image.layers.size(); ++i) {
+      if (uses.at(image.chain_ids[i]) > 1) shared_bytes += image.layers[i].content_size_bytes;
+    }
+    view.shared_size_bytes = shared_bytes;
+  }
 }
 
 absl::Status NoSuchImage(absl::string_view reference) {
@@ -29,6 +34,13 @@ absl::Status NoSuchImage(absl::string_view reference) {
 }
 
 }  // namespace
+
+bool HasLabel(const std::map<std::string, std::string>& labels, absl::string_view wanted) {
+  const size_t equals = wanted.find('=');
+  const auto found = labels.find(std::string(wanted.substr(0, equals)));
+  if (found == labels.end()) return false;
+  return equals == absl::string_view::npos || found->second == wanted.substr(equals + 1);
+}
 
 absl::StatusOr<Digest> Catalog::Resolve(absl::string_view text) const {
   absl::string_view hex = text;
@@ -94,7 +106,11 @@ bool Catalog::Matches(const ListFilter& filter, ImageView& view) const {
   for (const std::string& label : filter.labels) {
     if (!HasLabel(labels, label)) return false;
   }
-  if (filter.dangling.has_value() && *filter.dangling != view.repo_tags.empty()) return false;
+  const bool nameless = view.repo_tags.empty() && view.repo_digests.empty();
+  // Docker's words: "dangling" is what has no tag, "not dangling" what has any name.
+  if (filter.dangling.has_value() && (*filter.dangling ? !view.repo_tags.empty() : nameless)) {
+    return false;
+  }
   if (filter.references.empty()) return true;
   // Docker shows only those names of an image that the filter asked for.
   const auto unwanted = [&](const std::string& name) {
@@ -123,16 +139,71 @@ absl::StatusOr<std::vector<ImageView>> Catalog::List(const ListFilter& filter) c
       since_ns = images_.at(id).image->description.created_unix_ns;
     }
     views.reserve(images_.size());
-    for (const auto& [id, entry] : images_) views.push_back(View(entry));
+    for (const auto& [id, entry] : images_) {
+      if (!filter.all && entry.references.empty() && HasChildren(id)) continue;
+      views.push_back(View(entry));
+    }
+    if (filter.shared_size) SetSharedSizes(ChainUses(), views);
   }
+  const int64_t until_ns = filter.until_unix_ns > 0 ? filter.until_unix_ns : INT64_MAX;
   std::erase_if(views, [&](ImageView& view) {
     const int64_t created_ns = view.image->description.created_unix_ns;
-    return created_ns >= before_ns || created_ns <= since_ns || !Matches(filter, view);
+    return created_ns >= before_ns || created_ns <= since_ns || created_ns >= until_ns ||
+           !Matches(filter, view);
   });
   std::stable_sort(views.begin(), views.end(), [](const ImageView& a, const ImageView& b) {
     return a.image->description.created_unix_ns > b.image->description.created_unix_ns;
   });
   return views;
+}
+
+std::map<Digest, int> Catalog::ChainUses() const {
+  std::map<Digest, int> uses;
+  for (const auto& [id, entry] : images_) {
+    for (const Digest& chain : entry.image->chain_ids) ++uses[chain];
+  }
+  return uses;
+}
+
+DiskUsage Catalog::Usage() const {
+  DiskUsage usage;
+  absl::MutexLock lock(&mu_);
+  for (const auto& [id, entry] : images_) usage.images.push_back(View(entry));
+  SetSharedSizes(ChainUses(), usage.images);
+  std::set<Digest> counted;
+  for (const auto& [id, entry] : images_) {
+    const Image& image = *entry.image;
+    for (size_t i = 0; i < image.layers.size(); ++i) {
+      if (counted.insert(image.chain_ids[i]).second) {
+        usage.layers_size_bytes += image.layers[i].content_size_bytes;
+      }
+    }
+  }
+  std::set<Digest> files;
+  for (const auto& [blob, entry] : layers_) {
+    usage.blob_bytes += entry.layer.blob_size_bytes;
+    if (files.insert(entry.layer.diff_id).second) {
+      usage.layer_file_bytes += entry.layer.erofs_size_bytes;
+    }
+  }
+  return usage;
+}
+
+absl::StatusOr<ImageRecord> Catalog::Record(const Digest& id) const {
+  return metadata_.ReadImage(id);
+}
+
+std::vector<std::pair<ImageReference, Digest>> Catalog::Tags(const std::string& name) const {
+  std::vector<std::pair<ImageReference, Digest>> tags;
+  absl::MutexLock lock(&mu_);
+  for (auto entry = references_.lower_bound(name); entry != references_.end(); ++entry) {
+    if (!absl::StartsWith(entry->first, name)) break;
+    const ImageReference& reference = entry->second.reference;
+    if (reference.Name() == name && !reference.tag().empty()) {
+      tags.emplace_back(reference, entry->second.image);
+    }
+  }
+  return tags;
 }
 
 absl::StatusOr<Layer> Catalog::FindLayer(const Digest& diff_id) const {

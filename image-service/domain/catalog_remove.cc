@@ -39,6 +39,11 @@ absl::Status Catalog::CheckRemovable(absl::string_view reference, const ImageEnt
         "conflict: unable to delete ", entry.image->id.ShortHex(),
         " (cannot be forced) - image is being used by container ", ShortOwner(entry.owners)));
   }
+  if (HasChildren(entry.image->id)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("conflict: unable to delete ", entry.image->id.ShortHex(),
+                     " (cannot be forced) - image has dependent child images"));
+  }
   if (!single && !force) {
     return absl::FailedPreconditionError(
         absl::StrCat("conflict: unable to delete ", entry.image->id.ShortHex(),
@@ -68,33 +73,49 @@ std::vector<std::string> Catalog::ReferencesToDrop(absl::string_view reference,
   return dropped;
 }
 
-std::vector<Layer> Catalog::StageDelete(const ImageEntry& entry, MetadataBatch& batch,
+std::vector<Digest> Catalog::Lineage(const Digest& id, bool keep_parents) const {
+  std::vector<Digest> ids = {id};
+  while (!keep_parents) {
+    const auto parent = images_.find(images_.at(ids.back()).image->parent);
+    if (parent == images_.end() || !parent->second.references.empty() ||
+        !parent->second.owners.empty() || children_.at(parent->first) > 1) {
+      break;
+    }
+    ids.push_back(parent->first);
+  }
+  return ids;
+}
+
+std::vector<Layer> Catalog::StageDelete(const std::vector<Digest>& ids, MetadataBatch& batch,
                                         RemoveOutcome& outcome) const {
-  const Image& image = *entry.image;
-  batch.delete_images.push_back(image.id);
-  outcome.deleted.push_back(image.id.ToString());
-  std::map<Digest, int> uses;
-  for (const Layer& layer : image.layers) ++uses[layer.blob];
+  std::map<Digest, int> gone;  // uses that end, by blob
   std::vector<Layer> freed;
-  for (size_t i = image.layers.size(); i > 0; --i) {
-    const Layer& layer = image.layers[i - 1];
-    const LayerEntry& held = layers_.at(layer.blob);
-    if (held.leases > 0 || held.images > uses[layer.blob]) continue;
-    const bool file_stays = std::any_of(layers_.begin(), layers_.end(), [&](const auto& item) {
-      return item.second.layer.diff_id == layer.diff_id && item.first != layer.blob;
-    });
-    if (!file_stays) outcome.deleted.push_back(ChainId(image.layers, i).ToString());
-    const bool listed = std::any_of(freed.begin(), freed.end(),
-                                    [&](const Layer& other) { return other.blob == layer.blob; });
-    if (listed) continue;
-    batch.delete_layers.push_back(layer.blob);
-    freed.push_back(layer);
+  for (const Digest& id : ids) {
+    const Image& image = *images_.at(id).image;
+    batch.delete_images.push_back(id);
+    outcome.deleted.push_back(id.ToString());
+    for (const Layer& layer : image.layers) ++gone[layer.blob];
+    for (size_t i = image.layers.size(); i > 0; --i) {
+      const Layer& layer = image.layers[i - 1];
+      const LayerEntry& held = layers_.at(layer.blob);
+      if (held.leases > 0 || held.images > gone[layer.blob]) continue;
+      const bool file_stays = std::any_of(layers_.begin(), layers_.end(), [&](const auto& item) {
+        return item.second.layer.diff_id == layer.diff_id && item.first != layer.blob;
+      });
+      if (!file_stays) outcome.deleted.push_back(image.chain_ids[i - 1].ToString());
+      const bool listed = std::any_of(freed.begin(), freed.end(),
+                                      [&](const Layer& other) { return other.blob == layer.blob; });
+      if (listed) continue;
+      batch.delete_layers.push_back(layer.blob);
+      outcome.freed_bytes += layer.content_size_bytes;
+      freed.push_back(layer);
+    }
   }
   return freed;
 }
 
 absl::StatusOr<std::vector<Layer>> Catalog::StageRemove(absl::string_view reference, bool force,
-                                                        MetadataBatch& batch,
+                                                        bool keep_parents, MetadataBatch& batch,
                                                         RemoveOutcome& outcome) const {
   ASSIGN_OR_RETURN(const Digest id, Resolve(reference));
   const ImageEntry& entry = images_.at(id);
@@ -114,23 +135,28 @@ absl::StatusOr<std::vector<Layer>> Catalog::StageRemove(absl::string_view refere
     events_.Stage(batch, "untag", id.ToString(), {{"name", name}});
   }
   const bool last = batch.delete_references.size() == entry.references.size();
-  // A container keeps the image of which the last name was forced away.
-  if (!last || !entry.owners.empty()) return std::vector<Layer>();
-  std::vector<Layer> freed = StageDelete(entry, batch, outcome);
-  events_.Stage(batch, "delete", id.ToString(), {{"name", id.ToString()}});
+  // A container keeps the image of which the last name was forced away; what others were committed
+  // on stays for them.
+  if (!last || !entry.owners.empty() || HasChildren(id)) return std::vector<Layer>();
+  const std::vector<Digest> ids = Lineage(id, keep_parents);
+  std::vector<Layer> freed = StageDelete(ids, batch, outcome);
+  for (const Digest& gone : ids) {
+    events_.Stage(batch, "delete", gone.ToString(), {{"name", gone.ToString()}});
+  }
   return freed;
 }
 
 void Catalog::ApplyRemove(const MetadataBatch& batch) {
   for (const std::string& full : batch.delete_references) DropReference(full);
   for (const Digest& id : batch.delete_images) {
-    for (const Layer& layer : images_.at(id).image->layers) --layers_[layer.blob].images;
+    TakeOut(id);
     images_.erase(id);
   }
   for (const Digest& blob : batch.delete_layers) layers_.erase(blob);
 }
 
-absl::StatusOr<RemoveOutcome> Catalog::Remove(absl::string_view reference, bool force) {
+absl::StatusOr<RemoveOutcome> Catalog::Remove(absl::string_view reference, bool force,
+                                              bool keep_parents) {
   RemoveOutcome outcome;
   {
     absl::MutexLock commit_lock(&commit_mu_);
@@ -138,7 +164,7 @@ absl::StatusOr<RemoveOutcome> Catalog::Remove(absl::string_view reference, bool 
     std::vector<Layer> freed;
     {
       absl::MutexLock lock(&mu_);
-      ASSIGN_OR_RETURN(freed, StageRemove(reference, force, batch, outcome));
+      ASSIGN_OR_RETURN(freed, StageRemove(reference, force, keep_parents, batch, outcome));
       // Nobody may begin to use what goes; a failure below puts it back.
       for (const Layer& layer : freed) layers_[layer.blob].removing = true;
     }
@@ -154,6 +180,32 @@ absl::StatusOr<RemoveOutcome> Catalog::Remove(absl::string_view reference, bool 
   }
   content_.EmptyTrash();
   Report();
+  return outcome;
+}
+
+absl::StatusOr<RemoveOutcome> Catalog::Prune(const PruneFilter& filter) {
+  ListFilter list;
+  list.labels = filter.labels;
+  list.until_unix_ns = filter.until_unix_ns;
+  if (!filter.all) list.dangling = true;
+  ASSIGN_OR_RETURN(const std::vector<ImageView> views, List(list));
+  RemoveOutcome outcome;
+  for (const ImageView& view : views) {
+    const auto& labels = view.image->description.config.labels;
+    const bool kept =
+        std::any_of(filter.not_labels.begin(), filter.not_labels.end(),
+                    [&](const std::string& label) { return HasLabel(labels, label); });
+    if (kept || view.owner_count > 0) continue;
+    // One that came into use meanwhile stays.
+    auto removed = Remove(view.image->id.ToString(), /*force=*/true, /*keep_parents=*/false);
+    if (absl::IsFailedPrecondition(removed.status()) || absl::IsNotFound(removed.status()))
+      continue;
+    RETURN_IF_ERROR(removed.status());
+    outcome.untagged.insert(outcome.untagged.end(), removed->untagged.begin(),
+                            removed->untagged.end());
+    outcome.deleted.insert(outcome.deleted.end(), removed->deleted.begin(), removed->deleted.end());
+    outcome.freed_bytes += removed->freed_bytes;
+  }
   return outcome;
 }
 

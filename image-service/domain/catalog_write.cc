@@ -27,6 +27,15 @@ absl::StatusOr<PutImageOutcome> Catalog::Put(PutImageCommand command) {
   return outcome;
 }
 
+void Catalog::StageRepository(const std::vector<Digest>& blobs, const std::string& repository,
+                              MetadataBatch& batch) {
+  for (const Digest& blob : blobs) {
+    const auto found = layers_.find(blob);
+    if (found == layers_.end() || !found->second.layer.AddRepository(repository)) continue;
+    batch.put_layers.push_back(found->second.layer);
+  }
+}
+
 absl::StatusOr<PutImageOutcome> Catalog::PutImage(PutImageCommand& command,
                                                   std::vector<Digest>& replaced) {
   absl::MutexLock commit_lock(&commit_mu_);
@@ -44,21 +53,33 @@ absl::StatusOr<PutImageOutcome> Catalog::PutImage(PutImageCommand& command,
     if (keep || !outcome.changed) {
       image = old->second.image;
     } else {
+      if (old != images_.end()) {
+        command.record.parent = old->second.image->parent;
+        command.record.committed_container = old->second.image->committed_container;
+      }
       ASSIGN_OR_RETURN(Image built, BuildImage(command.record));
       image = std::make_shared<const Image>(std::move(built));
       batch.put_images.push_back(command.record);
     }
+  }
+  if (!command.repository.empty()) {
+    std::vector<Digest> blobs;
+    for (const LayerReference& layer : command.record.layers) blobs.push_back(layer.blob);
+    absl::MutexLock lock(&mu_);
+    StageRepository(blobs, command.repository, batch);
   }
   if (outcome.changed) {
     for (const ImageReference& reference : command.references) {
       batch.put_references.emplace_back(reference.FullString(), command.record.id);
     }
   }
-  std::map<std::string, std::string> attributes = image->description.config.labels;
-  const std::string id = command.record.id.ToString();
-  attributes["name"] = command.name.empty() ? id : command.name;
-  events_.Stage(batch, command.action, command.actor.empty() ? id : command.actor,
-                std::move(attributes));
+  if (!command.action.empty()) {
+    std::map<std::string, std::string> attributes = image->description.config.labels;
+    const std::string id = command.record.id.ToString();
+    attributes["name"] = command.name.empty() ? id : command.name;
+    events_.Stage(batch, command.action, command.actor.empty() ? id : command.actor,
+                  std::move(attributes));
+  }
   RETURN_IF_ERROR(metadata_.Apply(batch));
 
   {
@@ -66,10 +87,8 @@ absl::StatusOr<PutImageOutcome> Catalog::PutImage(PutImageCommand& command,
     if (!batch.put_images.empty()) {
       const auto old = images_.find(image->id);
       if (old != images_.end()) {
-        for (const Layer& layer : old->second.image->layers) {
-          --layers_[layer.blob].images;
-          replaced.push_back(layer.blob);
-        }
+        for (const Layer& layer : old->second.image->layers) replaced.push_back(layer.blob);
+        TakeOut(image->id);
       }
       InsertImage(image);
     }
@@ -82,6 +101,33 @@ absl::StatusOr<PutImageOutcome> Catalog::PutImage(PutImageCommand& command,
   }
   events_.Publish(batch);
   return outcome;
+}
+
+absl::Status Catalog::RecordPush(const Digest& id, const ImageReference& reference,
+                                 const Digest& manifest) {
+  const ImageReference digested = reference.WithDigest(manifest);
+  absl::MutexLock commit_lock(&commit_mu_);
+  MetadataBatch batch;
+  events_.Stage(batch, "push", reference.FamiliarString(), {{"name", reference.FamiliarName()}});
+  bool present = false;
+  {
+    absl::MutexLock lock(&mu_);
+    const auto found = images_.find(id);
+    present = found != images_.end();  // it may have been removed meanwhile
+    if (present) {
+      std::vector<Digest> blobs;
+      for (const Layer& layer : found->second.image->layers) blobs.push_back(layer.blob);
+      StageRepository(blobs, reference.Name(), batch);
+      batch.put_references.emplace_back(digested.FullString(), id);
+    }
+  }
+  RETURN_IF_ERROR(metadata_.Apply(batch));
+  if (present) {
+    absl::MutexLock lock(&mu_);
+    PointReference(digested, id);
+  }
+  events_.Publish(batch);
+  return absl::OkStatus();
 }
 
 absl::Status Catalog::Tag(absl::string_view source, absl::string_view target) {

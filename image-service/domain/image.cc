@@ -2,6 +2,8 @@
 
 #include <sys/utsname.h>
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
@@ -17,14 +19,31 @@ std::string Variant(const Platform& platform) {
 
 }  // namespace
 
-Digest ChainId(const std::vector<Layer>& layers, size_t count) {
-  Digest chain;
-  for (size_t i = 0; i < count && i < layers.size(); ++i) {
-    chain =
-        i == 0 ? layers[0].diff_id
-               : Digest::OfBytes(absl::StrCat(chain.ToString(), " ", layers[i].diff_id.ToString()));
+bool Layer::AddRepository(const std::string& name) {
+  if (name.empty() ||
+      std::find(repositories.begin(), repositories.end(), name) != repositories.end()) {
+    return false;
+  }
+  if (repositories.size() == kMaxRepositories) repositories.erase(repositories.begin());
+  repositories.push_back(name);
+  return true;
+}
+
+std::vector<Digest> ChainIds(const std::vector<Layer>& layers) {
+  std::vector<Digest> chain;
+  chain.reserve(layers.size());
+  for (const Layer& layer : layers) {
+    chain.push_back(chain.empty() ? layer.diff_id
+                                  : Digest::OfBytes(absl::StrCat(chain.back().ToString(), " ",
+                                                                 layer.diff_id.ToString())));
   }
   return chain;
+}
+
+int64_t SizeOf(const Image& image) {
+  int64_t size_bytes = 0;
+  for (const Layer& layer : image.layers) size_bytes += layer.content_size_bytes;
+  return size_bytes;
 }
 
 Platform HostPlatform() {

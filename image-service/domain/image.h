@@ -101,12 +101,19 @@ struct Layer {
   std::string media_type;
   int64_t blob_size_bytes = 0;
   int64_t tar_size_bytes = 0;
+  int64_t content_size_bytes = 0;  // of the files in the tar: what Docker calls its size
   int64_t erofs_size_bytes = 0;
   int64_t entries = 0;
   int64_t created_unix_ns = 0;
   bool opaque_root = false;  // hides all layers below it
   // Boot in which the layer file was written but not synced; empty: synced.
   std::string unsynced_boot_id;
+  // "<domain>/<path>" of repositories that have the blob, newest last, at most kMaxRepositories.
+  std::vector<std::string> repositories;
+
+  static constexpr size_t kMaxRepositories = 8;
+  // False when it was there already.
+  bool AddRepository(const std::string& name);
 };
 
 struct Image {
@@ -114,12 +121,17 @@ struct Image {
   ImageDescription description;
   Digest manifest_digest;
   std::string manifest_media_type;
-  std::vector<Layer> layers;  // bottom first
+  std::vector<Layer> layers;      // bottom first
+  std::vector<Digest> chain_ids;  // of these (OCI image-spec, config.md, "Layer ChainID")
   int64_t last_tagged_unix_ns = 0;
+  Digest parent;                    // the image that it was committed on; empty: none known
+  std::string committed_container;  // the container that it was committed from
 };
 
-// OCI image-spec, config.md, "Layer ChainID", of the first `count` layers.
-Digest ChainId(const std::vector<Layer>& layers, size_t count);
+std::vector<Digest> ChainIds(const std::vector<Layer>& layers);
+
+// Of the layers' files, as Docker counts.
+int64_t SizeOf(const Image& image);
 
 // Docker's name for an architecture as uname(2) says it: "amd64" for "x86_64".
 Platform HostPlatform();

@@ -12,6 +12,11 @@ namespace {
 constexpr char kManifestType[] = "application/vnd.oci.image.manifest.v1+json";
 constexpr char kConfigType[] = "application/vnd.oci.image.config.v1+json";
 
+bool IsPlainTar(absl::string_view start) {
+  // POSIX and GNU; all zeros is an empty one.
+  return (start.size() >= 262 && start.substr(257, 5) == "ustar") || start[0] == '\0';
+}
+
 ImageDescription Describe(const ImportCommand& command, const Layer& layer) {
   ImageDescription description;
   description.created_unix_ns = absl::GetCurrentTimeNanos();
@@ -40,15 +45,17 @@ absl::StatusOr<Digest> Importer::Import(const ImportCommand& command, ByteSource
 }
 
 absl::StatusOr<Digest> Importer::DoImport(const ImportCommand& command, ByteSource& source) {
-  ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> blob, parts_.content.NewBlob());
+  ASSIGN_OR_RETURN(absl::string_view bytes, source.Next());
+  if (bytes.empty()) return absl::InvalidArgumentError("nothing was sent to import");
+  // What comes as it is, is compressed for keeping and for registries.
+  ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> blob,
+                   IsPlainTar(bytes) ? parts_.content.NewGzipBlob() : parts_.content.NewBlob());
   ASSIGN_OR_RETURN(const std::unique_ptr<LayerIntake> intake,
                    LayerIntake::Create(parts_, std::move(blob), /*any_compression=*/true));
-  while (true) {
-    ASSIGN_OR_RETURN(const absl::string_view bytes, source.Next());
-    if (bytes.empty()) break;
+  while (!bytes.empty()) {
     RETURN_IF_ERROR(intake->Append(bytes));
+    ASSIGN_OR_RETURN(bytes, source.Next());
   }
-  if (intake->size_bytes() == 0) return absl::InvalidArgumentError("nothing was sent to import");
   ASSIGN_OR_RETURN(LayerLease lease, intake->Commit(Digest(), ""));
   const Layer layer = lease.layer();
 

@@ -46,7 +46,13 @@ absl::Status LayerIntake::Append(absl::string_view bytes) {
 
 absl::StatusOr<LayerLease> LayerIntake::Commit(const Digest& expected,
                                                const std::string& media_type) {
-  ASSIGN_OR_RETURN(const ConvertedLayer converted, sink_->Finish());
+  ASSIGN_OR_RETURN(ConvertedLayer converted, sink_->Finish());
+  ASSIGN_OR_RETURN(const std::optional<FinishedBlob> compressed, blob_->Finish());
+  if (compressed.has_value()) {
+    converted.blob = compressed->digest;
+    converted.blob_size_bytes = compressed->size_bytes;
+    converted.encoding = LayerEncoding::kGzip;
+  }
   if (!expected.empty() && converted.blob != expected) {
     return absl::DataLossError(absl::StrCat("filesystem layer verification failed for digest ",
                                             expected.ToString(), ": got ",
@@ -59,6 +65,7 @@ absl::StatusOr<LayerLease> LayerIntake::Commit(const Digest& expected,
   layer.media_type = media_type.empty() ? MediaTypeOf(converted.encoding) : media_type;
   layer.blob_size_bytes = converted.blob_size_bytes;
   layer.tar_size_bytes = converted.tar_size_bytes;
+  layer.content_size_bytes = converted.content_size_bytes;
   layer.erofs_size_bytes = converted.erofs_size_bytes;
   layer.entries = converted.entries;
   layer.opaque_root = converted.opaque_root;

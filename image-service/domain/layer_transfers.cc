@@ -84,21 +84,6 @@ absl::Status LayerTransfers::Follow(Flight& flight, ProgressObserver& observer,
   }
 }
 
-absl::Status LayerTransfers::TakeSlot(const Cancellation& cancel) {
-  const auto free = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return free_slots_ > 0; };
-  absl::MutexLock lock(&mu_);
-  while (!mu_.AwaitWithTimeout(absl::Condition(&free), kReportEvery)) {
-    if (cancel.cancelled()) return absl::CancelledError("the pull was cancelled");
-  }
-  --free_slots_;
-  return absl::OkStatus();
-}
-
-void LayerTransfers::ReturnSlot() {
-  absl::MutexLock lock(&mu_);
-  ++free_slots_;
-}
-
 absl::StatusOr<LayerLease> LayerTransfers::Fetch(const Descriptor& layer,
                                                  RegistryRepository& repository,
                                                  ProgressObserver& observer,
@@ -143,14 +128,13 @@ absl::StatusOr<LayerLease> LayerTransfers::Lead(const Descriptor& layer,
     reporter.Report(LayerPhase::kPullComplete, 0);
     return std::move(*lease);
   }
-  RETURN_IF_ERROR(TakeSlot(cancel));
+  ASSIGN_OR_RETURN(const TransferSlots::Slot slot, slots_.Take(cancel));
   bool resumed = false;
   absl::StatusOr<LayerLease> lease = Attempt(layer, repository, reporter, cancel, &resumed);
   if (!lease.ok() && resumed && IsBadContent(lease.status())) {
     // What an earlier attempt left may have been damaged by a power cut: once more without it.
     lease = Attempt(layer, repository, reporter, cancel, &resumed);
   }
-  ReturnSlot();
   return lease;
 }
 

@@ -14,6 +14,7 @@
 #include "image-service/domain/catalog.h"
 #include "image-service/domain/layer_intake.h"
 #include "image-service/domain/progress.h"
+#include "image-service/domain/transfer_slots.h"
 #include "image-service/ports/registry.h"
 
 namespace slipway::image {
@@ -23,7 +24,7 @@ namespace slipway::image {
 // goes on from what arrived, with its own credentials. Thread-safe.
 class LayerTransfers {
  public:
-  LayerTransfers(IntakeParts parts, int max_at_once) : parts_(parts), free_slots_(max_at_once) {}
+  LayerTransfers(IntakeParts parts, int max_at_once) : parts_(parts), slots_(max_at_once) {}
 
   // Returns when the layer is complete and recorded. Blocks.
   absl::StatusOr<LayerLease> Fetch(const Descriptor& layer, RegistryRepository& repository,
@@ -44,8 +45,6 @@ class LayerTransfers {
   std::shared_ptr<Flight> JoinOrLead(const Digest& digest);
   void Land(const Digest& digest);
   absl::Status Follow(Flight& flight, ProgressObserver& observer, const Cancellation& cancel);
-  absl::Status TakeSlot(const Cancellation& cancel);
-  void ReturnSlot();
   absl::StatusOr<LayerLease> Lead(const Descriptor& layer, RegistryRepository& repository,
                                   Reporter& reporter, const Cancellation& cancel);
   absl::StatusOr<LayerLease> Attempt(const Descriptor& layer, RegistryRepository& repository,
@@ -54,7 +53,7 @@ class LayerTransfers {
   IntakeParts parts_;
   absl::Mutex mu_;
   std::map<Digest, std::shared_ptr<Flight>> flights_ ABSL_GUARDED_BY(mu_);
-  int free_slots_ ABSL_GUARDED_BY(mu_);
+  TransferSlots slots_;
 };
 
 }  // namespace slipway::image

@@ -108,6 +108,23 @@ absl::StatusOr<std::vector<LoadSession::Found>> LoadSession::FromIndex(
   return images;
 }
 
+void LoadSession::AdoptManifests(const std::string& index_json, std::vector<Found>& images) const {
+  const auto parsed = format_.ParseManifest(index_json, "");
+  const auto* index = parsed.ok() ? std::get_if<std::vector<IndexEntry>>(&*parsed) : nullptr;
+  if (index == nullptr) return;
+  for (const IndexEntry& entry : *index) {
+    absl::StatusOr<Found> described = FromOciManifest(entry);
+    if (!described.ok()) continue;
+    for (Found& image : images) {
+      if (image.id != described->id || image.blobs != described->blobs) continue;
+      image.media_types = described->media_types;
+      image.manifest_json = described->manifest_json;
+      image.manifest_digest = described->manifest_digest;
+      image.manifest_media_type = described->manifest_media_type;
+    }
+  }
+}
+
 void LoadSession::WriteManifest(Found& found, const std::vector<LayerLease>& layers) const {
   Manifest manifest;
   manifest.media_type = kOciManifestType;
@@ -167,6 +184,7 @@ absl::StatusOr<std::vector<LoadedName>> LoadSession::PutImages() {
   if (documents_.contains("manifest.json") || links_.contains("manifest.json")) {
     ASSIGN_OR_RETURN(const std::string json, Document("manifest.json"));
     ASSIGN_OR_RETURN(images, FromDockerManifest(json));
+    if (documents_.contains("index.json")) AdoptManifests(documents_.at("index.json"), images);
   } else if (documents_.contains("index.json")) {
     ASSIGN_OR_RETURN(images, FromIndex(documents_.at("index.json")));
   } else {

@@ -51,6 +51,8 @@ class LoadSession {
 
   absl::StatusOr<std::vector<Found>> FromDockerManifest(const std::string& json) const;
   absl::StatusOr<std::vector<Found>> FromIndex(const std::string& json) const;
+  // Gives images of a manifest.json the manifests that an index.json beside it has for them.
+  void AdoptManifests(const std::string& index_json, std::vector<Found>& images) const;
   absl::StatusOr<Found> FromOciManifest(const IndexEntry& entry) const;
   absl::Status SetConfig(Found& found, std::string config_json) const;
   absl::Status PutImage(Found& found, std::vector<LoadedName>& loaded);

@@ -19,13 +19,19 @@ enum class LayerPhase {
   kPullComplete,
   kAlreadyExists,
   kRetrying,
+  kPreparing,  // from here on of a push
+  kPushing,
+  kPushed,
+  kLayerAlreadyExists,
+  kMounted,
 };
 
 struct LayerProgress {
-  std::string id;  // first 12 hex digits of the blob's digest
+  std::string id;  // first 12 hex digits of the blob's digest, of a push: the diffID's
   LayerPhase phase = LayerPhase::kPullingFsLayer;
   int64_t current_bytes = 0;
   int64_t total_bytes = 0;
+  std::string source;  // repository that the layer was mounted from
 };
 
 // Hears of the progress of one pull or load. Called from several threads; must not block.

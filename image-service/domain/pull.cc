@@ -40,13 +40,33 @@ absl::Status CheckLayers(const Manifest& manifest, const ImageReference& referen
 
 }  // namespace
 
-absl::StatusOr<PullOutcome> Puller::Pull(const PullCommand& command, ProgressObserver& observer,
-                                         Cancellation& cancel) {
+absl::Status Puller::Pull(const PullCommand& command, PullObserver& observer,
+                          Cancellation& cancel) {
+  if (command.all_tags) return PullAllTags(command, observer, cancel);
   const absl::Time begin = absl::Now();
-  absl::StatusOr<PullOutcome> outcome = DoPull(command, observer, cancel);
+  const absl::StatusOr<PullOutcome> outcome = DoPull(command, observer, cancel);
   metrics_.OnFinished("pull", absl::StatusCodeToString(outcome.status().code()),
                       absl::Now() - begin);
-  return outcome;
+  if (outcome.ok()) observer.OnPulled(*outcome);
+  return outcome.status();
+}
+
+absl::Status Puller::PullAllTags(const PullCommand& command, PullObserver& observer,
+                                 Cancellation& cancel) {
+  const std::shared_ptr<RegistryRepository> repository =
+      registry_.Open(command.reference, command.credentials, RegistryAccess::kPull);
+  ASSIGN_OR_RETURN(const std::vector<std::string> tags, repository->ListTags(cancel));
+  PullCommand one = command;
+  one.all_tags = false;
+  for (const std::string& tag : tags) {
+    const auto reference = ImageReference::Parse(absl::StrCat(command.reference.Name(), ":", tag));
+    if (!reference.ok()) return absl::DataLossError("the registry lists a tag that is none");
+    one.reference = *reference;
+    RETURN_IF_ERROR(Pull(one, observer, cancel));
+  }
+  if (!tags.empty()) return absl::OkStatus();
+  return absl::NotFoundError(
+      absl::StrCat("repository ", command.reference.FamiliarName(), " has no tags"));
 }
 
 absl::StatusOr<PullOutcome> Puller::DoPull(const PullCommand& command, ProgressObserver& observer,
@@ -55,7 +75,7 @@ absl::StatusOr<PullOutcome> Puller::DoPull(const PullCommand& command, ProgressO
   wanted.reference = command.reference.WithDefaultTag();
   const ImageReference& reference = wanted.reference;
   const std::shared_ptr<RegistryRepository> repository =
-      registry_.Open(reference, command.credentials);
+      registry_.Open(reference, command.credentials, RegistryAccess::kPull);
   ASSIGN_OR_RETURN(const Resolved resolved, Resolve(wanted, *repository, cancel));
   observer.OnStatus(absl::StrCat("Pulling from ", reference.path()),
                     reference.digest().empty() ? reference.tag() : reference.digest().ToString());
@@ -76,6 +96,7 @@ absl::StatusOr<PullOutcome> Puller::DoPull(const PullCommand& command, ProgressO
   }
   if (reference.digest().empty()) put.references.push_back(reference);
   put.references.push_back(reference.WithDigest(resolved.named));
+  put.repository = reference.Name();
   put.action = "pull";
   put.actor = reference.digest().empty()
                   ? reference.FamiliarString()

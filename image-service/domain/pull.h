@@ -21,6 +21,7 @@ struct PullCommand {
   ImageReference reference;
   RegistryCredentials credentials;
   std::optional<Platform> platform;  // none: the host's
+  bool all_tags = false;             // of the reference's repository
 };
 
 struct PullOutcome {
@@ -28,6 +29,12 @@ struct PullOutcome {
   Digest manifest_digest;  // of what the reference names, an index included
   bool was_up_to_date = false;
   std::string reference;  // familiar form
+};
+
+// Hears of a pull; called from several threads; must not block.
+class PullObserver : public ProgressObserver {
+ public:
+  virtual void OnPulled(const PullOutcome& outcome) = 0;
 };
 
 // Gets an image from a registry. Thread-safe; the parts outlive it.
@@ -44,8 +51,7 @@ class Puller {
   // Blocks. The image becomes visible when everything of it is there, or not at all; layers that
   // are complete, and what arrived of others, stay for a later attempt when the failure was the
   // network's or the caller went away. Cancels `cancel` itself when one layer fails.
-  absl::StatusOr<PullOutcome> Pull(const PullCommand& command, ProgressObserver& observer,
-                                   Cancellation& cancel);
+  absl::Status Pull(const PullCommand& command, PullObserver& observer, Cancellation& cancel);
 
  private:
   struct Resolved {
@@ -56,6 +62,8 @@ class Puller {
     ImageDescription description;
   };
 
+  absl::Status PullAllTags(const PullCommand& command, PullObserver& observer,
+                           Cancellation& cancel);
   absl::StatusOr<PullOutcome> DoPull(const PullCommand& command, ProgressObserver& observer,
                                      Cancellation& cancel);
   absl::StatusOr<Resolved> Resolve(const PullCommand& command, RegistryRepository& repository,

@@ -19,7 +19,10 @@ using erofs::kBlockBytes;
 using erofs::kSlotBytes;
 using erofs::Layout;
 
-constexpr size_t kDataBufferBytes = 128 << 10;
+constexpr size_t kDataBufferBytes = 512 << 10;
+// What a large layer has beyond this goes to disk without passing through the page cache: copying
+// it there and writing it back costs as much as decompressing it, and few of its files are read.
+constexpr uint64_t kDirectFromBytes = 4 << 20;
 constexpr size_t kMetaBufferBytes = 64 << 10;
 // Metadata runs grow, so that a small layer stays small and a large one has its inodes together.
 constexpr uint64_t kFirstMetaRunBytes = 16 << 10;
@@ -54,7 +57,7 @@ bool FitsInline(const InodeAttributes& attributes, uint64_t tail_bytes) {
 ErofsImage::ErofsImage(LayerFile* file, uint64_t max_image_bytes)
     : file_(file),
       max_image_bytes_(std::min(max_image_bytes, (uint64_t{1} << 32) * kBlockBytes - kBlockBytes)),
-      data_(file, kDataBufferBytes),
+      data_(file, kDataBufferBytes, kDirectFromBytes),
       meta_(file, kMetaBufferBytes),
       block0_(kBlockBytes, '\0'),
       meta_run_bytes_(kFirstMetaRunBytes) {}

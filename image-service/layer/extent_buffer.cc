@@ -24,12 +24,12 @@ absl::Status ExtentBuffer::WriteAt(uint64_t offset, absl::string_view bytes) {
     start_ = offset;
   }
   while (!bytes.empty()) {
-    if (used_ == 0 && bytes.size() >= capacity_bytes_) {
+    if (used_ == 0 && bytes.size() >= capacity_bytes_ && start_ < direct_from_bytes_) {
       RETURN_IF_ERROR(file_->WriteAt(start_, bytes));
       start_ += bytes.size();
       return absl::OkStatus();
     }
-    if (buffer_ == nullptr) buffer_.reset(new char[capacity_bytes_]);
+    if (buffer_ == nullptr) buffer_ = NewAlignedBuffer(capacity_bytes_);
     const size_t part = std::min(bytes.size(), capacity_bytes_ - used_);
     memcpy(buffer_.get() + used_, bytes.data(), part);
     used_ += part;
@@ -43,7 +43,13 @@ absl::Status ExtentBuffer::Flush() {
   if (used_ == 0) return absl::OkStatus();
   const size_t used = used_;
   used_ = 0;
-  RETURN_IF_ERROR(file_->WriteAt(start_, absl::string_view(buffer_.get(), used)));
+  if (start_ >= direct_from_bytes_ && start_ % kDirectAlignment == 0) {
+    const size_t whole = (used + kDirectAlignment - 1) / kDirectAlignment * kDirectAlignment;
+    memset(buffer_.get() + used, 0, whole - used);
+    RETURN_IF_ERROR(file_->WriteDirectAt(start_, absl::string_view(buffer_.get(), whole)));
+  } else {
+    RETURN_IF_ERROR(file_->WriteAt(start_, absl::string_view(buffer_.get(), used)));
+  }
   start_ += used;
   return absl::OkStatus();
 }

@@ -3,10 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "base/os/direct_file.h"
 #include "image-service/layer/layer_file.h"
 
 namespace slipway::image {
@@ -14,18 +14,22 @@ namespace slipway::image {
 // Gathers writes that follow each other in the file into large ones. A small step forward is filled
 // with zeros, any other flushes. Offsets must not go back into bytes already written through the
 // same buffer unless they were flushed. The file must outlive the buffer. Not thread-safe.
+//
+// From `direct_from_bytes` on, what begins at a block's start goes past the page cache, filled up
+// with zeros to whole blocks: for content that has its blocks to itself.
 class ExtentBuffer {
  public:
-  ExtentBuffer(LayerFile* file, size_t capacity_bytes)
-      : file_(file), capacity_bytes_(capacity_bytes) {}
+  ExtentBuffer(LayerFile* file, size_t capacity_bytes, uint64_t direct_from_bytes = UINT64_MAX)
+      : file_(file), capacity_bytes_(capacity_bytes), direct_from_bytes_(direct_from_bytes) {}
 
   absl::Status WriteAt(uint64_t offset, absl::string_view bytes);
   absl::Status Flush();
 
  private:
   LayerFile* file_;
-  const size_t capacity_bytes_;
-  std::unique_ptr<char[]> buffer_;
+  const size_t capacity_bytes_;  // a multiple of kDirectAlignment
+  const uint64_t direct_from_bytes_;
+  AlignedBuffer buffer_;
   uint64_t start_ = 0;
   size_t used_ = 0;
 };

@@ -8,6 +8,8 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -17,6 +19,8 @@
 
 namespace slipway::image {
 namespace {
+
+constexpr size_t kCompareBytes = 512 << 10;
 
 std::string ParentOf(const std::string& path) {
   const size_t slash = path.rfind('/');
@@ -40,11 +44,13 @@ absl::StatusOr<std::string> CreateHidden(const std::string& directory, UniqueFd*
 
 LayerFile::LayerFile(UniqueFd fd, std::string directory, std::string temporary_path)
     : fd_(std::move(fd)),
+      direct_(fd_.get()),
       directory_(std::move(directory)),
       temporary_path_(std::move(temporary_path)) {}
 
 LayerFile::LayerFile(LayerFile&& other) noexcept
     : fd_(std::move(other.fd_)),
+      direct_(std::move(other.direct_)),
       directory_(std::move(other.directory_)),
       temporary_path_(std::exchange(other.temporary_path_, std::string())) {}
 
@@ -81,6 +87,10 @@ absl::Status LayerFile::WriteAt(uint64_t offset, absl::string_view bytes) {
   return absl::OkStatus();
 }
 
+absl::Status LayerFile::WriteDirectAt(uint64_t offset, absl::string_view bytes) {
+  return direct_.WriteAt(offset, bytes, absl::StrCat("write a layer file in ", directory_));
+}
+
 absl::Status LayerFile::Truncate(uint64_t size_bytes) {
   if (ftruncate(fd_.get(), static_cast<off_t>(size_bytes)) != 0) {
     return ErrnoStatus(errno, absl::StrCat("set the size of a layer file in ", directory_, " to ",
@@ -93,6 +103,21 @@ void LayerFile::StartWriteback(uint64_t offset, uint64_t size_bytes) {
   // Only a hint: an error that matters comes back from Sync.
   (void)sync_file_range(fd_.get(), static_cast<off_t>(offset), static_cast<off_t>(size_bytes),
                         SYNC_FILE_RANGE_WRITE);
+}
+
+absl::StatusOr<bool> LayerFile::SameAs(const std::string& path) const {
+  const auto other = OpenFile(path, O_RDONLY);
+  if (!other.ok()) return false;
+  const auto mine = std::make_unique<char[]>(kCompareBytes);
+  const auto theirs = std::make_unique<char[]>(kCompareBytes);
+  for (off_t offset = 0;; offset += static_cast<off_t>(kCompareBytes)) {
+    const ssize_t n = pread(fd_.get(), mine.get(), kCompareBytes, offset);
+    if (n < 0) return ErrnoStatus(errno, absl::StrCat("read a layer file in ", directory_));
+    // A file whose disk gives it up no more differs too.
+    const ssize_t m = pread(other->get(), theirs.get(), kCompareBytes, offset);
+    if (n != m || memcmp(mine.get(), theirs.get(), static_cast<size_t>(n)) != 0) return false;
+    if (n < static_cast<ssize_t>(kCompareBytes)) return true;
+  }
 }
 
 absl::Status LayerFile::Sync() {

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/os/direct_file.h"
 #include "base/os/unique_fd.h"
 
 namespace slipway::image {
@@ -22,9 +23,13 @@ class LayerFile {
   ~LayerFile();
 
   absl::Status WriteAt(uint64_t offset, absl::string_view bytes);
+  // The same past the page cache, as DirectFile wants it.
+  absl::Status WriteDirectAt(uint64_t offset, absl::string_view bytes);
   absl::Status Truncate(uint64_t size_bytes);
   // Asks the kernel to start writing the range to disk, so that Sync has less left to do.
   void StartWriteback(uint64_t offset, uint64_t size_bytes);
+  // Whether the file at `path` has the same bytes; false when it is missing or cannot be read.
+  absl::StatusOr<bool> SameAs(const std::string& path) const;
   // fdatasync.
   absl::Status Sync();
   // Gives the file its name, replacing a file that has it already, and syncs the directory. The
@@ -37,6 +42,7 @@ class LayerFile {
   LayerFile(UniqueFd fd, std::string directory, std::string temporary_path);
 
   UniqueFd fd_;
+  DirectFile direct_;
   std::string directory_;
   std::string temporary_path_;  // empty: no name yet
 };

@@ -71,7 +71,6 @@ absl::Status LayerWriter::failure() {
 
 absl::Status LayerWriter::Append(absl::string_view bytes) {
   if (finished_) return absl::FailedPreconditionError("Append after Finish");
-  blob_hash_.Update(bytes);
   result_.compressed_bytes += bytes.size();
   while (!bytes.empty()) {
     if (pending_ == nullptr) {
@@ -83,26 +82,37 @@ absl::Status LayerWriter::Append(absl::string_view bytes) {
     memcpy(pending_ + pending_bytes_, bytes.data(), part);
     pending_bytes_ += part;
     bytes.remove_prefix(part);
-    if (pending_bytes_ == kCompressedChunkBytes) {
-      compressed_.Publish(pending_bytes_);
-      pending_ = nullptr;
-    }
+    if (pending_bytes_ == kCompressedChunkBytes) PublishPending();
   }
   return absl::OkStatus();
+}
+
+void LayerWriter::PublishPending() {
+  const absl::string_view bytes(pending_, pending_bytes_);
+  if (!input_compression_.has_value()) input_compression_ = DetectCompression(bytes);
+  // A plain tar's digest is its diffID.
+  if (*input_compression_ != Compression::kNone) blob_hash_.Update(bytes);
+  compressed_.Publish(pending_bytes_);
+  pending_ = nullptr;
 }
 
 absl::StatusOr<LayerResult> LayerWriter::Finish() {
   if (finished_) return absl::FailedPreconditionError("Finish was called before");
   finished_ = true;
-  if (pending_ != nullptr) compressed_.Publish(pending_bytes_);
+  if (pending_ != nullptr) PublishPending();
   compressed_.Close();
   Join();
   RETURN_IF_ERROR(failure());
-  result_.digest = blob_hash_.FinishDigest();
+  result_.digest = compression_ == Compression::kNone ? result_.diff_id : blob_hash_.FinishDigest();
   result_.compression = compression_;
   if (options_.sync) RETURN_IF_ERROR(file_.Sync());
   complete_ = true;
   return result_;
+}
+
+absl::StatusOr<bool> LayerWriter::SameAs(const std::string& path) const {
+  if (!complete_) return absl::FailedPreconditionError("SameAs without a successful Finish");
+  return file_.SameAs(path);
 }
 
 absl::Status LayerWriter::Commit(const std::string& path) {
@@ -146,6 +156,7 @@ absl::Status LayerWriter::Convert() {
   if (tar_.cancelled()) return absl::CancelledError("cancelled");
   result_.diff_id = tar_hash_.FinishDigest();
   result_.entry_count = converter.entry_count();
+  result_.content_bytes = converter.content_bytes();
   result_.opaque_root = tree.directory(tree.node(LayerTree::kRoot)).is_opaque;
   RETURN_IF_ERROR(WriteDirectories(&tree, &image));
   ASSIGN_OR_RETURN(result_.image_bytes, image.Finish(UuidOf(result_.diff_id)));

@@ -39,8 +39,9 @@ struct LayerResult {
   Compression compression = Compression::kNone;
   uint64_t compressed_bytes = 0;
   uint64_t tar_bytes = 0;
-  uint64_t image_bytes = 0;  // of the EROFS file, holes included
-  uint64_t entry_count = 0;  // of the tar
+  uint64_t image_bytes = 0;    // of the EROFS file, holes included
+  uint64_t entry_count = 0;    // of the tar
+  uint64_t content_bytes = 0;  // of its files
   // The layer's root hides everything of the layers below. overlayfs does not look at the mark on a
   // root directory: the layers below must be left out of the stack.
   bool opaque_root = false;
@@ -78,6 +79,10 @@ class LayerWriter {
   // The blob is complete. Call once; then the file is complete too, but has no name.
   absl::StatusOr<LayerResult> Finish();
 
+  // Whether the file at `path` has the same content; false when it is missing or cannot be read.
+  // After a successful Finish.
+  absl::StatusOr<bool> SameAs(const std::string& path) const;
+
   // Gives the file its name, replacing a file of that name, and syncs the directory. After a
   // successful Finish.
   absl::Status Commit(const std::string& path);
@@ -85,6 +90,8 @@ class LayerWriter {
  private:
   LayerWriter(const LayerOptions& options, LayerFile file);
 
+  // Hands the pending chunk over, hashed where its bytes are not the tar's own.
+  void PublishPending();
   void RunDecompression();
   void RunConversion();
   absl::Status Convert();
@@ -102,6 +109,7 @@ class LayerWriter {
 
   // The caller's thread.
   Sha256 blob_hash_;
+  std::optional<Compression> input_compression_;  // once the first chunk is there
   char* pending_ = nullptr;
   size_t pending_bytes_ = 0;
   bool finished_ = false;

@@ -89,6 +89,9 @@ absl::Status TarConverter::Run(Input input) {
                                               ErrorText(reader.get())));
     }
     ++entry_count_;
+    if (archive_entry_filetype(entry) == AE_IFREG && archive_entry_hardlink(entry) == nullptr) {
+      content_bytes_ += static_cast<uint64_t>(archive_entry_size(entry));
+    }
     const char* name = archive_entry_pathname(entry);
     if (name == nullptr) {
       return absl::InvalidArgumentError(

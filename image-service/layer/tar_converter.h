@@ -35,6 +35,8 @@ class TarConverter {
   absl::Status Run(Input input);
 
   uint64_t entry_count() const { return entry_count_; }
+  // Of all files, as Docker counts an image's size.
+  uint64_t content_bytes() const { return content_bytes_; }
 
  private:
   static ssize_t ReadInput(archive* reader, void* self, const void** bytes);
@@ -52,6 +54,7 @@ class TarConverter {
   Input input_;
   InodeAttributes attributes_;
   uint64_t entry_count_ = 0;
+  uint64_t content_bytes_ = 0;
 };
 
 }  // namespace slipway::image

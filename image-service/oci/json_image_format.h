@@ -27,6 +27,8 @@ class JsonImageFormat : public ImageFormat {
   absl::StatusOr<std::vector<ArchiveEntry>> ParseArchive(absl::string_view json) override;
   std::string WriteConfig(const ImageDescription& description) override;
   std::string WriteManifest(const Manifest& manifest) override;
+  std::string WriteIndex(const std::vector<IndexEntry>& entries) override;
+  std::string WriteArchive(const std::vector<ArchiveEntry>& entries) override;
 };
 
 }  // namespace slipway::image

@@ -116,4 +116,31 @@ std::string JsonImageFormat::WriteManifest(const Manifest& manifest) {
   return json::serialize(object);
 }
 
+std::string JsonImageFormat::WriteIndex(const std::vector<IndexEntry>& entries) {
+  json::array manifests;
+  for (const IndexEntry& entry : entries) {
+    json::object item = WriteDescriptor(entry.manifest);
+    json::object annotations;
+    if (!entry.name.empty()) annotations["io.containerd.image.name"] = entry.name;
+    if (!entry.tag.empty()) annotations["org.opencontainers.image.ref.name"] = entry.tag;
+    if (!annotations.empty()) item["annotations"] = std::move(annotations);
+    manifests.push_back(std::move(item));
+  }
+  return json::serialize(json::object{
+      {"schemaVersion", 2}, {"mediaType", kOciIndex}, {"manifests", std::move(manifests)}});
+}
+
+std::string JsonImageFormat::WriteArchive(const std::vector<ArchiveEntry>& entries) {
+  json::array images;
+  for (const ArchiveEntry& entry : entries) {
+    json::object item;
+    item["Config"] = entry.config;
+    item["RepoTags"] =
+        entry.repo_tags.empty() ? json::value(nullptr) : json::value(Strings(entry.repo_tags));
+    item["Layers"] = Strings(entry.layers);
+    images.push_back(std::move(item));
+  }
+  return json::serialize(images);
+}
+
 }  // namespace slipway::image

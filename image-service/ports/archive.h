@@ -41,6 +41,21 @@ class ArchiveReader {
 
 using ArchiveOpener = std::function<absl::StatusOr<std::unique_ptr<ArchiveReader>>(ByteSource&)>;
 
+// Writes a tar archive in one pass. One thread at a time.
+class ArchiveWriter {
+ public:
+  virtual ~ArchiveWriter() = default;
+  virtual absl::Status AddDirectory(const std::string& path) = 0;
+  // A file whose content follows, in pieces of together `size_bytes`.
+  virtual absl::Status BeginFile(const std::string& path, int64_t size_bytes) = 0;
+  virtual absl::Status Append(absl::string_view bytes) = 0;
+  virtual absl::Status Finish() = 0;
+};
+
+// Takes bytes in order; an error stops who writes.
+using ByteSink = std::function<absl::Status(absl::string_view)>;
+using ArchiveMaker = std::function<std::unique_ptr<ArchiveWriter>(ByteSink)>;
+
 }  // namespace slipway::image
 
 #endif  // IMAGE_SERVICE_PORTS_ARCHIVE_H_

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -13,6 +14,11 @@
 #include "image-service/ports/layer_sink.h"
 
 namespace slipway::image {
+
+struct FinishedBlob {
+  Digest digest;
+  int64_t size_bytes = 0;
+};
 
 // A blob that is being written. Destroyed before Commit, a resumable one stays as it is for the
 // next attempt, any other is gone. One thread at a time. Errors name the file; a full disk is
@@ -24,12 +30,25 @@ class BlobWriter {
   // Calls `sink` with all that is there, in order; stops at its first error.
   virtual absl::Status ForEachChunk(const std::function<absl::Status(absl::string_view)>& sink) = 0;
   virtual absl::Status Append(absl::string_view bytes) = 0;
+  // Nothing more comes. What the blob became where that is not what was appended.
+  virtual absl::StatusOr<std::optional<FinishedBlob>> Finish() {
+    return std::optional<FinishedBlob>();
+  }
   virtual absl::Status Sync() = 0;
   // Gives the blob its final name.
   virtual absl::Status Commit(const Digest& digest) = 0;
   // Drops what was written, also of a resumable one.
   virtual absl::Status Truncate() = 0;
   virtual void Discard() = 0;
+};
+
+// A complete blob, by position. Thread-safe.
+class BlobReader {
+ public:
+  virtual ~BlobReader() = default;
+  virtual int64_t size_bytes() const = 0;
+  // Fills `data` as far as the blob goes; 0 at its end.
+  virtual absl::StatusOr<size_t> ReadAt(int64_t offset, char* data, size_t size) = 0;
 };
 
 // The files of one host's images. Thread-safe. Names are only given to complete files.
@@ -45,22 +64,28 @@ class ContentStore {
   // `any_compression`: also xz and bzip2, which `docker import` takes and registries do not have.
   virtual absl::StatusOr<std::unique_ptr<LayerSink>> NewLayer(bool any_compression) = 0;
   virtual absl::StatusOr<std::unique_ptr<BlobWriter>> NewBlob() = 0;
+  // A blob that is compressed with gzip while it is written, behind the caller's back.
+  virtual absl::StatusOr<std::unique_ptr<BlobWriter>> NewGzipBlob() = 0;
   // The blob as far as earlier attempts got. One writer per digest at a time.
   virtual absl::StatusOr<std::unique_ptr<BlobWriter>> ResumeBlob(const Digest& blob) = 0;
   // fdatasync of a layer file that has its name already.
   virtual absl::Status SyncLayer(const Digest& diff_id) = 0;
   // Differs after each boot of the host: what was not synced may have been lost in between.
   virtual std::string BootId() const = 0;
+  // NotFound names a blob that is not there. What was opened stays readable when it is removed.
+  virtual absl::StatusOr<std::unique_ptr<BlobReader>> OpenBlob(const Digest& blob) = 0;
   // Calls `sink` with the content of a complete blob.
   virtual absl::Status ReadBlob(const Digest& blob,
                                 const std::function<absl::Status(absl::string_view)>& sink) = 0;
 
-  // Takes the file away at once; what it occupied is freed by EmptyTrash.
+  // Takes the file away at once; what it occupied is freed after EmptyTrash, in the background.
   virtual absl::Status RemoveLayer(const Digest& diff_id) = 0;
   virtual absl::Status RemoveBlob(const Digest& blob) = 0;
   // What ResumeBlob would go on from.
   virtual absl::Status RemovePartial(const Digest& blob) = 0;
   virtual void EmptyTrash() = 0;
+  // What arrived of layers that are not complete.
+  virtual int64_t PartialBytes() const = 0;
 
   // At start: removes temporary files, partial blobs older than a day, and every layer and blob for
   // which `knows_layer`, `knows_blob` answer false. Returns how many layers and blobs went.

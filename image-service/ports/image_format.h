@@ -28,6 +28,9 @@ class ImageFormat {
 
   virtual std::string WriteConfig(const ImageDescription& description) = 0;
   virtual std::string WriteManifest(const Manifest& manifest) = 0;
+  // The index.json of an OCI layout and the manifest.json of a `docker save` archive.
+  virtual std::string WriteIndex(const std::vector<IndexEntry>& entries) = 0;
+  virtual std::string WriteArchive(const std::vector<ArchiveEntry>& entries) = 0;
 };
 
 }  // namespace slipway::image

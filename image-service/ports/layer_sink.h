@@ -19,6 +19,7 @@ struct ConvertedLayer {
   Digest diff_id;
   int64_t blob_size_bytes = 0;
   int64_t tar_size_bytes = 0;
+  int64_t content_size_bytes = 0;  // of the files in the tar
   int64_t erofs_size_bytes = 0;
   int64_t entries = 0;
   LayerEncoding encoding = LayerEncoding::kTar;
@@ -35,6 +36,8 @@ class LayerSink {
   // After an error only destruction is allowed.
   virtual absl::Status Append(absl::string_view bytes) = 0;
   virtual absl::StatusOr<ConvertedLayer> Finish() = 0;
+  // Whether the file at `path` has just the finished file's content; false also when it is missing.
+  virtual absl::StatusOr<bool> SameAs(const std::string& path) = 0;
   // Gives the finished file its name. Its content is not synced.
   virtual absl::Status Commit(const std::string& path) = 0;
 };

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -37,6 +38,8 @@ struct ImageRecord {
   std::string manifest_media_type;
   std::vector<LayerReference> layers;  // bottom first
   int64_t last_tagged_unix_ns = 0;
+  Digest parent;                    // empty: none known
+  std::string committed_container;  // empty: not of a commit
 };
 
 // Changes that become visible together or not at all.
@@ -51,6 +54,8 @@ struct MetadataBatch {
   std::vector<std::string> delete_owners;
   std::vector<ImageEvent> put_events;
   uint64_t delete_events_through = 0;  // sequence, inclusive; 0: none
+  // The mark of an orderly stop during this boot of the host; an empty one takes it away.
+  std::optional<std::string> clean_shutdown_boot_id;
 };
 
 struct MetadataSnapshot {
@@ -58,7 +63,8 @@ struct MetadataSnapshot {
   std::vector<std::pair<std::string, Digest>> references;
   std::vector<Layer> layers;
   std::vector<std::pair<std::string, std::vector<Digest>>> owners;
-  std::vector<ImageEvent> events;  // by sequence
+  std::vector<ImageEvent> events;      // by sequence
+  std::string clean_shutdown_boot_id;  // empty: the last run did not stop in order
 };
 
 // Where the metadata survives restarts. Thread-safe.

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -29,6 +30,12 @@ struct FetchedManifest {
   Digest digest;  // of the body; equal to what was asked for, where that was a digest
 };
 
+// What a caller will do with a repository; tokens are asked for accordingly.
+enum class RegistryAccess { kPull, kPush };
+
+// Fills `data` with the bytes of a blob from `offset` on; how many, at least one.
+using BlobSource = std::function<absl::StatusOr<size_t>(int64_t offset, char* data, size_t size)>;
+
 // One repository of one registry with one caller's credentials (OCI distribution-spec 1.0). Every
 // body is bounded. Errors are in Docker's words and name the reference. Thread-safe.
 class RegistryRepository {
@@ -45,14 +52,51 @@ class RegistryRepository {
                                     const std::function<absl::Status(absl::string_view)>& sink,
                                     const std::function<void()>& on_retry,
                                     const Cancellation& cancel) = 0;
+
+  // All tags, in the registry's order.
+  virtual absl::StatusOr<std::vector<std::string>> ListTags(const Cancellation& cancel) = 0;
+
+  virtual absl::StatusOr<bool> HasBlob(const Digest& digest, const Cancellation& cancel) = 0;
+  // Takes the blob over from another repository of the registry. False when the registry does not
+  // do so; what it began instead is given up.
+  virtual absl::StatusOr<bool> MountBlob(const Digest& digest, const std::string& from_path,
+                                         const Cancellation& cancel) = 0;
+  // Sends a blob of `size_bytes`; a broken connection is taken up where the registry says that it
+  // got to. DataLoss when the registry computes another digest.
+  virtual absl::Status UploadBlob(const Digest& digest, int64_t size_bytes,
+                                  const BlobSource& source, const std::function<void()>& on_retry,
+                                  const Cancellation& cancel) = 0;
+  // Stores a manifest under the reference's tag. InvalidArgument when the registry does not take
+  // this kind.
+  virtual absl::Status PutManifest(const ImageReference& reference, const std::string& media_type,
+                                   const std::string& body, const Cancellation& cancel) = 0;
+};
+
+struct FoundRepository {
+  std::string name;
+  std::string description;
+  int64_t star_count = 0;
+  bool is_official = false;
+  bool is_automated = false;
 };
 
 class Registry {
  public:
   virtual ~Registry() = default;
+  // Whether the registry at `domain` ("docker.io", "host:port") takes the credentials:
+  // Unauthenticated in its words when not. An identity token where it gave one instead of the
+  // password.
+  virtual absl::StatusOr<std::string> Login(const std::string& domain,
+                                            const RegistryCredentials& credentials,
+                                            const Cancellation& cancel) = 0;
+  // Repositories with `term` in their name: by Docker Hub's search, or in a registry's catalog.
+  virtual absl::StatusOr<std::vector<FoundRepository>> Search(
+      const std::string& domain, const std::string& term, size_t limit,
+      const RegistryCredentials& credentials, const Cancellation& cancel) = 0;
   // Does not talk to the registry yet.
   virtual std::shared_ptr<RegistryRepository> Open(const ImageReference& reference,
-                                                   const RegistryCredentials& credentials) = 0;
+                                                   const RegistryCredentials& credentials,
+                                                   RegistryAccess access) = 0;
 };
 
 }  // namespace slipway::image

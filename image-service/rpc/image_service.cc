@@ -11,7 +11,7 @@ grpc::Status ImageServiceImpl::ListImages(grpc::ServerContext*,
                                           v1::ListImagesResponse* response) {
   const auto views = parts_.catalog.List(FromMessage(*request));
   if (!views.ok()) return ToGrpc(views.status());
-  for (const ImageView& view : *views) *response->add_images() = ToMessage(view);
+  for (const ImageView& view : *views) *response->add_images() = ToSummary(view);
   return grpc::Status::OK;
 }
 
@@ -31,10 +31,33 @@ grpc::Status ImageServiceImpl::TagImage(grpc::ServerContext*, const v1::TagImage
 grpc::Status ImageServiceImpl::RemoveImage(grpc::ServerContext*,
                                            const v1::RemoveImageRequest* request,
                                            v1::RemoveImageResponse* response) {
-  const auto outcome = parts_.catalog.Remove(request->reference(), request->force());
+  const auto outcome =
+      parts_.catalog.Remove(request->reference(), request->force(), request->no_prune());
   if (!outcome.ok()) return ToGrpc(outcome.status());
   response->mutable_untagged()->Add(outcome->untagged.begin(), outcome->untagged.end());
   response->mutable_deleted()->Add(outcome->deleted.begin(), outcome->deleted.end());
+  return grpc::Status::OK;
+}
+
+grpc::Status ImageServiceImpl::PruneImages(grpc::ServerContext*,
+                                           const v1::PruneImagesRequest* request,
+                                           v1::PruneImagesResponse* response) {
+  const auto outcome = parts_.catalog.Prune(FromMessage(*request));
+  if (!outcome.ok()) return ToGrpc(outcome.status());
+  response->mutable_untagged()->Add(outcome->untagged.begin(), outcome->untagged.end());
+  response->mutable_deleted()->Add(outcome->deleted.begin(), outcome->deleted.end());
+  response->set_reclaimed_bytes(outcome->freed_bytes);
+  return grpc::Status::OK;
+}
+
+grpc::Status ImageServiceImpl::GetDiskUsage(grpc::ServerContext*, const v1::GetDiskUsageRequest*,
+                                            v1::GetDiskUsageResponse* response) {
+  const DiskUsage usage = parts_.catalog.Usage();
+  for (const ImageView& view : usage.images) *response->add_images() = ToMessage(view);
+  response->set_layers_size_bytes(usage.layers_size_bytes);
+  response->set_blob_bytes(usage.blob_bytes);
+  response->set_layer_file_bytes(usage.layer_file_bytes);
+  response->set_partial_bytes(parts_.content.PartialBytes());
   return grpc::Status::OK;
 }
 

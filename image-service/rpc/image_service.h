@@ -2,9 +2,13 @@
 #define IMAGE_SERVICE_RPC_IMAGE_SERVICE_H_
 
 #include "image-service/domain/catalog.h"
+#include "image-service/domain/commit.h"
 #include "image-service/domain/import.h"
 #include "image-service/domain/load.h"
 #include "image-service/domain/pull.h"
+#include "image-service/domain/push.h"
+#include "image-service/domain/save.h"
+#include "image-service/domain/scrub.h"
 #include "image-service/domain/worker_pool.h"
 #include "slipway/image/v1/image.grpc.pb.h"
 
@@ -14,17 +18,36 @@ namespace slipway::image {
 struct ImageServiceParts {
   Catalog& catalog;
   ContentStore& content;
+  Registry& registry;
+  ImageFormat& format;
   Puller& puller;
+  Pusher& pusher;
   Loader& loader;
   Importer& importer;
-  WorkerPool& jobs;  // for pulls, loads and imports, which block
+  Committer& committer;
+  Saver& saver;
+  Scrubber& scrubber;
+  WorkerPool& jobs;  // for what blocks: transfers, loads, saves
 };
 
+inline absl::Status TooManyJobs() {
+  return absl::ResourceExhaustedError("too many pulls, pushes, loads and saves at once");
+}
+
 // Streams use the callback API, so that a slow client costs no thread.
-using ImageServiceBase = v1::ImageService::WithCallbackMethod_PullImage<
-    v1::ImageService::WithCallbackMethod_LoadImage<v1::ImageService::WithCallbackMethod_ImportImage<
-        v1::ImageService::WithCallbackMethod_ReadLayer<
-            v1::ImageService::WithCallbackMethod_WatchImageEvents<v1::ImageService::Service>>>>>;
+template <typename Base>
+using WithTransfers = v1::ImageService::WithCallbackMethod_PullImage<
+    v1::ImageService::WithCallbackMethod_PushImage<v1::ImageService::WithCallbackMethod_LoadImage<
+        v1::ImageService::WithCallbackMethod_SaveImages<
+            v1::ImageService::WithCallbackMethod_ImportImage<
+                v1::ImageService::WithCallbackMethod_CommitImage<Base>>>>>>;
+template <typename Base>
+using WithJobs = v1::ImageService::WithCallbackMethod_InspectDistribution<
+    v1::ImageService::WithCallbackMethod_SearchImages<
+        v1::ImageService::WithCallbackMethod_CheckRegistryAuth<
+            v1::ImageService::WithCallbackMethod_ScrubImages<Base>>>>;
+using ImageServiceBase = WithJobs<WithTransfers<v1::ImageService::WithCallbackMethod_ReadLayer<
+    v1::ImageService::WithCallbackMethod_WatchImageEvents<v1::ImageService::Service>>>>;
 
 // slipway.image.v1.ImageService: checks the request, calls the domain, converts the answer.
 // Thread-safe.
@@ -38,6 +61,24 @@ class ImageServiceImpl : public ImageServiceBase {
       grpc::CallbackServerContext* context) override;
   grpc::ServerReadReactor<v1::ImportImageRequest>* ImportImage(
       grpc::CallbackServerContext* context, v1::ImportImageResponse* response) override;
+  grpc::ServerWriteReactor<v1::PushImageResponse>* PushImage(
+      grpc::CallbackServerContext* context, const v1::PushImageRequest* request) override;
+  grpc::ServerWriteReactor<v1::SaveImagesResponse>* SaveImages(
+      grpc::CallbackServerContext* context, const v1::SaveImagesRequest* request) override;
+  grpc::ServerReadReactor<v1::CommitImageRequest>* CommitImage(
+      grpc::CallbackServerContext* context, v1::CommitImageResponse* response) override;
+  grpc::ServerUnaryReactor* InspectDistribution(grpc::CallbackServerContext* context,
+                                                const v1::InspectDistributionRequest* request,
+                                                v1::InspectDistributionResponse* response) override;
+  grpc::ServerUnaryReactor* ScrubImages(grpc::CallbackServerContext* context,
+                                        const v1::ScrubImagesRequest* request,
+                                        v1::ScrubImagesResponse* response) override;
+  grpc::ServerUnaryReactor* SearchImages(grpc::CallbackServerContext* context,
+                                         const v1::SearchImagesRequest* request,
+                                         v1::SearchImagesResponse* response) override;
+  grpc::ServerUnaryReactor* CheckRegistryAuth(grpc::CallbackServerContext* context,
+                                              const v1::CheckRegistryAuthRequest* request,
+                                              v1::CheckRegistryAuthResponse* response) override;
   grpc::ServerWriteReactor<v1::ReadLayerResponse>* ReadLayer(
       grpc::CallbackServerContext* context, const v1::ReadLayerRequest* request) override;
   grpc::ServerWriteReactor<v1::WatchImageEventsResponse>* WatchImageEvents(
@@ -51,6 +92,10 @@ class ImageServiceImpl : public ImageServiceBase {
                         v1::TagImageResponse* response) override;
   grpc::Status RemoveImage(grpc::ServerContext* context, const v1::RemoveImageRequest* request,
                            v1::RemoveImageResponse* response) override;
+  grpc::Status PruneImages(grpc::ServerContext* context, const v1::PruneImagesRequest* request,
+                           v1::PruneImagesResponse* response) override;
+  grpc::Status GetDiskUsage(grpc::ServerContext* context, const v1::GetDiskUsageRequest* request,
+                            v1::GetDiskUsageResponse* response) override;
   grpc::Status AcquireImage(grpc::ServerContext* context, const v1::AcquireImageRequest* request,
                             v1::AcquireImageResponse* response) override;
   grpc::Status ReleaseImage(grpc::ServerContext* context, const v1::ReleaseImageRequest* request,

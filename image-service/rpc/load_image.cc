@@ -21,7 +21,7 @@ class LoadReactor : public grpc::ServerBidiReactor<v1::LoadImageRequest, v1::Loa
   void Begin(const ImageServiceParts& parts) {
     Loader& loader = parts.loader;
     if (!parts.jobs.TrySchedule([this, &loader] { Run(loader); })) {
-      writer_.Finish(ToGrpc(absl::ResourceExhaustedError("too many pulls and loads at once")));
+      writer_.Finish(ToGrpc(TooManyJobs()));
       return;
     }
     Receive();

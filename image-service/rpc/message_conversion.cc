@@ -39,20 +39,19 @@ void FillLayers(const Image& image, v1::Image* message) {
     const Layer& layer = image.layers[i];
     v1::LayerInfo* info = message->add_layers();
     info->set_diff_id(layer.diff_id.ToString());
-    info->set_chain_id(ChainId(image.layers, i + 1).ToString());
+    info->set_chain_id(image.chain_ids[i].ToString());
     info->set_blob_digest(layer.blob.ToString());
     info->set_media_type(layer.media_type);
     info->set_blob_size_bytes(layer.blob_size_bytes);
-    info->set_tar_size_bytes(layer.tar_size_bytes);
+    info->set_tar_size_bytes(layer.content_size_bytes);
     info->set_erofs_size_bytes(layer.erofs_size_bytes);
     info->set_opaque_root(layer.opaque_root);
-    message->set_size_bytes(message->size_bytes() + layer.tar_size_bytes);
   }
 }
 
 }  // namespace
 
-v1::Image ToMessage(const ImageView& view) {
+v1::Image ToSummary(const ImageView& view) {
   const Image& image = *view.image;
   const ImageDescription& description = image.description;
   v1::Image message;
@@ -60,11 +59,30 @@ v1::Image ToMessage(const ImageView& view) {
   Copy(view.repo_tags, message.mutable_repo_tags());
   Copy(view.repo_digests, message.mutable_repo_digests());
   message.set_created_unix_ns(description.created_unix_ns);
-  message.set_author(description.author);
-  message.set_comment(description.comment);
+  message.set_size_bytes(SizeOf(image));
   message.mutable_platform()->set_os(description.platform.os);
   message.mutable_platform()->set_architecture(description.platform.architecture);
   message.mutable_platform()->set_variant(description.platform.variant);
+  message.mutable_config()->set_user(description.config.user);
+  for (const auto& [name, value] : description.config.labels) {
+    (*message.mutable_config()->mutable_labels())[name] = value;
+  }
+  message.set_manifest_digest(image.manifest_digest.ToString());
+  message.set_last_tagged_unix_ns(image.last_tagged_unix_ns);
+  message.set_container_count(view.owner_count);
+  if (view.shared_size_bytes.has_value()) message.set_shared_size_bytes(*view.shared_size_bytes);
+  message.set_parent_id(image.parent.ToString());
+  message.set_committed_container(image.committed_container);
+  return message;
+}
+
+v1::Image ToMessage(const ImageView& view) {
+  const Image& image = *view.image;
+  const ImageDescription& description = image.description;
+  v1::Image message = ToSummary(view);
+  message.set_author(description.author);
+  message.set_comment(description.comment);
+  message.clear_config();
   FillConfig(description.config, message.mutable_config());
   FillLayers(image, &message);
   for (const HistoryEntry& entry : description.history) {
@@ -76,9 +94,6 @@ v1::Image ToMessage(const ImageView& view) {
     item->set_empty_layer(entry.empty_layer);
   }
   message.set_docker_version(description.docker_version);
-  message.set_manifest_digest(image.manifest_digest.ToString());
-  message.set_last_tagged_unix_ns(image.last_tagged_unix_ns);
-  message.set_container_count(view.owner_count);
   return message;
 }
 
@@ -113,9 +128,25 @@ v1::PullLayerProgress ToMessage(const LayerProgress& progress) {
     case LayerPhase::kRetrying:
       message.set_phase(v1::PullLayerProgress::PHASE_RETRYING);
       break;
+    case LayerPhase::kPreparing:
+      message.set_phase(v1::PullLayerProgress::PHASE_PREPARING);
+      break;
+    case LayerPhase::kPushing:
+      message.set_phase(v1::PullLayerProgress::PHASE_PUSHING);
+      break;
+    case LayerPhase::kPushed:
+      message.set_phase(v1::PullLayerProgress::PHASE_PUSHED);
+      break;
+    case LayerPhase::kLayerAlreadyExists:
+      message.set_phase(v1::PullLayerProgress::PHASE_LAYER_ALREADY_EXISTS);
+      break;
+    case LayerPhase::kMounted:
+      message.set_phase(v1::PullLayerProgress::PHASE_MOUNTED);
+      break;
   }
   message.set_current_bytes(progress.current_bytes);
   message.set_total_bytes(progress.total_bytes);
+  message.set_source(progress.source);
   return message;
 }
 
@@ -166,7 +197,15 @@ ListFilter FromMessage(const v1::ListImagesRequest& message) {
   if (message.has_dangling()) filter.dangling = message.dangling();
   filter.before = message.before();
   filter.since = message.since();
+  filter.until_unix_ns = message.until_unix_ns();
+  filter.all = message.all();
+  filter.shared_size = message.shared_size();
   return filter;
+}
+
+PruneFilter FromMessage(const v1::PruneImagesRequest& message) {
+  return {message.all(), Copy(message.labels()), Copy(message.not_labels()),
+          message.until_unix_ns()};
 }
 
 std::optional<Platform> FromMessage(const slipway::common::v1::Platform& message) {

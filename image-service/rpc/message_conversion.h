@@ -13,11 +13,14 @@
 namespace slipway::image {
 
 v1::Image ToMessage(const ImageView& view);
+// What a list has of an image.
+v1::Image ToSummary(const ImageView& view);
 v1::PullLayerProgress ToMessage(const LayerProgress& progress);
 slipway::common::v1::Event ToMessage(const ImageEvent& event);
 
 ImageConfig FromMessage(const v1::ImageConfig& message);
 RegistryCredentials FromMessage(const v1::RegistryAuth& message);
+PruneFilter FromMessage(const v1::PruneImagesRequest& message);
 ListFilter FromMessage(const v1::ListImagesRequest& message);
 // None when nothing is set.
 std::optional<Platform> FromMessage(const slipway::common::v1::Platform& message);

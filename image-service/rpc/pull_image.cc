@@ -1,7 +1,6 @@
 #include <memory>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "base/rpc/status_conversion.h"
 #include "image-service/rpc/image_service.h"
 #include "image-service/rpc/message_conversion.h"
@@ -11,8 +10,7 @@ namespace slipway::image {
 namespace {
 
 // One PullImage call: the pull runs in a job, the stream in gRPC's threads. Deletes itself.
-class PullReactor : public grpc::ServerWriteReactor<v1::PullImageResponse>,
-                    public ProgressObserver {
+class PullReactor : public grpc::ServerWriteReactor<v1::PullImageResponse>, public PullObserver {
  public:
   PullReactor() : writer_(this) {}
 
@@ -23,12 +21,13 @@ class PullReactor : public grpc::ServerWriteReactor<v1::PullImageResponse>,
       return;
     }
     PullCommand command{*std::move(reference), FromMessage(request.auth()),
-                        FromMessage(request.platform())};
+                        FromMessage(request.platform()), request.all_tags()};
     Puller& puller = parts.puller;
-    const bool scheduled = parts.jobs.TrySchedule(
-        [this, &puller, command = std::move(command)] { Run(puller, command); });
+    const bool scheduled = parts.jobs.TrySchedule([this, &puller, command = std::move(command)] {
+      writer_.Finish(ToGrpc(puller.Pull(command, *this, cancel_)));
+    });
     if (!scheduled) {
-      writer_.Finish(ToGrpc(absl::ResourceExhaustedError("too many pulls and loads at once")));
+      writer_.Finish(ToGrpc(TooManyJobs()));
     }
   }
 
@@ -45,25 +44,21 @@ class PullReactor : public grpc::ServerWriteReactor<v1::PullImageResponse>,
     writer_.Write(std::move(message), progress.phase == LayerPhase::kDownloading);
   }
 
+  void OnPulled(const PullOutcome& outcome) override {
+    v1::PullImageResponse message;
+    v1::PullDone* done = message.mutable_done();
+    done->set_image_id(outcome.image_id.ToString());
+    done->set_manifest_digest(outcome.manifest_digest.ToString());
+    done->set_was_up_to_date(outcome.was_up_to_date);
+    done->set_reference(outcome.reference);
+    writer_.Write(std::move(message), /*may_be_lost=*/false);
+  }
+
   void OnWriteDone(bool ok) override { writer_.OnWriteDone(ok); }
   void OnCancel() override { cancel_.Cancel(); }
   void OnDone() override { delete this; }
 
  private:
-  void Run(Puller& puller, const PullCommand& command) {
-    const absl::StatusOr<PullOutcome> outcome = puller.Pull(command, *this, cancel_);
-    if (outcome.ok()) {
-      v1::PullImageResponse message;
-      v1::PullDone* done = message.mutable_done();
-      done->set_image_id(outcome->image_id.ToString());
-      done->set_manifest_digest(outcome->manifest_digest.ToString());
-      done->set_was_up_to_date(outcome->was_up_to_date);
-      done->set_reference(outcome->reference);
-      writer_.Write(std::move(message), /*may_be_lost=*/false);
-    }
-    writer_.Finish(ToGrpc(outcome.status()));
-  }
-
   MessageWriter<PullReactor, v1::PullImageResponse> writer_;
   Cancellation cancel_;
 };

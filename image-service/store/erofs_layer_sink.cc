@@ -22,6 +22,7 @@ absl::StatusOr<ConvertedLayer> ErofsLayerSink::Finish() {
   layer.blob_size_bytes = static_cast<int64_t>(result.compressed_bytes);
   layer.tar_size_bytes = static_cast<int64_t>(result.tar_bytes);
   layer.erofs_size_bytes = static_cast<int64_t>(result.image_bytes);
+  layer.content_size_bytes = static_cast<int64_t>(result.content_bytes);
   layer.entries = static_cast<int64_t>(result.entry_count);
   layer.opaque_root = result.opaque_root;
   switch (result.compression) {

@@ -20,6 +20,7 @@ class ErofsLayerSink : public LayerSink {
 
   absl::Status Append(absl::string_view bytes) override { return writer_->Append(bytes); }
   absl::StatusOr<ConvertedLayer> Finish() override;
+  absl::StatusOr<bool> SameAs(const std::string& path) override { return writer_->SameAs(path); }
   absl::Status Commit(const std::string& path) override { return writer_->Commit(path); }
 
  private:

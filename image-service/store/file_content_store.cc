@@ -20,6 +20,7 @@
 #include "base/status/status_macros.h"
 #include "image-service/store/erofs_layer_sink.h"
 #include "image-service/store/file_blob_writer.h"
+#include "image-service/store/gzip_blob_writer.h"
 
 namespace slipway::image {
 namespace {
@@ -48,6 +49,25 @@ absl::Status ForEachName(const std::string& directory,
   if (error) return ErrnoStatus(error.value(), absl::StrCat("read directory ", directory));
   return absl::OkStatus();
 }
+
+class FileBlobReader : public BlobReader {
+ public:
+  FileBlobReader(UniqueFd fd, std::string path, int64_t size_bytes)
+      : fd_(std::move(fd)), path_(std::move(path)), size_bytes_(size_bytes) {}
+  int64_t size_bytes() const override { return size_bytes_; }
+  absl::StatusOr<size_t> ReadAt(int64_t offset, char* data, size_t size) override {
+    while (true) {
+      const ssize_t n = pread(fd_.get(), data, size, offset);
+      if (n >= 0) return static_cast<size_t>(n);
+      if (errno != EINTR) return ErrnoStatus(errno, absl::StrCat("read ", path_));
+    }
+  }
+
+ private:
+  const UniqueFd fd_;
+  const std::string path_;
+  const int64_t size_bytes_;
+};
 
 }  // namespace
 
@@ -85,6 +105,11 @@ absl::StatusOr<std::unique_ptr<BlobWriter>> FileContentStore::NewBlob() {
                               absl::StrCat(root_, "/blobs/sha256"), /*resumable=*/false);
 }
 
+absl::StatusOr<std::unique_ptr<BlobWriter>> FileContentStore::NewGzipBlob() {
+  ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> blob, NewBlob());
+  return std::make_unique<GzipBlobWriter>(std::move(blob));
+}
+
 absl::StatusOr<std::unique_ptr<BlobWriter>> FileContentStore::ResumeBlob(const Digest& blob) {
   return FileBlobWriter::Open(absl::StrCat(root_, "/partial/", blob.hex()),
                               absl::StrCat(root_, "/blobs/sha256"), /*resumable=*/true);
@@ -95,6 +120,14 @@ absl::Status FileContentStore::SyncLayer(const Digest& diff_id) {
   ASSIGN_OR_RETURN(const UniqueFd fd, OpenFile(path, O_RDONLY));
   if (fdatasync(fd.get()) != 0) return ErrnoStatus(errno, absl::StrCat("sync ", path));
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<BlobReader>> FileContentStore::OpenBlob(const Digest& blob) {
+  std::string path = BlobPath(blob);
+  ASSIGN_OR_RETURN(UniqueFd fd, OpenFile(path, O_RDONLY));
+  struct stat st;
+  if (fstat(fd.get(), &st) != 0) return ErrnoStatus(errno, absl::StrCat("stat ", path));
+  return std::make_unique<FileBlobReader>(std::move(fd), std::move(path), st.st_size);
 }
 
 absl::Status FileContentStore::ReadBlob(
@@ -125,10 +158,42 @@ absl::Status FileContentStore::RemovePartial(const Digest& blob) {
 }
 
 void FileContentStore::EmptyTrash() {
+  absl::MutexLock lock(&mu_);
+  has_trash_ = true;
+}
+
+void FileContentStore::RunReaper() {
   const std::string directory = absl::StrCat(root_, "/tmp");
+  const auto work = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return has_trash_ || stopping_; };
+  while (true) {
+    {
+      absl::MutexLock lock(&mu_);
+      mu_.Await(absl::Condition(&work));
+      if (!has_trash_) return;
+      has_trash_ = false;
+    }
+    (void)ForEachName(directory, [&](const std::string& name) {
+      if (name.rfind("trash-", 0) == 0) unlink(absl::StrCat(directory, "/", name).c_str());
+    });
+  }
+}
+
+FileContentStore::~FileContentStore() {
+  {
+    absl::MutexLock lock(&mu_);
+    stopping_ = true;
+  }
+  reaper_.join();
+}
+
+int64_t FileContentStore::PartialBytes() const {
+  const std::string directory = absl::StrCat(root_, "/partial");
+  int64_t bytes = 0;
   (void)ForEachName(directory, [&](const std::string& name) {
-    if (name.rfind("trash-", 0) == 0) unlink(absl::StrCat(directory, "/", name).c_str());
+    struct stat st;
+    if (stat(absl::StrCat(directory, "/", name).c_str(), &st) == 0) bytes += st.st_size;
   });
+  return bytes;
 }
 
 absl::StatusOr<int> FileContentStore::Sweep(const std::function<bool(const Digest&)>& knows_layer,

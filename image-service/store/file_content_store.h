@@ -3,8 +3,12 @@
 
 #include <memory>
 #include <string>
+#include <thread>
+#include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "image-service/ports/content_store.h"
 
 namespace slipway::image {
@@ -21,6 +25,7 @@ class FileContentStore : public ContentStore {
  public:
   // Makes the directories.
   static absl::StatusOr<std::unique_ptr<FileContentStore>> Open(const std::string& root);
+  ~FileContentStore() override;
 
   std::string LayerPath(const Digest& diff_id) const override;
   std::string BlobPath(const Digest& blob) const override;
@@ -28,8 +33,10 @@ class FileContentStore : public ContentStore {
   bool HasBlob(const Digest& blob, int64_t size_bytes) const override;
   absl::StatusOr<std::unique_ptr<LayerSink>> NewLayer(bool any_compression) override;
   absl::StatusOr<std::unique_ptr<BlobWriter>> NewBlob() override;
+  absl::StatusOr<std::unique_ptr<BlobWriter>> NewGzipBlob() override;
   absl::StatusOr<std::unique_ptr<BlobWriter>> ResumeBlob(const Digest& blob) override;
   absl::Status SyncLayer(const Digest& diff_id) override;
+  absl::StatusOr<std::unique_ptr<BlobReader>> OpenBlob(const Digest& blob) override;
   std::string BootId() const override { return boot_id_; }
   absl::Status ReadBlob(const Digest& blob,
                         const std::function<absl::Status(absl::string_view)>& sink) override;
@@ -37,17 +44,24 @@ class FileContentStore : public ContentStore {
   absl::Status RemoveBlob(const Digest& blob) override;
   absl::Status RemovePartial(const Digest& blob) override;
   void EmptyTrash() override;
+  int64_t PartialBytes() const override;
   absl::StatusOr<int> Sweep(const std::function<bool(const Digest&)>& knows_layer,
                             const std::function<bool(const Digest&)>& knows_blob) override;
 
  private:
   FileContentStore(std::string root, std::string boot_id)
-      : root_(std::move(root)), boot_id_(std::move(boot_id)) {}
+      : root_(std::move(root)), boot_id_(std::move(boot_id)), reaper_([this] { RunReaper(); }) {}
+  // Unlinking a large file takes the file system a while: a thread of its own does it.
+  void RunReaper();
   // Into tmp/, from where EmptyTrash takes it.
   absl::Status Trash(const std::string& path, const std::string& name);
 
   const std::string root_;
   const std::string boot_id_;
+  absl::Mutex mu_;
+  bool has_trash_ ABSL_GUARDED_BY(mu_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  std::thread reaper_;
 };
 
 }  // namespace slipway::image

@@ -45,6 +45,8 @@ absl::Status FromRocksdb(const rocksdb::Status& status, absl::string_view what) 
 std::string ImageKey(const Digest& id) { return absl::StrCat("i/", id.ToString()); }
 std::string LayerKey(const Digest& blob) { return absl::StrCat("l/", blob.ToString()); }
 
+constexpr char kStateKey[] = "m/state";
+
 std::string EventKey(uint64_t sequence) {
   std::string key = "e/";
   for (int shift = 56; shift >= 0; shift -= 8) {
@@ -88,6 +90,10 @@ absl::Status ReadRecord(absl::string_view key, absl::string_view value,
     case 'e': {
       ASSIGN_OR_RETURN(ImageEvent event, DecodeEvent(SequenceOf(name), value));
       snapshot.events.push_back(std::move(event));
+      return absl::OkStatus();
+    }
+    case 'm': {
+      ASSIGN_OR_RETURN(snapshot.clean_shutdown_boot_id, DecodeCleanShutdown(value));
       return absl::OkStatus();
     }
     default:
@@ -149,6 +155,13 @@ absl::Status RocksdbMetadataStore::Apply(const MetadataBatch& batch) {
   for (const std::string& owner : batch.delete_owners) writes.Delete(absl::StrCat("o/", owner));
   for (const ImageEvent& event : batch.put_events) {
     writes.Put(EventKey(event.sequence), EncodeEvent(event));
+  }
+  if (batch.clean_shutdown_boot_id.has_value()) {
+    if (batch.clean_shutdown_boot_id->empty()) {
+      writes.Delete(kStateKey);
+    } else {
+      writes.Put(kStateKey, EncodeCleanShutdown(*batch.clean_shutdown_boot_id));
+    }
   }
   if (batch.delete_events_through > 0) {
     // A batch adds few events, so that few can have become too old since the last one.

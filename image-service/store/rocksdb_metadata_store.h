@@ -22,6 +22,7 @@ namespace slipway::image {
 //   t/<domain>/<path>:<tag>        StoredReference  with the image; tag, untag
 //   t/<domain>/<path>@<digest>     StoredReference  with the image; untag
 //   o/<owner>                      StoredOwner      acquire, release
+//   m/state                        StoredCleanShutdown  an orderly stop; removed at start
 //   e/<sequence, 8 bytes BE>       StoredEvent      in the batch of what it tells; the oldest go in
 //                                                   the batch that adds one too many
 //

@@ -39,6 +39,8 @@ std::string EncodeImage(const ImageRecord& record) {
     stored->set_diff_id(layer.diff_id.ToString());
     stored->set_media_type(layer.media_type);
   }
+  message.set_parent_id(record.parent.ToString());
+  message.set_committed_container(record.committed_container);
   return message.SerializeAsString();
 }
 
@@ -58,6 +60,10 @@ absl::StatusOr<ImageRecord> DecodeImage(absl::string_view key, absl::string_view
     layer.media_type = stored.media_type();
     record.layers.push_back(std::move(layer));
   }
+  if (!message.parent_id().empty()) {
+    ASSIGN_OR_RETURN(record.parent, StoredDigest(message.parent_id()));
+  }
+  record.committed_container = message.committed_container();
   return record;
 }
 
@@ -67,11 +73,13 @@ std::string EncodeLayer(const Layer& layer) {
   message.set_media_type(layer.media_type);
   message.set_blob_size_bytes(layer.blob_size_bytes);
   message.set_tar_size_bytes(layer.tar_size_bytes);
+  message.set_content_size_bytes(layer.content_size_bytes);
   message.set_erofs_size_bytes(layer.erofs_size_bytes);
   message.set_entries(layer.entries);
   message.set_created_unix_ns(layer.created_unix_ns);
   message.set_unsynced_boot_id(layer.unsynced_boot_id);
   message.set_opaque_root(layer.opaque_root);
+  for (const std::string& name : layer.repositories) message.add_repositories(name);
   return message.SerializeAsString();
 }
 
@@ -83,11 +91,15 @@ absl::StatusOr<Layer> DecodeLayer(absl::string_view key, absl::string_view value
   layer.media_type = message.media_type();
   layer.blob_size_bytes = message.blob_size_bytes();
   layer.tar_size_bytes = message.tar_size_bytes();
+  // Older records have only the tar's.
+  layer.content_size_bytes =
+      message.has_content_size_bytes() ? message.content_size_bytes() : message.tar_size_bytes();
   layer.erofs_size_bytes = message.erofs_size_bytes();
   layer.entries = message.entries();
   layer.created_unix_ns = message.created_unix_ns();
   layer.unsynced_boot_id = message.unsynced_boot_id();
   layer.opaque_root = message.opaque_root();
+  layer.repositories = {message.repositories().begin(), message.repositories().end()};
   return layer;
 }
 
@@ -100,6 +112,17 @@ std::string EncodeReference(const Digest& image) {
 absl::StatusOr<Digest> DecodeReference(absl::string_view value) {
   ASSIGN_OR_RETURN(const auto message, ParseMessage<storage::v1::StoredReference>(value));
   return StoredDigest(message.image_id());
+}
+
+std::string EncodeCleanShutdown(const std::string& boot_id) {
+  storage::v1::StoredCleanShutdown message;
+  message.set_boot_id(boot_id);
+  return message.SerializeAsString();
+}
+
+absl::StatusOr<std::string> DecodeCleanShutdown(absl::string_view value) {
+  ASSIGN_OR_RETURN(const auto message, ParseMessage<storage::v1::StoredCleanShutdown>(value));
+  return message.boot_id();
 }
 
 std::string EncodeOwner(const std::vector<Digest>& images) {

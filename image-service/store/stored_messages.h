@@ -17,10 +17,12 @@ std::string EncodeLayer(const Layer& layer);
 std::string EncodeReference(const Digest& image);
 std::string EncodeOwner(const std::vector<Digest>& images);
 std::string EncodeEvent(const ImageEvent& event);
+std::string EncodeCleanShutdown(const std::string& boot_id);
 
 absl::StatusOr<ImageRecord> DecodeImage(absl::string_view key, absl::string_view value);
 absl::StatusOr<Layer> DecodeLayer(absl::string_view key, absl::string_view value);
 absl::StatusOr<Digest> DecodeReference(absl::string_view value);
+absl::StatusOr<std::string> DecodeCleanShutdown(absl::string_view value);
 absl::StatusOr<std::vector<Digest>> DecodeOwner(absl::string_view value);
 absl::StatusOr<ImageEvent> DecodeEvent(uint64_t sequence, absl::string_view value);
 

@@ -49,12 +49,12 @@ std::vector<std::string> Runtime::RunningContainers() const {
 // killed.
 void Runtime::WatchOom(const std::shared_ptr<Container>& container) {
   const std::shared_ptr<RunHandles> handles = container->handles();
-  auto watch = parts_.cgroups->WatchOom(container->id());
+  auto watch = parts_.cgroups->WatchOom(container->definition().cgroup_name());
   // Without it the end of the run tells.
   if (!watch.ok() || handles == nullptr) return;
   auto shared = std::make_shared<OomWatch>(*std::move(watch));
   handles->SetOom(shared);
-  const auto kills = parts_.cgroups->ReadOomKills(container->id());
+  const auto kills = parts_.cgroups->ReadOomKills(container->definition().cgroup_name());
   parts_.loop->Post([this, container, shared, known = kills.ok() ? *kills : 0] {
     AwaitOom(container, shared, known);
   });
@@ -87,16 +87,16 @@ void Runtime::ReportOom(const std::shared_ptr<Container>& container,
   char ignored[512];
   (void)lseek(watch->fd.get(), 0, SEEK_SET);
   (void)!read(watch->fd.get(), ignored, sizeof(ignored));
-  auto kills = parts_.cgroups->ReadOomKills(container->id());
+  auto kills = parts_.cgroups->ReadOomKills(container->definition().cgroup_name());
   // cgroup v1 tells when it begins to look for a victim, and nothing tells of the kill.
   for (int i = 0; i < 50 && kills.ok() && *kills <= known_kills; ++i) {
     absl::SleepFor(absl::Milliseconds(1));
-    kills = parts_.cgroups->ReadOomKills(container->id());
+    kills = parts_.cgroups->ReadOomKills(container->definition().cgroup_name());
   }
   if (!kills.ok()) return;  // the group is gone
   if (*kills > known_kills) {
     const absl::Status saved = events_->Append(
-        {.kind = HostEvent::Kind::kOutOfMemory, .container = container->Report()}, {}, false);
+        {.kind = HostEvent::Kind::kOutOfMemory, .container = container->Report()}, {});
     if (!saved.ok()) Log(LogLevel::kError, saved.message(), {{"container", container->id()}});
   }
   parts_.loop->Post([this, container, watch, known = std::max(*kills, known_kills)] {

@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import ctypes
 import http.client
+import io
 import json
 import os
 import pathlib
@@ -12,6 +13,7 @@ import shutil
 import socket
 import statistics
 import subprocess
+import tarfile
 import tempfile
 import time
 
@@ -293,23 +295,80 @@ def big_image(directory, short):
     return layout.finish(Cmd=["true"])
 
 
+def peak_rss_bytes(pid):
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in text.splitlines() if line.startswith("VmHWM:")).split()[1]) * 1024
+
+
 def row_pull(bench):
+    """Pull, push to an empty registry, removal, and the memory of who pulls."""
     registry = Registry()
     directory = pathlib.Path(tempfile.mkdtemp(prefix="swbench-", dir="/var/tmp"))
+    what = "128 MB, 7 layers" if bench.short else "1.28 GB, 7 layers"
     try:
         name = registry.push(big_image(directory / "oci", bench.short), "big:1")
         shutil.rmtree(directory)
+        pushed, removed, peak = {}, {}, {}
 
         def pull(peer):
+            pid = peer.cluster.pid("image") if peer.name == "slipway" else peer.daemon.process.pid
+            pathlib.Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak begins anew
             seconds = timed(run_cli, peer, "pull", name)
-            run_cli(peer, "rmi", name)
+            peak[peer.name] = max(peak.get(peer.name, 0), peak_rss_bytes(pid) / 1e6)
+            other = Registry()
+            try:
+                run_cli(peer, "tag", name, f"{other.address}/big:1")
+                pushed.setdefault(peer.name, []).append(timed(run_cli, peer, "push", f"{other.address}/big:1"))
+                run_cli(peer, "rmi", f"{other.address}/big:1")
+            finally:
+                other.close()
+            removed.setdefault(peer.name, []).append(timed(run_cli, peer, "rmi", name))
             return seconds
 
-        bench.add("pull of 1.28 GB, 7 layers" if not bench.short else "pull of 128 MB, 7 layers", "s",
-                  turns(bench, 1 if bench.short else 3, pull))
+        bench.add(f"pull of {what}", "s", turns(bench, 1 if bench.short else 3, pull))
+        bench.add(f"push of {what}", "s", {key: statistics.median(each) for key, each in pushed.items()})
+        bench.add(f"docker rmi of {what}", "ms", {key: statistics.median(each) * 1e3 for key, each in removed.items()})
+        bench.add(f"peak memory while pulling {what}", "MB", peak)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
         registry.close()
+
+
+def row_commit(bench):
+    """A container that wrote 60 MB, committed."""
+    for peer in bench.both:
+        run_cli(peer, "run", "--name", "changed", "--network", "none", "busybox", "dd", "if=/dev/urandom", "of=/change",
+                "bs=1M", "count=60")
+    try:
+        def commit(peer):
+            seconds = timed(run_cli, peer, "commit", "changed", "committed:1")
+            run_cli(peer, "rmi", "committed:1")
+            return seconds
+        bench.add("commit of 60 MB", "s", turns(bench, 1 if bench.short else 5, commit))
+    finally:
+        for peer in bench.both:
+            run_cli(peer, "rm", "-f", "changed")
+
+
+def row_images(bench):
+    """Listing many images, each with a layer of its own."""
+    count = 50 if bench.short else 2000
+    clients = {peer.name: UnixClient(peer.socket) for peer in bench.both}
+    for peer in bench.both:
+        client = clients[peer.name]
+        for i in range(count):
+            content = io.BytesIO()
+            with tarfile.open(fileobj=content, mode="w") as tar:
+                tar.addfile(tarfile.TarInfo(f"file-{i}"))
+            client.request("POST", f"/v1.41/images/create?fromSrc=-&repo=many&tag=t{i}", content.getvalue())
+            answer = client.getresponse()
+            if answer.read() and answer.status != 200:
+                raise RuntimeError(answer.status)
+    values = turns(bench, 20, lambda peer: timed(clients[peer.name].call, "GET", "/images/json"))
+    bench.add(f"list {count} images, API", "ms", {k: v * 1e3 for k, v in values.items()})
+    for peer in bench.both:
+        for i in range(count):
+            clients[peer.name].call("DELETE", f"/images/many:t{i}")
 
 
 def row_logs(bench):
@@ -362,4 +421,4 @@ def row_list(bench):
 
 
 ROWS = {"memory": row_memory, "api": row_api, "run": row_run, "exec": row_exec, "concurrent": row_concurrent,
-        "pull": row_pull, "logs": row_logs, "list": row_list}
+        "pull": row_pull, "commit": row_commit, "images": row_images, "logs": row_logs, "list": row_list}

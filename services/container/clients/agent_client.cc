@@ -91,7 +91,8 @@ void PutExecSpec(const ExecSpec& from, v1::ExecSpec* to) {
 AgentClient::AgentClient(absl::string_view address)
     : channel_(NewChannel(address)),
       stub_(agent::v1::AgentService::NewStub(channel_)),
-      watch_stub_(agent::v1::AgentService::NewStub(NewChannel(address))) {}
+      watch_stub_(agent::v1::AgentService::NewStub(NewChannel(address))),
+      streams_(agent::v1::StreamService::NewStub(channel_)) {}
 
 absl::Status AgentClient::WaitForConnection() {
   const absl::Time deadline = absl::Now() + kConnectWait;
@@ -284,6 +285,23 @@ absl::StatusOr<ExecStatus> AgentClient::GetExec(const std::string& exec_id) {
   ExecStatus status{.running = response.running(), .pid = response.pid()};
   if (response.has_exit_code()) status.exit_code = response.exit_code();
   return status;
+}
+
+absl::Status AgentClient::ExportChanges(const std::string& container_id,
+                                        const std::function<absl::Status(std::string)>& sink) {
+  RETURN_IF_ERROR(WaitForConnection());
+  grpc::ClientContext context;
+  agent::v1::ExportChangesRequest request;
+  request.set_container_id(container_id);
+  const auto reader = streams_->ExportChanges(&context, request);
+  agent::v1::ExportChangesResponse response;
+  absl::Status taken;
+  while (taken.ok() && reader->Read(&response)) {
+    taken = sink(std::move(*response.mutable_data()));
+  }
+  if (!taken.ok()) context.TryCancel();
+  const absl::Status finished = FromGrpc(reader->Finish());
+  return taken.ok() ? finished : taken;
 }
 
 absl::Status AgentClient::Watch(uint64_t after_sequence,

@@ -35,6 +35,8 @@ class AgentClient : public AgentPort {
   absl::StatusOr<ActualList> List() override;
   absl::StatusOr<int64_t> StartExec(const ExecCommand& command) override;
   absl::StatusOr<ExecStatus> GetExec(const std::string& exec_id) override;
+  absl::Status ExportChanges(const std::string& container_id,
+                             const std::function<absl::Status(std::string)>& sink) override;
   absl::Status Watch(uint64_t after_sequence,
                      const std::function<void(const AgentEvent&)>& on_event) override
       ABSL_LOCKS_EXCLUDED(mu_);
@@ -51,6 +53,7 @@ class AgentClient : public AgentPort {
   const std::unique_ptr<agent::v1::AgentService::Stub> stub_;
   // On a connection of its own: the events of a start would keep its answer waiting.
   const std::unique_ptr<agent::v1::AgentService::Stub> watch_stub_;
+  const std::unique_ptr<agent::v1::StreamService::Stub> streams_;
   absl::Mutex mu_;
   grpc::ClientContext* watch_ ABSL_GUARDED_BY(mu_) = nullptr;
   std::atomic<bool> cancelled_{false};

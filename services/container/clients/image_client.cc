@@ -21,16 +21,21 @@ constexpr int kAttempts = 3;
 ImageClient::ImageClient(absl::string_view address)
     : channel_(NewChannel(address)), stub_(image::v1::ImageService::NewStub(channel_)) {}
 
+absl::Status ImageClient::WaitForConnection() {
+  if (channel_->GetState(true) == GRPC_CHANNEL_READY ||
+      channel_->WaitForConnected(std::chrono::system_clock::now() + kConnectWait)) {
+    return absl::OkStatus();
+  }
+  return absl::UnavailableError("the image service does not answer");
+}
+
 template <typename Request, typename Response>
 absl::StatusOr<Response> ImageClient::Call(grpc::Status (image::v1::ImageService::Stub::*method)(
                                                grpc::ClientContext*, const Request&, Response*),
                                            const Request& request) {
   absl::Status status;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    if (channel_->GetState(true) != GRPC_CHANNEL_READY &&
-        !channel_->WaitForConnected(std::chrono::system_clock::now() + kConnectWait)) {
-      return absl::UnavailableError("the image service does not answer");
-    }
+    RETURN_IF_ERROR(WaitForConnection());
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(absl::Now() + kCallTime));
     Response response;
@@ -86,6 +91,40 @@ absl::StatusOr<std::string> ImageClient::Resolve(const std::string& reference) {
   request.set_reference(reference);
   ASSIGN_OR_RETURN(const auto response, Call(&image::v1::ImageService::Stub::GetImage, request));
   return response.image().id();
+}
+
+absl::StatusOr<std::string> ImageClient::Commit(
+    const NewImage& image, const std::function<absl::Status(const TarSink&)>& produce) {
+  RETURN_IF_ERROR(WaitForConnection());
+  grpc::ClientContext context;
+  image::v1::CommitImageResponse response;
+  const auto writer = stub_->CommitImage(&context, &response);
+  image::v1::CommitImageRequest first;
+  image::v1::CommitImageOptions& options = *first.mutable_options();
+  options.set_parent(image.parent);
+  options.set_reference(image.reference);
+  codec::PutImageConfig(image.config, options.mutable_config());
+  options.set_author(image.author);
+  options.set_message(image.message);
+  options.set_created_by(image.created_by);
+  options.set_container_id(image.container_id);
+  bool open = writer->Write(first);
+  const absl::Status produced = produce([&](std::string bytes) -> absl::Status {
+    image::v1::CommitImageRequest request;
+    request.set_data(std::move(bytes));
+    open = open && writer->Write(request);
+    return open ? absl::OkStatus() : absl::CancelledError("the image service takes no more");
+  });
+  // An end of the stream would make an image of half a layer.
+  if (produced.ok()) {
+    writer->WritesDone();
+  } else {
+    context.TryCancel();
+  }
+  const absl::Status finished = FromGrpc(writer->Finish());
+  if (!produced.ok() && open) return produced;
+  RETURN_IF_ERROR(finished);
+  return response.image_id();
 }
 
 }  // namespace slipway::container

@@ -21,8 +21,11 @@ class ImageClient : public ImagePort {
   absl::StatusOr<std::vector<std::string>> ListOwners() override;
   absl::StatusOr<int64_t> SizeOf(const std::string& image_id) override;
   absl::StatusOr<std::string> Resolve(const std::string& reference) override;
+  absl::StatusOr<std::string> Commit(
+      const NewImage& image, const std::function<absl::Status(const TarSink&)>& produce) override;
 
  private:
+  absl::Status WaitForConnection();
   template <typename Request, typename Response>
   absl::StatusOr<Response> Call(grpc::Status (image::v1::ImageService::Stub::*method)(
                                     grpc::ClientContext*, const Request&, Response*),

@@ -90,6 +90,17 @@ void RemoveContainer(Core& core, const std::string& reference, RemoveOptions opt
 void RenameContainer(Core& core, const std::string& reference, const std::string& name,
                      DoneStatus done);
 
+struct CommitCommand {
+  std::string reference;
+  std::string image_reference;  // "name[:tag]"; empty: untagged
+  std::string author;
+  std::string message;
+  bool pause = false;                 // while its files are read
+  std::optional<ImageConfig> config;  // unset: the container's
+};
+// commit.cc. The new image's id.
+void CommitContainer(Core& core, CommitCommand command, Done<std::string> done);
+
 // list.cc. From memory only, but for an ancestor that has to be looked up.
 absl::StatusOr<std::vector<ContainerPtr>> ListContainers(Core& core, ListQuery query);
 

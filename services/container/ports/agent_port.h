@@ -148,6 +148,9 @@ class AgentPort {
   virtual absl::StatusOr<ActualList> List() = 0;
   virtual absl::StatusOr<int64_t> StartExec(const ExecCommand& command) = 0;
   virtual absl::StatusOr<ExecStatus> GetExec(const std::string& exec_id) = 0;
+  // The tar of what a container changed, as an image layer, in pieces given to `sink`.
+  virtual absl::Status ExportChanges(const std::string& container_id,
+                                     const std::function<absl::Status(std::string)>& sink) = 0;
   // Calls `on_event` for each event after `after_sequence`, in order, until the stream breaks or
   // CancelWatch(). DATA_LOSS: that far back is not kept. One watch at a time.
   virtual absl::Status Watch(uint64_t after_sequence,

@@ -1,6 +1,7 @@
 #ifndef SERVICES_CONTAINER_PORTS_IMAGE_PORT_H_
 #define SERVICES_CONTAINER_PORTS_IMAGE_PORT_H_
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,20 @@ struct Image {
   Platform platform;
 };
 
+// An image to be made of a parent and one more layer.
+struct NewImage {
+  std::string parent;
+  std::string reference;  // empty: untagged
+  ImageConfig config;
+  std::string author;
+  std::string message;
+  std::string created_by;
+  std::string container_id;
+};
+
+// Takes the bytes of a tar in order; an error stops who produces them.
+using TarSink = std::function<absl::Status(std::string)>;
+
 class ImagePort {
  public:
   virtual ~ImagePort() = default;
@@ -30,6 +45,10 @@ class ImagePort {
   virtual absl::StatusOr<int64_t> SizeOf(const std::string& image_id) = 0;
   // The id behind a name or id prefix.
   virtual absl::StatusOr<std::string> Resolve(const std::string& reference) = 0;
+  // The new image's id. `produce` writes its layer; when it fails there is no image, and its error
+  // is returned. May take as long as the layer is large.
+  virtual absl::StatusOr<std::string> Commit(
+      const NewImage& image, const std::function<absl::Status(const TarSink&)>& produce) = 0;
 };
 
 }  // namespace slipway::container

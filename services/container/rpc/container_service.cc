@@ -165,6 +165,22 @@ grpc::ServerUnaryReactor* ContainerServiceImpl::PruneContainers(
   });
 }
 
+grpc::ServerUnaryReactor* ContainerServiceImpl::CommitContainer(
+    Async*, const v1::CommitContainerRequest* request, v1::CommitContainerResponse* response) {
+  return Answer([&](const Call& call) {
+    CommitCommand command{.reference = request->container(),
+                          .image_reference = request->reference(),
+                          .author = request->author(),
+                          .message = request->message(),
+                          .pause = request->pause()};
+    if (request->has_config()) command.config = codec::GetImageConfig(request->config());
+    verbs::CommitContainer(core_, std::move(command),
+                           [call, response](absl::StatusOr<std::string> id) {
+                             call->End(id.status(), [&] { response->set_image_id(*id); });
+                           });
+  });
+}
+
 grpc::ServerUnaryReactor* ContainerServiceImpl::ListContainers(Async*,
                                                                const grpc::ByteBuffer* request,
                                                                grpc::ByteBuffer* response) {

@@ -23,7 +23,8 @@ using Changes =
 using Upkeep = Service::WithCallbackMethod_PauseContainer<
     Service::WithCallbackMethod_UnpauseContainer<Service::WithCallbackMethod_UpdateContainer<
         Service::WithCallbackMethod_PruneContainers<Changes>>>>;
-using Base = Service::WithRawCallbackMethod_ListContainers<Upkeep>;
+using Images = Service::WithCallbackMethod_CommitContainer<Upkeep>;
+using Base = Service::WithRawCallbackMethod_ListContainers<Images>;
 
 }  // namespace internal
 
@@ -57,6 +58,8 @@ class ContainerServiceImpl final : public internal::Base {
                            v1::UpdateContainerResponse* response) override;
   Reactor* PruneContainers(Async* context, const v1::PruneContainersRequest* request,
                            v1::PruneContainersResponse* response) override;
+  Reactor* CommitContainer(Async* context, const v1::CommitContainerRequest* request,
+                           v1::CommitContainerResponse* response) override;
   Reactor* ListContainers(Async* context, const grpc::ByteBuffer* request,
                           grpc::ByteBuffer* response) override;
   Reactor* StartExec(Async* context, const v1::StartExecRequest* request,

@@ -139,6 +139,23 @@ class FakeAgent : public AgentPort {
     return next_pid_;
   }
 
+  absl::Status ExportChanges(const std::string& id,
+                             const std::function<absl::Status(std::string)>& sink) override {
+    absl::Status export_result;
+    {
+      absl::MutexLock lock(&mu_);
+      if (down_) return Down();
+      if (!containers_.contains(id)) return absl::NotFoundError(id);
+      paused_at_export = containers_.at(id).actual.paused;
+      export_result = export_error;
+    }
+    for (const char* piece : {"tar of ", "changes"}) {
+      const absl::Status taken = sink(piece);
+      if (!taken.ok()) return taken;
+    }
+    return export_result;
+  }
+
   absl::StatusOr<ExecStatus> GetExec(const std::string& exec_id) override {
     absl::MutexLock lock(&mu_);
     const auto found = execs_.find(exec_id);
@@ -242,6 +259,8 @@ class FakeAgent : public AgentPort {
   absl::Status start_error;
   StartExtras last_extras;
   absl::Status remove_error;
+  absl::Status export_error;
+  bool paused_at_export = false;
   int exit_at_once = -1;
   bool ignore_term = false;
   int starts = 0;
@@ -317,12 +336,27 @@ class FakeImages : public ImagePort {
     if (reference != "busybox") return absl::NotFoundError(reference);
     return image.id;
   }
+  absl::StatusOr<std::string> Commit(
+      const NewImage& made, const std::function<absl::Status(const TarSink&)>& produce) override {
+    std::string tar;
+    const absl::Status produced = produce([&tar](const std::string& bytes) {
+      tar += bytes;
+      return absl::OkStatus();
+    });
+    if (!produced.ok()) return produced;
+    absl::MutexLock lock(&mu_);
+    committed.push_back(made);
+    layers.push_back(tar);
+    return absl::StrCat("sha256:", committed.size());
+  }
   size_t owner_count() {
     absl::MutexLock lock(&mu_);
     return owners_.size();
   }
 
   Image image;
+  std::vector<NewImage> committed;
+  std::vector<std::string> layers;
 
  private:
   absl::Mutex mu_;

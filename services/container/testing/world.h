@@ -101,6 +101,10 @@ class World {
       RemoveContainer(core(), reference, {.force = force}, std::move(done));
     });
   }
+  absl::StatusOr<std::string> Commit(CommitCommand command) {
+    return Await<std::string>(
+        [&](Done<std::string> done) { CommitContainer(core(), command, std::move(done)); });
+  }
   absl::Status Pause(const std::string& reference) {
     return AwaitStatus(
         [&](DoneStatus done) { PauseContainer(core(), reference, std::move(done)); });

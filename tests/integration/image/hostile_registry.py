@@ -11,6 +11,7 @@ import ssl
 import tarfile
 import threading
 import time
+import urllib.parse
 
 
 def sha256(data):
@@ -33,13 +34,15 @@ class HostileRegistry:
     """`rules` maps a path's ending to a function(handler) that answers instead; it may return False to let the
     ordinary answer go out. Every request is in `requests` as (path, headers)."""
 
-    def __init__(self, tls=None):
+    def __init__(self, tls=None, context=None):
         self.blobs = {}
         self.manifests = {}
         self.rules = {}
         self.requests = []
         self.challenge = None
         self.accepts = set()
+        self.uploads = {}
+        self.mounts = set()  # blobs that may be mounted
         self.released = threading.Event()
         registry = self
 
@@ -56,13 +59,31 @@ class HostileRegistry:
                 self.form = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
                 registry.answer(self)
 
+            def do_HEAD(self):
+                registry.answer(self)
+
+            def do_PUT(self):
+                registry.answer(self)
+
+            def do_PATCH(self):
+                registry.answer(self)
+
+            def do_DELETE(self):
+                registry.answer(self)
+
+            def body(self, limit=None):
+                """The request's body, or its first `limit` bytes."""
+                size = int(self.headers.get("Content-Length", 0))
+                return self.rfile.read(size if limit is None else min(size, limit))
+
             def reply(self, status, body=b"", **headers):
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name.replace("_", "-"), value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                if self.command != "HEAD":
+                    self.wfile.write(body)
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
@@ -71,6 +92,7 @@ class HostileRegistry:
         if tls is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*tls)
+        if context is not None:
             self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
             scheme = "https"
         self.address = f"127.0.0.1:{self.server.server_port}"
@@ -91,8 +113,10 @@ class HostileRegistry:
             handler.reply(401, b'{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}',
                           WWW_Authenticate=self.challenge)
             return
-        parts = handler.path.split("/")
-        if handler.path == "/v2/":
+        parts = handler.path.split("?")[0].split("/")
+        if handler.command in ("POST", "PATCH", "PUT", "DELETE") or "uploads" in parts:
+            self.take(handler, parts)
+        elif handler.path == "/v2/":
             handler.reply(200, b"{}")
         elif "manifests" in parts:
             self.send_manifest(handler, parts[-1])
@@ -100,6 +124,40 @@ class HostileRegistry:
             self.send_blob(handler, self.blobs[parts[-1]])
         else:
             handler.reply(404, b'{"errors":[{"code":"BLOB_UNKNOWN","message":"blob unknown to registry"}]}')
+
+    def take(self, handler, parts):
+        """The pushing half of the protocol."""
+        query = dict(urllib.parse.parse_qsl(handler.path.partition("?")[2]))
+        if handler.command == "PUT" and "manifests" in parts:
+            body = handler.body()
+            self.add_manifest(parts[-1], body, handler.headers["Content-Type"])
+            handler.reply(201, Docker_Content_Digest=sha256(body))
+        elif handler.command == "POST":
+            if query.get("mount") in self.mounts:
+                handler.reply(201, Location=f"/v2/app/blobs/{query['mount']}")
+                return
+            name = f"u{len(self.uploads)}"
+            self.uploads[name] = b""
+            handler.reply(202, Location=f"/v2/app/blobs/uploads/{name}?state=x", Range="0-0")
+        elif parts[-1] not in self.uploads:
+            handler.reply(404, b'{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN","message":"unknown upload"}]}')
+        elif handler.command == "DELETE":
+            del self.uploads[parts[-1]]
+            handler.reply(204)
+        elif handler.command == "GET":
+            handler.reply(204, Location=f"/v2/app/blobs/uploads/{parts[-1]}?state=y",
+                          Range=f"0-{max(len(self.uploads[parts[-1]]) - 1, 0)}")
+        elif handler.command == "PATCH":
+            self.uploads[parts[-1]] += handler.body()
+            handler.reply(202, Location=f"/v2/app/blobs/uploads/{parts[-1]}?state=z",
+                          Range=f"0-{len(self.uploads[parts[-1]]) - 1}")
+        else:
+            data = self.uploads.pop(parts[-1]) + handler.body()
+            if sha256(data) != query["digest"]:
+                handler.reply(400, b'{"errors":[{"code":"DIGEST_INVALID","message":"digest did not match"}]}')
+                return
+            self.blobs[query["digest"]] = data
+            handler.reply(201, Location=f"/v2/app/blobs/{query['digest']}")
 
     def send_manifest(self, handler, name):
         if name not in self.manifests:

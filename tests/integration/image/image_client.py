@@ -47,7 +47,7 @@ class ImageService:
         self.socket.unlink(missing_ok=True)
         with (self.dir / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [BINARY, f"--root={self.root}", f"--socket={self.socket}", f"--run_dir={self.dir}",
+                [*self.command(), f"--root={self.root}", f"--socket={self.socket}", f"--run_dir={self.dir}",
                  "--metrics_address=", *self.flags, *more],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env)
         deadline = time.monotonic() + 20
@@ -59,6 +59,9 @@ class ImageService:
                                              options=[("grpc.use_local_subchannel_pool", 1)])
         self.channel.unary_unary(SERVICE + "GetVersion", common.GetVersionRequest.SerializeToString)(
             common.GetVersionRequest(), wait_for_ready=True, timeout=20)
+
+    def command(self):
+        return [BINARY]
 
     def log(self):
         return (self.dir / "log").read_text()[-3000:]
@@ -124,6 +127,30 @@ class ImageService:
             SERVICE + "ImportImage", pb.ImportImageRequest.SerializeToString, pb.ImportImageResponse.FromString)(
                 requests(), timeout=timeout).image_id
 
+    def push(self, reference, timeout=300, **fields):
+        """The answers of a push; the last one has `done`."""
+        return list(self.stream("PushImage", pb.PushImageRequest(reference=reference, **fields), timeout))
+
+    def push_error(self, reference, timeout=120, **fields):
+        try:
+            answers = self.push(reference, timeout, **fields)
+        except grpc.RpcError as error:
+            return error.code(), error.details()
+        raise AssertionError(f"the push succeeded: {answers[-1]}")
+
+    def save(self, *references, timeout=300):
+        return b"".join(answer.data for answer in self.stream(
+            "SaveImages", pb.SaveImagesRequest(references=references), timeout))
+
+    def commit(self, data, timeout=120, **options):
+        def requests():
+            yield pb.CommitImageRequest(options=pb.CommitImageOptions(**options))
+            for at in range(0, len(data), 1 << 20):
+                yield pb.CommitImageRequest(data=data[at:at + (1 << 20)])
+        return self.channel.stream_unary(
+            SERVICE + "CommitImage", pb.CommitImageRequest.SerializeToString, pb.CommitImageResponse.FromString)(
+                requests(), timeout=timeout).image_id
+
     def image(self, reference):
         return self.call("GetImage", pb.GetImageRequest(reference=reference)).image
 
@@ -138,6 +165,9 @@ class ImageService:
         raise AssertionError(f"{method} succeeded")
 
     def files(self):
-        """Names of all content files, by kind."""
+        """Names of all content files, by kind, when what was removed is gone from the disk too."""
+        deadline = time.monotonic() + 10
+        while any((self.root / "tmp").glob("trash-*")) and time.monotonic() < deadline:
+            time.sleep(0.01)
         return {kind: sorted(p.name for p in (self.root / kind).iterdir())
                 for kind in ("blobs/sha256", "layers", "partial", "tmp")}

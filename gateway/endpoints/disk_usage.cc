@@ -1,0 +1,75 @@
+#include <algorithm>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "gateway/docker/container_json.h"
+#include "gateway/docker/image_json.h"
+#include "gateway/endpoints/handlers.h"
+
+namespace slipway::gateway {
+namespace {
+
+namespace json = boost::json;
+
+// API 1.42: "type" names the kinds to look at; none means all.
+bool Wanted(const Query& query, absl::string_view kind) {
+  const std::vector<std::string> kinds = query.All("type");
+  return kinds.empty() || std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
+}
+
+Awaitable<absl::Status> AddImages(ApiRequest& request, json::object& answer) {
+  CO_ASSIGN_OR_RETURN(
+      const auto usage,
+      co_await request.backends.Call(request.backends.image(), &ImageCalls::GetDiskUsage,
+                                     slipway::image::v1::GetDiskUsageRequest(), request.options()));
+  json::array images;
+  for (const slipway::image::v1::Image& image : usage.images()) {
+    json::object summary = ImageSummaryToJson(image, request.version);
+    summary["Containers"] = image.container_count();
+    images.push_back(std::move(summary));
+  }
+  answer["LayersSize"] = usage.layers_size_bytes();
+  answer["Images"] = std::move(images);
+  co_return absl::OkStatus();
+}
+
+Awaitable<absl::Status> AddContainers(ApiRequest& request, json::object& answer) {
+  slipway::container::v1::ListContainersRequest list;
+  list.set_all(true);
+  list.set_with_size(true);
+  CO_ASSIGN_OR_RETURN(
+      const auto listed,
+      co_await request.backends.Call(request.backends.container(), &ContainerCalls::ListContainers,
+                                     list, request.options()));
+  json::array containers;
+  const int64_t now = absl::GetCurrentTimeNanos();
+  for (const slipway::container::v1::Container& container : listed.containers()) {
+    containers.push_back(ContainerSummaryToJson(container, now));
+  }
+  answer["Containers"] = std::move(containers);
+  co_return absl::OkStatus();
+}
+
+}  // namespace
+
+Awaitable<absl::Status> SystemDataUsage(ApiRequest& request) {
+  json::object answer;
+  answer["LayersSize"] = 0;
+  for (const char* kind : {"Images", "Containers", "Volumes", "BuildCache"}) {
+    answer[kind].emplace_array();
+  }
+  for (const std::string& kind : request.query.All("type")) {
+    if (kind != "image" && kind != "container" && kind != "volume" && kind != "build-cache") {
+      co_return absl::InvalidArgumentError(absl::StrCat("unknown object type: ", kind));
+    }
+  }
+  if (Wanted(request.query, "image")) CO_RETURN_IF_ERROR(co_await AddImages(request, answer));
+  if (Wanted(request.query, "container")) {
+    CO_RETURN_IF_ERROR(co_await AddContainers(request, answer));
+  }
+  co_return co_await request.http.SendJson(200, answer);
+}
+
+}  // namespace slipway::gateway

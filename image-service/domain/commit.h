@@ -1,0 +1,50 @@
+#ifndef IMAGE_SERVICE_DOMAIN_COMMIT_H_
+#define IMAGE_SERVICE_DOMAIN_COMMIT_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "image-service/domain/image_reference.h"
+#include "image-service/domain/layer_intake.h"
+#include "image-service/ports/archive.h"
+#include "image-service/ports/image_format.h"
+
+namespace slipway::image {
+
+struct CommitCommand {
+  std::string parent;                       // name or id; empty: none
+  std::optional<ImageReference> reference;  // none: untagged
+  ImageConfig config;
+  std::string author;
+  std::string message;
+  std::string created_by;
+  std::string container_id;
+};
+
+// Makes an image of a parent's layers and one more, whose tar is compressed and converted in one
+// pass. A tar with no entries adds no layer. Thread-safe; the parts outlive it.
+class Committer {
+ public:
+  Committer(IntakeParts parts, ImageFormat& format) : parts_(parts), format_(format) {}
+
+  // Blocks. The new image's id.
+  absl::StatusOr<Digest> Commit(const CommitCommand& command, ByteSource& source);
+
+ private:
+  struct Draft;
+
+  absl::StatusOr<Digest> DoCommit(const CommitCommand& command, ByteSource& source);
+  absl::Status TakeParent(const CommitCommand& command, Draft& draft);
+  // None when the tar is empty.
+  absl::StatusOr<std::optional<LayerLease>> TakeLayer(ByteSource& source);
+  absl::StatusOr<Digest> Put(const CommitCommand& command, Draft draft);
+
+  const IntakeParts parts_;
+  ImageFormat& format_;
+};
+
+}  // namespace slipway::image
+
+#endif  // IMAGE_SERVICE_DOMAIN_COMMIT_H_
