@@ -12,6 +12,9 @@ ABSL_FLAG(uint64_t, max_container_bytes, uint64_t{2} << 30,
 ABSL_FLAG(uint64_t, max_total_bytes, uint64_t{20} << 30,
           "Most bytes kept of all containers; the oldest go first.");
 
+ABSL_FLAG(absl::Duration, max_age, absl::ZeroDuration(),
+          "Older output is deleted, e.g. 720h; zero keeps it however old.");
+
 int main(int argc, char** argv) {
   const slipway::ServiceOptions options = slipway::InitService(argc, argv, "log", "127.0.0.1:9483");
   const auto server =
@@ -20,7 +23,8 @@ int main(int argc, char** argv) {
                                    .metrics_address = options.metrics_address,
                                    .max_segment_bytes = absl::GetFlag(FLAGS_max_segment_bytes),
                                    .max_container_bytes = absl::GetFlag(FLAGS_max_container_bytes),
-                                   .max_total_bytes = absl::GetFlag(FLAGS_max_total_bytes)});
+                                   .max_total_bytes = absl::GetFlag(FLAGS_max_total_bytes),
+                                   .max_age = absl::GetFlag(FLAGS_max_age)});
   if (!server.ok()) return slipway::ExitCode(server.status());
   slipway::Log(slipway::LogLevel::kInfo, "serving", {{"socket", options.socket}});
   slipway::WaitForTermination();

@@ -27,11 +27,13 @@ class RunningServer : public Server {
   }
 
   absl::Status Run(const ServerOptions& options) {
-    ASSIGN_OR_RETURN(store_, SegmentStore::Open(options.root,
-                                                {.segment_bytes = options.max_segment_bytes,
-                                                 .container_bytes = options.max_container_bytes,
-                                                 .total_bytes = options.max_total_bytes},
-                                                counters_));
+    ASSIGN_OR_RETURN(store_,
+                     SegmentStore::Open(options.root,
+                                        {.segment_bytes = options.max_segment_bytes,
+                                         .container_bytes = options.max_container_bytes,
+                                         .total_bytes = options.max_total_bytes,
+                                         .age_ns = absl::ToInt64Nanoseconds(options.max_age)},
+                                        counters_));
     service_ = std::make_unique<LogServiceRpc>(*store_, counters_);
     metrics_.Register(NewLogCollector(counters_));
     RETURN_IF_ERROR(metrics_.Serve(options.metrics_address));

@@ -52,6 +52,10 @@ class AppendStream : public grpc::ServerBidiReactor<v1::AppendLogRequest, v1::Ap
   absl::StatusOr<uint64_t> Append() {
     ASSIGN_OR_RETURN(const ContainerId id, ContainerId::Parse(request_.container_id()));
     ASSIGN_OR_RETURN(const Batch batch, ParseBatch(request_));
+    if (request_.has_description()) {
+      ASSIGN_OR_RETURN(const LogDescription description, ParseDescription(request_.description()));
+      RETURN_IF_ERROR(store_.Describe(id, description));
+    }
     return store_.Append(id, batch);
   }
 
