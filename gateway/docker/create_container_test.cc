@@ -53,7 +53,6 @@ TEST(CreateContainerTest, RefusesAndNamesTheOption) {
       {R"({"RestartPolicy":{"Name":"sometimes"}})", invalid, "sometimes"},
       {R"({"RestartPolicy":{"Name":"always","MaximumRetryCount":3}})", invalid, "retry count"},
       {R"({"AutoRemove":true,"RestartPolicy":{"Name":"always"}})", invalid, "AutoRemove"},
-      {R"({"LogConfig":{"Type":"syslog"}})", unsupported, "syslog"},
       {R"({"SecurityOpt":["apparmor=mine"]})", unsupported, "apparmor=mine"},
       {R"({"SecurityOpt":["frobnicate"]})", invalid, "frobnicate"},
       {R"({"Devices":[{"PathOnHost":"/dev/kvm"}]})", unsupported, "HostConfig.Devices"},

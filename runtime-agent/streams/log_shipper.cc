@@ -31,13 +31,14 @@ LogShipper::~LogShipper() {
   thread_.join();
 }
 
-void LogShipper::Follow(std::shared_ptr<Output> output, bool ship, bool fresh) {
+void LogShipper::Follow(std::shared_ptr<Output> output,
+                        std::shared_ptr<const LoggedContainer> container, bool fresh) {
   absl::MutexLock lock(&mutex_);
   FeedPtr& feed = feeds_[output->id()];
   if (feed == nullptr || feed->output != output) {
     feed = std::make_shared<Feed>();
     feed->output = std::move(output);
-    feed->ship = ship;
+    feed->container = std::move(container);
     feed->position_known = fresh;
     feed->released = feed->output->trimmed();
   }
@@ -71,7 +72,7 @@ absl::Status LogShipper::Flush(const std::string& id, absl::Time deadline) {
     const Feed& feed = *found->second;
     const bool all_shipped = feed.output->running() && feed.held_committed >= target &&
                              feed.acknowledged >= feed.held_position;
-    if (feed.acknowledged >= target || all_shipped) return absl::OkStatus();
+    if (feed.known && (feed.acknowledged >= target || all_shipped)) return absl::OkStatus();
     if (acknowledged_.WaitWithDeadline(&mutex_, deadline)) {
       return absl::DeadlineExceededError(absl::StrCat("the log service has not stored the last ",
                                                       target - feed.acknowledged, " bytes of ", id,
@@ -79,6 +80,17 @@ absl::Status LogShipper::Flush(const std::string& id, absl::Time deadline) {
     }
   }
   return absl::UnavailableError("the agent is stopping");
+}
+
+absl::Status LogShipper::FlushAll(absl::Time deadline) {
+  std::vector<std::string> ids;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [id, feed] : feeds_) ids.push_back(id);
+  }
+  absl::Status status;
+  for (const std::string& id : ids) status.Update(Flush(id, deadline));
+  return status;
 }
 
 uint64_t LogShipper::lag_bytes() const {
@@ -100,6 +112,7 @@ void LogShipper::OnAcknowledged(const std::string& id, uint64_t offset) {
   const auto found = feeds_.find(id);
   if (found == feeds_.end()) return;
   found->second->acknowledged = std::max(found->second->acknowledged, offset);
+  found->second->known = true;
   wake_ = true;
   changed_.Signal();
   acknowledged_.SignalAll();
@@ -152,6 +165,7 @@ bool LogShipper::EnsureStream() {
       [this] { Wake(); });
   if (opened.ok()) {
     stream_ = *std::move(opened);
+    ++streams_;
     absl::MutexLock lock(&mutex_);
     cancel_ = stream_.get();
     return !stop_;
@@ -180,19 +194,22 @@ bool LogShipper::Locate(Feed& feed) {
 
 bool LogShipper::Turn(Feed& feed) {
   const uint64_t committed = feed.output->Committed();
-  if (!feed.ship) {
+  if (feed.container == nullptr) {
     feed.position = committed;
     OnAcknowledged(feed.output->id(), committed);
     return false;
   }
-  if (feed.position_known && feed.position >= committed) return false;
+  // A container that is silent is told of too, so that who follows it waits.
+  if (feed.position_known && feed.position >= committed && feed.told_on != 0) return false;
   if (!EnsureStream() || !Locate(feed)) return false;
   {
     absl::MutexLock lock(&mutex_);
     if (feed.position > feed.acknowledged + kWindowBytes) return false;
   }
   ShippedBatch batch = ReadBatch(feed);
-  if (batch.end_offset <= batch.begin_offset) return false;
+  const bool told = feed.told_on == streams_;
+  if (batch.end_offset <= batch.begin_offset && feed.told_on != 0) return false;
+  if (!told) batch.container = feed.container;
   uint64_t bytes = 0;
   for (const ShippedRecord& record : batch.records) bytes += record.data.size();
   const uint64_t end = batch.end_offset;
@@ -202,6 +219,7 @@ bool LogShipper::Turn(Feed& feed) {
     return false;
   }
   feed.position = end;
+  feed.told_on = streams_;
   options_.observer->ShippedBytes(bytes);
   return true;
 }

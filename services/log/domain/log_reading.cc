@@ -282,7 +282,8 @@ absl::StatusOr<Reading::Progress> LogReading::AtEnd(EntrySink& sink) {
   const bool seen_all = cursor_->position() >= state.end;
   const bool late =
       options_.until_unix_ns != 0 && absl::GetCurrentTimeNanos() > options_.until_unix_ns;
-  if (!options_.follow || state.deleted || (seen_all && (state.ended || late))) {
+  if (!options_.follow || state.deleted ||
+      (seen_all && ((state.ended && !options_.beyond_end) || late))) {
     for (const StdStream stream : kBoth) BreakLines(stream, cursor_->position(), sink);
     return Progress::kDone;
   }

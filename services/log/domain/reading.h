@@ -28,6 +28,8 @@ struct ReadOptions {
   int64_t until_unix_ns = 0;           // inclusive; zero: no end
   std::optional<uint64_t> tail_lines;  // taken from the end of the log before since and until
   bool follow = false;
+  // With `follow`: go on when the container has ended, which may run again, until the log is gone.
+  bool beyond_end = false;
   bool lines = false;
   // Only lines that it finds, and those around them; implies `lines`.
   std::shared_ptr<const LineMatcher> matcher;

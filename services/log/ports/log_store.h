@@ -7,6 +7,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -113,6 +114,15 @@ class ReadableLog {
                           std::function<void()> wake) = 0;
 };
 
+// How far an outlet has come.
+struct OutletPosition {
+  std::array<Position, kStreams> streams;
+  std::string state;  // the outlet's own
+  uint64_t sent_entries = 0;
+  uint64_t sent_bytes = 0;
+  uint64_t dropped_bytes = 0;
+};
+
 // All logs. Thread-safe.
 class LogStore {
  public:
@@ -137,6 +147,10 @@ class LogStore {
   // Calls `wake` once, from any thread, when logs came into being or were described anew or deleted
   // after `version`. False, and no call: that is so already.
   virtual bool WaitForChange(uint64_t version, std::function<void()> wake) = 0;
+
+  // NotFound when none was saved.
+  virtual absl::StatusOr<OutletPosition> LoadOutlet(const ContainerId& id) = 0;
+  virtual absl::Status SaveOutlet(const ContainerId& id, const OutletPosition& position) = 0;
 };
 
 }  // namespace slipway::log

@@ -13,8 +13,8 @@
 
 namespace slipway::log {
 
-LogServiceRpc::LogServiceRpc(LogStore& store, Counters& counters)
-    : store_(store), counters_(counters) {}
+LogServiceRpc::LogServiceRpc(LogStore& store, const OutletRunner& outlets, Counters& counters)
+    : store_(store), outlets_(outlets), counters_(counters) {}
 
 grpc::ServerBidiReactor<v1::AppendLogRequest, v1::AppendLogResponse>* LogServiceRpc::AppendLog(
     grpc::CallbackServerContext*) {
@@ -127,6 +127,19 @@ absl::Status LogServiceRpc::FillStats(const std::string& container_id,
     added->set_stream(stream == 0 ? common::v1::STD_STREAM_STDOUT : common::v1::STD_STREAM_STDERR);
     added->set_bytes(stream == 0 ? stats.stdout_bytes : stats.stderr_bytes);
     added->set_lines(lines[stream]);
+  }
+  if (const auto outlet = outlets_.Stats(container_id)) {
+    v1::LogOutletStats* to = response.mutable_outlet();
+    to->set_driver(outlet->driver);
+    to->set_sent_entries(outlet->sent_entries);
+    to->set_sent_bytes(outlet->sent_bytes);
+    to->set_dropped_bytes(outlet->dropped_bytes);
+    const uint64_t written = stats.stdout_bytes + stats.stderr_bytes;
+    const uint64_t done = outlet->sent_bytes + outlet->dropped_bytes;
+    to->set_lag_bytes(written > done ? written - done : 0);
+    to->set_failures(outlet->failures);
+    to->set_last_error(outlet->last_error);
+    to->set_path(outlet->path);
   }
   return absl::OkStatus();
 }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "services/log/domain/outlet_runner.h"
 #include "services/log/ports/counters.h"
 #include "services/log/ports/log_store.h"
 #include "services/log/rpc/worker_pool.h"
@@ -19,8 +20,8 @@ class LogServiceRpc final
     : public v1::LogService::WithCallbackMethod_AppendLog<
           v1::LogService::WithCallbackMethod_ReadLog<v1::LogService::Service>> {
  public:
-  // Both outlive the service, and the service every call.
-  LogServiceRpc(LogStore& store, Counters& counters);
+  // They outlive the service, and the service every call.
+  LogServiceRpc(LogStore& store, const OutletRunner& outlets, Counters& counters);
 
   grpc::ServerBidiReactor<v1::AppendLogRequest, v1::AppendLogResponse>* AppendLog(
       grpc::CallbackServerContext* context) override;
@@ -50,6 +51,7 @@ class LogServiceRpc final
   absl::Status FillStats(const std::string& container_id, v1::GetLogStatsResponse& response);
 
   LogStore& store_;
+  const OutletRunner& outlets_;
   Counters& counters_;
   // Apart, so that readers never make appends wait.
   WorkerPool append_workers_{2};

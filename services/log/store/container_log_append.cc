@@ -29,6 +29,7 @@ struct ContainerLog::Encoded {
   uint64_t size = 0;
   uint64_t payload = 0;
   uint64_t gap = 0;
+  uint64_t dropped = 0;
 };
 
 namespace {
@@ -87,6 +88,7 @@ ContainerLog::Encoded ContainerLog::Encode(const Batch& batch, std::vector<Recor
     if (record.kind == RecordKind::kGap) {
       // Short strings live in the vector itself, which does not grow any more.
       data = encoded.gap_data.emplace_back(EncodeGapData(record.dropped_bytes));
+      encoded.dropped += record.dropped_bytes;
     }
     do {
       const absl::string_view piece = data.substr(0, kMaxRecordDataBytes);
@@ -265,6 +267,7 @@ void ContainerLog::Publish(const Encoded& encoded) {
   counters_.appended_records += encoded.headers.size();
   ++counters_.appended_batches;
   counters_.gap_bytes += encoded.gap;
+  counters_.dropped_bytes += encoded.dropped;
   counters_.stored_bytes += static_cast<int64_t>(encoded.size);
   std::vector<Waiter> waiters;
   {

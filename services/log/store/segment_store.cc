@@ -252,6 +252,14 @@ bool SegmentStore::WaitForChange(uint64_t version, std::function<void()> wake) {
   return catalogue_.Wait(version, std::move(wake));
 }
 
+absl::StatusOr<OutletPosition> SegmentStore::LoadOutlet(const ContainerId& id) {
+  return LoadOutletPosition(absl::StrCat(containers_, "/", id.value()));
+}
+
+absl::Status SegmentStore::SaveOutlet(const ContainerId& id, const OutletPosition& position) {
+  return SaveOutletPosition(absl::StrCat(containers_, "/", id.value()), position);
+}
+
 std::vector<std::pair<std::string, std::shared_ptr<ContainerLog>>> SegmentStore::OpenLogs() {
   std::vector<std::pair<std::string, std::shared_ptr<Slot>>> slots;
   {

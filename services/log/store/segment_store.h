@@ -42,6 +42,8 @@ class SegmentStore : public LogStore {
   absl::Status Describe(const ContainerId& id, const LogDescription& description) override;
   std::vector<DescribedLog> List(uint64_t* version = nullptr) const override;
   bool WaitForChange(uint64_t version, std::function<void()> wake) override;
+  absl::StatusOr<OutletPosition> LoadOutlet(const ContainerId& id) override;
+  absl::Status SaveOutlet(const ContainerId& id, const OutletPosition& position) override;
 
   // One round of what the thread does each second.
   void Maintain();
