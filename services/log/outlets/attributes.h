@@ -23,9 +23,6 @@ std::string Option(const LogDescription& description, const std::string& name,
                    absl::string_view otherwise = "");
 bool BoolOption(const LogDescription& description, const std::string& name, bool otherwise);
 
-// Bytes that are not UTF-8 replaced by U+FFFD, as Go's JSON does.
-std::string ValidUtf8(absl::string_view text);
-
 // 2006-01-02T15:04:05.000000001Z; `trim` leaves out zeros at the end as Go's RFC3339Nano does.
 std::string Rfc3339Nano(int64_t unix_ns, bool trim);
 

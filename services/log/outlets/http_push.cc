@@ -10,6 +10,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "base/text/utf8.h"
 #include "services/log/outlets/attributes.h"
 #include "services/log/outlets/connection.h"
 

@@ -15,6 +15,7 @@
 #include "base/os/file.h"
 #include "base/status/errno_status.h"
 #include "base/status/status_macros.h"
+#include "base/text/utf8.h"
 #include "services/log/outlets/attributes.h"
 
 namespace slipway::log {

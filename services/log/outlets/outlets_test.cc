@@ -58,7 +58,9 @@ class Listener {
       getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&at), &size);
       path_ = absl::StrCat("127.0.0.1:", ntohs(at.sin_port));
     }
-    if (type == SOCK_STREAM) EXPECT_EQ(listen(fd_.get(), 4), 0);
+    if (type == SOCK_STREAM) {
+      EXPECT_EQ(listen(fd_.get(), 4), 0);
+    }
   }
   const std::string& address() const { return path_; }
 
@@ -72,7 +74,9 @@ class Listener {
       if (more.empty()) break;
       all += more;
     }
-    if (!answer.empty()) EXPECT_GT(write(peer_.get(), answer.data(), answer.size()), 0);
+    if (!answer.empty()) {
+      EXPECT_GT(write(peer_.get(), answer.data(), answer.size()), 0);
+    }
     return all;
   }
 
