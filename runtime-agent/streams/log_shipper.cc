@@ -42,6 +42,7 @@ void LogShipper::Follow(std::shared_ptr<Output> output,
     feed->position_known = fresh;
     feed->released = feed->output->trimmed();
   }
+  feed->announced_on = 0;
   wake_ = true;
   changed_.Signal();
 }
@@ -199,17 +200,21 @@ bool LogShipper::Turn(Feed& feed) {
     OnAcknowledged(feed.output->id(), committed);
     return false;
   }
-  // A container that is silent is told of too, so that who follows it waits.
-  if (feed.position_known && feed.position >= committed && feed.told_on != 0) return false;
+  const bool idle = feed.position_known && feed.position >= committed;
+  const bool announced = stream_ != nullptr && feed.announced_on == streams_;
+  if (idle && (announced || !feed.output->running())) return false;
   if (!EnsureStream() || !Locate(feed)) return false;
   {
     absl::MutexLock lock(&mutex_);
     if (feed.position > feed.acknowledged + kWindowBytes) return false;
   }
   ShippedBatch batch = ReadBatch(feed);
-  const bool told = feed.told_on == streams_;
-  if (batch.end_offset <= batch.begin_offset && feed.told_on != 0) return false;
-  if (!told) batch.container = feed.container;
+  const bool empty = batch.end_offset <= batch.begin_offset;
+  if (empty && (feed.announced_on == streams_ || !feed.output->running())) return false;
+  if (feed.told_on != streams_) batch.container = feed.container;
+  // Behind an end it is to be said anew.
+  const bool ends = !empty && !batch.records.empty() &&
+                    batch.records.back().kind == ShippedRecord::Kind::kEnd;
   uint64_t bytes = 0;
   for (const ShippedRecord& record : batch.records) bytes += record.data.size();
   const uint64_t end = batch.end_offset;
@@ -220,6 +225,7 @@ bool LogShipper::Turn(Feed& feed) {
   }
   feed.position = end;
   feed.told_on = streams_;
+  feed.announced_on = ends ? 0 : streams_;
   options_.observer->ShippedBytes(bytes);
   return true;
 }

@@ -144,6 +144,8 @@ class ContainerLog : public ReadableLog, public std::enable_shared_from_this<Con
   std::vector<Block> blocks_ ABSL_GUARDED_BY(mu_);  // of the last segment
   Block open_block_ ABSL_GUARDED_BY(mu_);
   RunningState state_ ABSL_GUARDED_BY(mu_);
+  // An agent said that a run goes on, and nothing of it came yet.
+  bool resumed_ ABSL_GUARDED_BY(mu_) = false;
   bool deleted_ ABSL_GUARDED_BY(mu_) = false;
   bool dirty_ ABSL_GUARDED_BY(mu_) = false;
   bool directory_dirty_ ABSL_GUARDED_BY(mu_) = false;

@@ -119,7 +119,12 @@ absl::StatusOr<uint64_t> ContainerLog::Append(const Batch& batch) {
     stored = state_.spool_end_bytes;
   }
   if (batch.end_offset_bytes <= stored) {
-    if (!batch.records.empty()) ++counters_.duplicate_batches;
+    if (!batch.records.empty()) {
+      ++counters_.duplicate_batches;
+    } else if (batch.begin_offset_bytes == stored) {
+      absl::MutexLock lock(&mu_);
+      resumed_ = true;
+    }
     return stored;
   }
   ASSIGN_OR_RETURN(std::vector<Record> records, NewRecords(batch, stored));
@@ -278,6 +283,7 @@ void ContainerLog::Publish(const Encoded& encoded) {
     open_block_ = builder_.open();
     state_ = builder_.state();
     segments_.back().size = segments_.back().stored = append_size_;
+    resumed_ = false;
     dirty_ = true;
     waiters.swap(waiters_);
   }

@@ -478,6 +478,15 @@ TEST_F(SegmentStoreTest, OldOutputGoesAndDescriptionsBoundWhatIsKept) {
   }
 }
 
+TEST_F(SegmentStoreTest, AnEmptyBatchSaysThatARunGoesOn) {
+  Append({Out("a\n", 1), End(2)});
+  EXPECT_TRUE((*store_->Open(TestId()))->State().ended);
+  ASSERT_TRUE(store_->Append(TestId(), {next_, next_, {}}).ok());
+  EXPECT_FALSE((*store_->Open(TestId()))->State().ended);
+  Append({End(3)});
+  EXPECT_TRUE((*store_->Open(TestId()))->State().ended);
+}
+
 TEST_F(SegmentStoreTest, AContainerThatEndedStaysEndedWhenItsLogIsRolled) {
   Append({Out(std::string(400'000, 'a') + "\n", 1), End(2)});
   const auto log = *store_->Open(TestId());
