@@ -94,11 +94,10 @@ absl::StatusOr<log::v1::LogSelector> Resolve(Context& context, const LogsOptions
   return selector;
 }
 
-// What was written before now is stored before it is read; a log service that is slow to catch up
-// delays this by two seconds at most.
+// What was written before now is stored before it is read. The agent gives up when nothing moves.
 void Flush(Context& context, const LogsOptions& options, const log::v1::LogSelector& selector) {
   grpc::ClientContext call;
-  call.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(2));
+  call.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(120));
   agent::v1::FlushLogRequest flush;
   if (!options.several()) flush.set_container_id(selector.containers(0));
   agent::v1::FlushLogResponse flushed;

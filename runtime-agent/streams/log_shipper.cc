@@ -14,6 +14,8 @@ namespace {
 
 constexpr uint64_t kTrimStepBytes = 256 << 10;
 constexpr absl::Duration kMaxBackoff = absl::Seconds(1);
+// How long a flush waits while nothing moves.
+constexpr absl::Duration kFlushPatience = absl::Seconds(2);
 
 }  // namespace
 
@@ -61,6 +63,8 @@ void LogShipper::Wake() {
 
 absl::Status LogShipper::Flush(const std::string& id, absl::Time deadline) {
   uint64_t target = 0;
+  uint64_t seen = 0;
+  absl::Time patience = absl::Now() + kFlushPatience;
   absl::MutexLock lock(&mutex_);
   if (const auto found = feeds_.find(id); found != feeds_.end()) {
     target = found->second->output->Committed();
@@ -70,11 +74,17 @@ absl::Status LogShipper::Flush(const std::string& id, absl::Time deadline) {
   while (!stop_) {
     const auto found = feeds_.find(id);
     if (found == feeds_.end()) return absl::OkStatus();  // all of an ended run, or removed
-    const Feed& feed = *found->second;
+    const FeedPtr held = found->second;  // it may be forgotten meanwhile
+    const Feed& feed = *held;
     const bool all_shipped = feed.output->running() && feed.held_committed >= target &&
                              feed.acknowledged >= feed.held_position;
     if (feed.known && (feed.acknowledged >= target || all_shipped)) return absl::OkStatus();
-    if (acknowledged_.WaitWithDeadline(&mutex_, deadline)) {
+    if (feed.acknowledged != seen) {
+      seen = feed.acknowledged;
+      patience = absl::Now() + kFlushPatience;
+    }
+    if (acknowledged_.WaitWithDeadline(&mutex_, std::min(deadline, patience)) &&
+        absl::Now() >= std::min(deadline, patience)) {
       return absl::DeadlineExceededError(absl::StrCat("the log service has not stored the last ",
                                                       target - feed.acknowledged, " bytes of ", id,
                                                       " yet"));

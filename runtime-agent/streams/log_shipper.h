@@ -47,7 +47,8 @@ class LogShipper {
   // Some spool grew or some run ended.
   void Wake();
   // Waits until what is committed now is stored by the log service, and it knows the container.
-  // DeadlineExceeded says how much is missing.
+  // DeadlineExceeded says how much is missing: at the deadline, or earlier when nothing was stored
+  // for two seconds.
   absl::Status Flush(const std::string& id, absl::Time deadline);
   // The same for every container.
   absl::Status FlushAll(absl::Time deadline);

@@ -249,7 +249,7 @@ void LogReading::TakeGap(const LogItem& item, EntrySink& sink) {
     return;
   }
   Position end = item.position;
-  end.data_offset = Position::kAfterRecord;
+  if (!item.deleted) end.data_offset = Position::kAfterRecord;
   sink.Add({.time_unix_ns = last_time_unix_ns_,
             .stream = record.stream,
             .dropped_bytes = dropped,

@@ -83,6 +83,7 @@ struct LogItem {
   Position position;
   Record record;  // data lives until the cursor is used again
   uint64_t lost_bytes = 0;
+  bool deleted = false;  // they lay before `position`, where a good record follows
 };
 
 // Walks a log forward. Not thread-safe.

@@ -64,6 +64,7 @@ absl::StatusOr<bool> SegmentCursor::Next(ReadBuffer& buffer, LogItem& item) {
     if (!more) return false;
     if (item.lost_bytes != 0) {
       item.position = position();
+      item.deleted = true;
       return true;
     }
   }
