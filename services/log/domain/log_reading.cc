@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status/status_macros.h"
@@ -15,6 +16,8 @@ constexpr std::array<StdStream, kStreams> kBoth = {StdStream::kStdout, StdStream
 
 // A reader that wants little of much gives others a turn.
 constexpr size_t kMostScanned = 4 << 20;
+constexpr size_t kMostSearched = 16 << 20;
+constexpr size_t kSearchAhead = 1 << 20;
 
 }  // namespace
 
@@ -101,10 +104,22 @@ absl::StatusOr<Reading::Progress> LogReading::Fill(ReadBuffer& buffer, size_t pi
                                                    EntrySink& target) {
   if (search_ != nullptr) search_->SetTarget(&target);
   EntrySink& sink = search_ != nullptr ? *search_ : target;
-  buffer.Forget();
+  // What goes through everything reads far ahead, and by two.
+  const size_t ahead = buffer.ahead;
+  const absl::Cleanup restore = [&] {
+    buffer.ahead = ahead;
+    buffer.parallel = false;
+  };
+  if (search_ != nullptr) {
+    buffer.ahead = std::max(buffer.ahead, kSearchAhead);
+    buffer.parallel = true;
+  } else {
+    buffer.Forget();
+  }
+  const size_t most = search_ != nullptr ? kMostSearched : kMostScanned;
   LogItem item;
   size_t scanned = 0;
-  while (!sink.Full() && scanned < kMostScanned) {
+  while (!sink.Full() && scanned < most) {
     ASSIGN_OR_RETURN(const bool more, cursor_->Next(buffer, item));
     if (!more || (!options_.follow && item.position >= stop_)) return AtEnd(sink);
     if (Finished(item)) {

@@ -71,6 +71,9 @@ struct ReadBuffer {
 
   // How much is read at once; less where many logs are read in turns.
   size_t ahead = kBytes;
+  // What comes next is unpacked by another thread meanwhile, for who goes through everything.
+  bool parallel = false;
+  std::shared_ptr<void> next;  // of the store
   std::vector<char> bytes;
   uint64_t owner = 0;
   uint64_t begin = 0;

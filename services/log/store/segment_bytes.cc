@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <future>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status/errno_status.h"
@@ -40,28 +42,75 @@ absl::Status LoadPlain(const SegmentFile& file, uint64_t at, size_t wanted, uint
   return absl::OkStatus();
 }
 
+using Frames = std::vector<SealedFrame>;
+
+// Frames from `first` on that are unpacked together.
+size_t RangeEnd(const Frames& frames, size_t first, uint64_t needed, uint64_t end, size_t ahead) {
+  size_t bytes = 0;
+  size_t last = first;
+  for (; last < frames.size() && frames[last].begin < end; ++last) {
+    const bool enough = frames[last].begin >= needed;
+    if (enough && bytes + frames[last].bytes > ahead) break;
+    bytes += frames[last].bytes;
+  }
+  return last;
+}
+
+void Unpack(const SegmentFile& file, size_t first, size_t last, std::vector<char>& bytes,
+            size_t& size) {
+  size = 0;
+  for (size_t i = first; i < last; ++i) size += file.frames[i].bytes;
+  if (bytes.size() < size) bytes.resize(size);
+  char* to = bytes.data();
+  for (size_t i = first; i < last; ++i) {
+    const SealedFrame& frame = file.frames[i];
+    if (!ReadFrame(file.fd.get(), frame, to)) memset(to, 0, frame.bytes);
+    to += frame.bytes;
+  }
+}
+
+// What another thread unpacks meanwhile.
+struct Next {
+  std::shared_ptr<const SegmentFile> file;
+  uint64_t begin = 0;
+  std::vector<char> bytes;
+  size_t size = 0;
+  std::future<void> done;  // last: its end is waited for before the rest goes
+};
+
+void UnpackNext(const SegmentFile& file, size_t first, uint64_t end, ReadBuffer& buffer) {
+  if (first == file.frames.size() || file.frames[first].begin >= end) return;
+  auto next = std::make_shared<Next>();
+  next->file = file.shared_from_this();
+  next->begin = file.frames[first].begin;
+  const size_t last = RangeEnd(file.frames, first, 0, end, buffer.ahead);
+  next->done = std::async(std::launch::async, [raw = next.get(), first, last] {
+    Unpack(*raw->file, first, last, raw->bytes, raw->size);
+  });
+  buffer.next = std::move(next);
+}
+
 absl::Status LoadSealed(const SegmentFile& file, uint64_t at, size_t wanted, uint64_t end,
                         ReadBuffer& buffer) {
-  auto frame = std::upper_bound(
+  const auto above = std::upper_bound(
       file.frames.begin(), file.frames.end(), at,
       [](uint64_t offset, const SealedFrame& each) { return offset < each.begin; });
-  if (frame == file.frames.begin()) return Shortened(0, end);
-  --frame;
-  buffer.begin = frame->begin;
-  size_t size = 0;
-  const uint64_t needed = at + wanted;
-  for (; frame != file.frames.end() && frame->begin < std::min(end, needed + buffer.ahead);
-       ++frame) {
-    if (buffer.begin + size >= needed && size + frame->bytes > buffer.ahead) break;
-    if (buffer.bytes.size() < size + frame->bytes) {
-      buffer.bytes.resize(std::max<size_t>(size + frame->bytes, buffer.ahead));
-    }
-    char* const to = buffer.bytes.data() + size;
-    if (!ReadFrame(file.fd.get(), *frame, to)) memset(to, 0, frame->bytes);
-    size += frame->bytes;
+  if (above == file.frames.begin()) return Shortened(0, end);
+  const size_t first = static_cast<size_t>(above - file.frames.begin()) - 1;
+  buffer.begin = file.frames[first].begin;
+  const auto next = std::static_pointer_cast<Next>(std::exchange(buffer.next, nullptr));
+  if (next != nullptr && next->file.get() == &file && next->begin == buffer.begin) {
+    next->done.get();
+    buffer.bytes.swap(next->bytes);
+    buffer.size = next->size;
+    if (buffer.begin + buffer.size >= at + wanted) return absl::OkStatus();
   }
-  if (buffer.begin + size < needed) return Shortened(buffer.begin + size, end);
-  buffer.size = size;
+  const size_t last = RangeEnd(file.frames, first, at + wanted, end, buffer.ahead);
+  if (buffer.parallel) UnpackNext(file, last, end, buffer);
+  Unpack(file, first, last, buffer.bytes, buffer.size);
+  if (buffer.begin + buffer.size < at + wanted) {
+    return Shortened(buffer.begin + buffer.size, end);
+  }
   return absl::OkStatus();
 }
 

@@ -2,6 +2,7 @@
 #define SERVICES_LOG_STORE_SEGMENT_BYTES_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,7 @@ struct SealedFrame {
 
 // An open segment, as it is written or sealed: offsets are always those of the bytes as they were
 // written. pread(2) on one descriptor serves any number of readers. Thread-safe.
-struct SegmentFile {
+struct SegmentFile : std::enable_shared_from_this<SegmentFile> {
   UniqueFd fd;
   SegmentHeader header;
   bool sealed = false;
