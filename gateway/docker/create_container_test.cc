@@ -67,7 +67,6 @@ TEST(CreateContainerTest, RefusesAndNamesTheOption) {
       {R"({"RestartPolicy":{"Name":"sometimes"}})", invalid, "sometimes"},
       {R"({"RestartPolicy":{"Name":"always","MaximumRetryCount":3}})", invalid, "retry count"},
       {R"({"AutoRemove":true,"RestartPolicy":{"Name":"always"}})", invalid, "AutoRemove"},
-      {R"({"LogConfig":{"Type":"syslog"}})", unsupported, "syslog"},
       {R"({"SecurityOpt":["frobnicate=1"]})", invalid, "invalid --security-opt 2"},
       {R"({"SecurityOpt":["no-new-privileges=maybe"]})", invalid, "invalid --security-opt 2"},
       {R"({"SecurityOpt":["frobnicate"]})", invalid, "frobnicate"},

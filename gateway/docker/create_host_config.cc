@@ -171,13 +171,7 @@ absl::Status ReadLogConfig(JsonFields& host_config, pb::ContainerSpec& spec) {
   const json::object* object = host_config.Object("LogConfig");
   if (object == nullptr) return host_config.status();
   JsonFields fields(*object, "HostConfig.LogConfig");
-  const std::string driver = fields.String("Type");
-  if (!driver.empty() && driver != "json-file" && driver != "local" && driver != "none") {
-    return absl::UnimplementedError(
-        absl::StrCat("option HostConfig.LogConfig.Type \"", driver,
-                     "\" is not supported: json-file, local and none are"));
-  }
-  spec.mutable_log()->set_driver(driver);
+  spec.mutable_log()->set_driver(fields.String("Type"));
   for (const auto& [key, value] : fields.StringMap("Config")) {
     (*spec.mutable_log()->mutable_options())[key] = value;
   }

@@ -32,12 +32,25 @@ absl::Status ReadGrace(const Query& query, T& message) {
   return absl::OkStatus();
 }
 
+// Where the json-file driver writes; the log service knows.
+Awaitable<std::string> LogPath(ApiRequest& request, const pb::Container& container) {
+  if (container.spec().log().driver() != "json-file") co_return "";
+  slipway::log::v1::GetLogStatsRequest stats;
+  stats.set_container_id(container.id());
+  const auto answer = co_await request.backends.Call(request.backends.log(),
+                                                     &LogCalls::GetLogStats, stats,
+                                                     request.options());
+  co_return answer.ok() ? answer->outlet().path() : "";
+}
+
 }  // namespace
 
 Awaitable<absl::Status> ContainerInspect(ApiRequest& request) {
   const bool with_size = request.query.GetBool("size");
   CO_ASSIGN_OR_RETURN(const pb::Container container, co_await FindContainer(request, with_size));
-  co_return co_await request.http.SendJson(200, ContainerToJson(container, request.version));
+  boost::json::object answer = ContainerToJson(container, request.version);
+  answer["LogPath"] = co_await LogPath(request, container);
+  co_return co_await request.http.SendJson(200, answer);
 }
 
 Awaitable<absl::Status> ContainerStart(ApiRequest& request) {

@@ -1,7 +1,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "base/logging/logging.h"
+#include "gateway/docker/log_details.h"
 #include "gateway/docker/times.h"
 #include "gateway/endpoints/handlers.h"
 #include "gateway/endpoints/log_reader.h"
@@ -31,30 +31,6 @@ absl::StatusOr<pb::ReadLogRequest> ReadRequest(const Query& query) {
   return read;
 }
 
-// "--details": the labels and variables that the log options name.
-std::string Details(const cpb::Container& container) {
-  std::vector<std::string> pairs;
-  const auto& options = container.spec().log().options();
-  for (const char* kind : {"labels", "env"}) {
-    const auto wanted = options.find(kind);
-    if (wanted == options.end()) continue;
-    const std::string names = absl::StrCat(",", wanted->second, ",");
-    if (kind[0] == 'l') {
-      for (const auto& [key, value] : container.effective_config().labels()) {
-        if (names.find(absl::StrCat(",", key, ",")) == std::string::npos) continue;
-        pairs.push_back(absl::StrCat(key, "=", value));
-      }
-    } else {
-      for (const std::string& variable : container.effective_config().env()) {
-        const std::string key = variable.substr(0, variable.find('='));
-        if (names.find(absl::StrCat(",", key, ",")) != std::string::npos) pairs.push_back(variable);
-      }
-    }
-  }
-  // The space is there even without a pair, as in dockerd's answer.
-  return absl::StrCat(absl::StrJoin(pairs, ","), " ");
-}
-
 }  // namespace
 
 Awaitable<absl::Status> ContainerLogs(ApiRequest& request) {
@@ -67,7 +43,7 @@ Awaitable<absl::Status> ContainerLogs(ApiRequest& request) {
   const bool tty = container.spec().tty();
   LogFormat format{.framing = tty ? Framing::kRaw : Framing::kMultiplexed,
                    .timestamps = request.query.GetBool("timestamps")};
-  if (request.query.GetBool("details")) format.details = Details(container);
+  if (request.query.GetBool("details")) format.details = LogDetails(container);
   co_await FlushLog(request, container.id());
   LogStream stream = OpenLog(request, std::move(read), format);
   Exchange& http = request.http;

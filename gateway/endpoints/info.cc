@@ -39,7 +39,7 @@ json::object Plugins() {
   return {{"Volume", json::array{"local"}},
           {"Network", json::array{"bridge", "host", "null"}},
           {"Authorization", nullptr},
-          {"Log", json::array{"json-file", "local", "none"}}};
+          {"Log", json::array{"fluentd", "journald", "json-file", "local", "loki", "none", "otlp", "syslog"}}};
 }
 
 json::object Commit() { return {{"ID", ""}, {"Expected", ""}}; }
@@ -69,7 +69,7 @@ void AddAbilities(json::object& out) {
   out["NFd"] = 0;
   out["NGoroutines"] = 0;
   out["SystemTime"] = Rfc3339Nano(absl::ToUnixNanos(absl::Now()));
-  out["LoggingDriver"] = "json-file";
+  out["LoggingDriver"] = "local";
   out["NEventsListener"] = 0;
 }
 

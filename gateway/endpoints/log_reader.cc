@@ -17,7 +17,8 @@ Awaitable<void> FlushLog(ApiRequest& request, const std::string& container_id) {
   slipway::agent::v1::FlushLogRequest flush;
   flush.set_container_id(container_id);
   CallOptions options = request.options();
-  options.timeout = absl::Seconds(2);
+  // The agent gives up by itself when nothing moves.
+  options.timeout = absl::Seconds(120);
   const auto flushed = co_await request.backends.Call(
       request.backends.stream(), &StreamCalls::FlushLog, flush, std::move(options));
   if (!flushed.ok() && !absl::IsNotFound(flushed.status())) {

@@ -1,6 +1,7 @@
 #include "runtime-agent/clients/log_client.h"
 
 #include <grpcpp/client_context.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -16,6 +17,26 @@ namespace {
 using log::v1::AppendLogRequest;
 using log::v1::AppendLogResponse;
 using log::v1::LogService;
+
+std::string Hostname() {
+  char name[256] = {};
+  return gethostname(name, sizeof(name) - 1) == 0 ? name : "";
+}
+
+void Describe(const LoggedContainer& from, log::v1::LogDescription* to) {
+  static const std::string* const hostname = new std::string(Hostname());
+  to->set_name(from.name);
+  to->set_image(from.image);
+  to->set_image_id(from.image_id);
+  for (const auto& [key, value] : from.labels) (*to->mutable_labels())[key] = value;
+  for (const std::string& variable : from.env) to->add_env(variable);
+  for (const std::string& argument : from.argv) to->add_argv(argument);
+  to->set_tty(from.tty);
+  to->set_driver(from.driver);
+  for (const auto& [key, value] : from.options) (*to->mutable_options())[key] = value;
+  to->set_created_unix_ns(from.created_unix_ns);
+  to->set_hostname(*hostname);
+}
 
 class GrpcLogStream : public LogStream {
  public:
@@ -47,6 +68,7 @@ class GrpcLogStream : public LogStream {
     request.set_host_id(host_id_);
     request.set_begin_offset_bytes(batch.begin_offset);
     request.set_end_offset_bytes(batch.end_offset);
+    if (batch.container != nullptr) Describe(*batch.container, request.mutable_description());
     for (ShippedRecord& record : batch.records) {
       log::v1::LogRecord* added = request.add_records();
       added->set_time_unix_ns(record.time_unix_ns);

@@ -2,12 +2,14 @@
 #define RUNTIME_AGENT_DOMAIN_DEFINITION_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "runtime-agent/kernel/cgroup.h"
 #include "runtime-agent/network/network_driver.h"
+#include "runtime-agent/ports/log_sink.h"
 
 // A container as prepared: everything parsed, checked and looked up, so that starting it only binds
 // descriptors. Saved with the record. Value types without thread safety of their own.
@@ -64,6 +66,11 @@ struct ProcessUser {
   friend bool operator==(const ProcessUser&, const ProcessUser&) = default;
 };
 
+// A log service that is away for an hour should not hold back a container that logs in earnest.
+inline constexpr uint64_t kSpoolCapacityBytes = uint64_t{1} << 30;
+// Of a container that rather loses output than waits, unless it says how much.
+inline constexpr uint64_t kDroppingSpoolCapacityBytes = 64 << 20;
+
 struct Definition {
   std::string id;
   std::string name;
@@ -116,13 +123,20 @@ struct Definition {
 
   std::vector<DefinedMount> mounts;
 
+  LoggedContainer logged;
   bool ship_log = true;
   bool drop_when_full = false;
-  uint64_t spool_capacity_bytes = 64 << 20;
+  uint64_t spool_capacity_bytes = kSpoolCapacityBytes;
 
   // As CgroupDriver names it.
   std::string cgroup_name() const { return cgroup_parent.empty() ? id : cgroup_parent + "/" + id; }
 };
+
+// What the log service is told; null when nothing is recorded.
+inline std::shared_ptr<const LoggedContainer> LoggedOf(const Definition& definition) {
+  if (!definition.ship_log) return nullptr;
+  return std::make_shared<const LoggedContainer>(definition.logged);
+}
 
 }  // namespace slipway::agent
 

@@ -101,33 +101,55 @@ absl::StatusOr<uint64_t> ParseSize(absl::string_view text, absl::string_view opt
   return value * unit;
 }
 
-absl::Status DefineLog(const ContainerSpec& spec, DefinitionResult* result) {
-  static constexpr absl::string_view kDrivers[] = {"", "local", "json-file", "none"};
-  Definition& definition = result->definition;
-  if (std::find(std::begin(kDrivers), std::end(kDrivers), spec.log_driver) == std::end(kDrivers)) {
-    return absl::UnimplementedError(
-        absl::StrCat("log driver \"", spec.log_driver, "\" is not offered"));
+// Those that the options env and env-regex may name.
+std::vector<std::string> LoggedVariables(const PrepareCommand& command) {
+  std::vector<std::string> variables;
+  for (const auto& [name, value] : command.spec.log_options) {
+    if (name == "env-regex") return command.env;
+    if (name != "env") continue;
+    const std::vector<std::string> wanted = absl::StrSplit(value, ',');
+    for (const std::string& variable : command.env) {
+      const std::string key = variable.substr(0, variable.find('='));
+      if (std::find(wanted.begin(), wanted.end(), key) != wanted.end()) {
+        variables.push_back(variable);
+      }
+    }
   }
+  return variables;
+}
+
+// Drivers and their options were checked where the container was created; what matters here is how
+// the spool behaves.
+absl::Status DefineLog(const PrepareCommand& command, DefinitionResult* result) {
+  const ContainerSpec& spec = command.spec;
+  Definition& definition = result->definition;
   definition.ship_log = spec.log_driver != "none";
-  // What Docker's json-file and local drivers also know, and here belongs to the log service.
-  static constexpr absl::string_view kRetention[] = {
-      "max-size", "max-file", "compress", "labels", "labels-regex", "env", "env-regex", "tag"};
+  bool sized = false;
   for (const auto& [name, value] : spec.log_options) {
     if (name == "mode" && (value == "blocking" || value == "non-blocking")) {
       definition.drop_when_full = value == "non-blocking";
     } else if (name == "mode") {
-      return absl::InvalidArgumentError(absl::StrCat("logger: unknown mode ", value));
+      return absl::InvalidArgumentError(
+          absl::StrCat("logger: logging mode not supported: ", value));
     } else if (name == "max-buffer-size") {
       ASSIGN_OR_RETURN(const uint64_t size, ParseSize(value, name));
       definition.spool_capacity_bytes = std::max<uint64_t>(size, 64 << 10);
-    } else if (std::find(std::begin(kRetention), std::end(kRetention), name) !=
-               std::end(kRetention)) {
-      result->warnings.push_back(absl::StrCat(
-          "log option ", name, " has no effect: the log service decides what to keep"));
-    } else {
-      return absl::UnimplementedError(absl::StrCat("log option \"", name, "\" is not offered"));
+      sized = true;
     }
   }
+  if (definition.drop_when_full && !sized) {
+    definition.spool_capacity_bytes = kDroppingSpoolCapacityBytes;
+  }
+  definition.logged = {.name = command.name,
+                       .image = command.image,
+                       .image_id = command.image_id,
+                       .labels = command.labels,
+                       .env = LoggedVariables(command),
+                       .argv = command.argv,
+                       .tty = spec.tty,
+                       .driver = spec.log_driver,
+                       .options = spec.log_options,
+                       .created_unix_ns = command.created_unix_ns};
   return absl::OkStatus();
 }
 
@@ -222,7 +244,7 @@ absl::StatusOr<DefinitionResult> DefineContainer(const PrepareCommand& command,
   definition.sysctls = command.spec.sysctls;
   RETURN_IF_ERROR(CheckSysctls(definition.sysctls, definition));
   ASSIGN_OR_RETURN(definition.mounts, DefineMounts(command, facts));
-  RETURN_IF_ERROR(DefineLog(command.spec, &result));
+  RETURN_IF_ERROR(DefineLog(command, &result));
   return result;
 }
 

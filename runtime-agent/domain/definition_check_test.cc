@@ -136,8 +136,6 @@ TEST(Definition, WhatIsNotOfferedIsNamed) {
   EXPECT_THAT(message([](auto& c) { c.spec.namespaces.user = "1000"; }), HasSubstr("userns"));
   EXPECT_THAT(message([](auto& c) { c.sandbox_id = "other"; }), HasSubstr("sandbox"));
   EXPECT_THAT(message([](auto& c) { c.spec.network.mode = "mynet"; }), HasSubstr("mynet"));
-  EXPECT_THAT(message([](auto& c) { c.spec.log_driver = "syslog"; }), HasSubstr("syslog"));
-  EXPECT_THAT(message([](auto& c) { c.spec.log_options = {{"zap", ""}}; }), HasSubstr("zap"));
   EXPECT_THAT(message([](auto& c) {
                 c.spec.network.ports = {{.container_port = 80, .host_address = "::1"}};
               }),
@@ -222,9 +220,24 @@ TEST(Definition, LogPolicy) {
   const DefinitionResult result = DefineContainer(command, Facts()).value();
   EXPECT_TRUE(result.definition.drop_when_full);
   EXPECT_EQ(result.definition.spool_capacity_bytes, 2u << 20);
-  EXPECT_THAT(result.warnings, ElementsAre(HasSubstr("max-size")));
+  EXPECT_EQ(result.definition.logged.driver, "json-file");
+  EXPECT_EQ(result.definition.logged.options, command.spec.log_options);
   command.spec.log_driver = "none";
   EXPECT_FALSE(DefineContainer(command, Facts()).value().definition.ship_log);
+  EXPECT_EQ(LoggedOf(DefineContainer(command, Facts()).value().definition), nullptr);
+}
+
+TEST(Definition, OnlyVariablesThatTheLogOptionsNameAreTold) {
+  PrepareCommand command = Command();
+  command.env = {"SECRET=1", "ZONE=a", "ZONES=b", "EMPTY="};
+  const auto told = [&command] {
+    return DefineContainer(command, Facts()).value().definition.logged.env;
+  };
+  EXPECT_THAT(told(), ElementsAre());
+  command.spec.log_options = {{"env", "ZONE,EMPTY,NONE"}};
+  EXPECT_THAT(told(), ElementsAre("ZONE=a", "EMPTY="));
+  command.spec.log_options = {{"env-regex", "^Z"}};
+  EXPECT_EQ(told().size(), 4u);
 }
 
 TEST(Definition, CleanPath) {

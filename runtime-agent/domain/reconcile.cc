@@ -246,7 +246,7 @@ absl::Status Runtime::Reconcile() {
   ReapLeftovers(entries);
   for (const auto& container : containers) {
     if (container->actual().runs > 0) {
-      shipper_->Follow(container->output(), container->definition().ship_log, /*fresh=*/false);
+      shipper_->Follow(container->output(), LoggedOf(container->definition()), /*fresh=*/false);
     }
   }
   std::vector<EntryInfo> early;
@@ -389,6 +389,7 @@ std::pair<std::vector<ContainerReport>, uint64_t> Runtime::List() const {
 }
 
 absl::Status Runtime::FlushLog(const std::string& id, absl::Time deadline) {
+  if (id.empty()) return shipper_->FlushAll(deadline);
   RETURN_IF_ERROR(Find(id).status());
   return shipper_->Flush(id, deadline);
 }

@@ -146,6 +146,11 @@ struct PrepareCommand {
   std::string user;
   std::vector<std::string> layer_diff_ids;  // bottom first
   std::string hostname;
+  // For the log service.
+  std::string image;
+  std::string image_id;
+  std::vector<std::pair<std::string, std::string>> labels;
+  int64_t created_unix_ns = 0;
 };
 
 // StartContainer: what one run has beyond the definition.

@@ -313,7 +313,7 @@ absl::StatusOr<StartOutcome> Runtime::Finish(Container& container, RunState& run
   if (run.connected.has_value()) run.endpoint.Release();
   const absl::Status saved = SaveWithEvent(container, HostEvent::Kind::kStarted);
   if (!saved.ok()) Log(LogLevel::kError, saved.message(), {{"container", container.id()}});
-  shipper_->Follow(output, container.definition().ship_log, fresh);
+  shipper_->Follow(output, LoggedOf(container.definition()), fresh);
   parts_.observer->Started(absl::ToDoubleSeconds(absl::Now() - run.began),
                            run.connected.has_value());
   OnProgress();

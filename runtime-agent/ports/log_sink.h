@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -21,9 +22,25 @@ struct ShippedRecord {
   uint64_t dropped_bytes = 0;
 };
 
+// What a log is of: readers choose by it, and it says where else records go.
+struct LoggedContainer {
+  std::string name;
+  std::string image;
+  std::string image_id;
+  std::vector<std::pair<std::string, std::string>> labels;
+  std::vector<std::string> env;  // that the log options name
+  std::vector<std::string> argv;
+  bool tty = false;
+  std::string driver;
+  std::vector<std::pair<std::string, std::string>> options;
+  int64_t created_unix_ns = 0;
+};
+
 // Records that lie at [begin, end) of a container's spool.
 struct ShippedBatch {
   std::string container_id;
+  // Null where the service was told before.
+  std::shared_ptr<const LoggedContainer> container;
   uint64_t begin_offset = 0;
   uint64_t end_offset = 0;
   std::vector<ShippedRecord> records;

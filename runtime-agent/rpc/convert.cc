@@ -183,7 +183,11 @@ PrepareCommand FromWire(const v1::PrepareContainerRequest& request) {
           .working_directory = request.working_directory(),
           .user = request.user(),
           .layer_diff_ids = Strings(request.layer_diff_ids()),
-          .hostname = request.hostname()};
+          .hostname = request.hostname(),
+          .image = request.spec().image(),
+          .image_id = request.image_id(),
+          .labels = Pairs(request.labels()),
+          .created_unix_ns = request.created_unix_ns()};
 }
 
 ExecCommand FromWire(const v1::StartExecRequest& request) {

@@ -16,7 +16,7 @@
 namespace slipway::agent {
 namespace {
 
-constexpr absl::Duration kLongestFlush = absl::Seconds(30);
+constexpr absl::Duration kLongestFlush = absl::Seconds(120);
 
 AttachOptions OptionsOf(const v1::AttachStart& start) {
   return {.input = start.stdin(), .standard_out = start.stdout(), .standard_error = start.stderr()};

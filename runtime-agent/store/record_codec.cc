@@ -191,6 +191,32 @@ void GetProcess(const disk::Definition& in, Definition* to) {
   to->spool_capacity_bytes = in.spool_capacity_bytes();
 }
 
+void PutLogged(const Definition& from, disk::Definition* out) {
+  const LoggedContainer& logged = from.logged;
+  disk::LogDescription* to = out->mutable_log_description();
+  to->set_image(logged.image);
+  to->set_image_id(logged.image_id);
+  for (const auto& [key, value] : logged.labels) (*to->mutable_labels())[key] = value;
+  PutList(logged.env, to->mutable_env());
+  to->set_driver(logged.driver);
+  for (const auto& [key, value] : logged.options) (*to->mutable_options())[key] = value;
+  to->set_created_unix_ns(logged.created_unix_ns);
+}
+
+void GetLogged(const disk::Definition& in, Definition* to) {
+  const disk::LogDescription& from = in.log_description();
+  to->logged = {.name = in.name(),
+                .image = from.image(),
+                .image_id = from.image_id(),
+                .labels = {from.labels().begin(), from.labels().end()},
+                .env = GetList(from.env()),
+                .argv = to->argv,
+                .tty = in.tty(),
+                .driver = from.driver(),
+                .options = {from.options().begin(), from.options().end()},
+                .created_unix_ns = from.created_unix_ns()};
+}
+
 void PutIsolation(const Definition& from, disk::Definition* out) {
   Put(from.limits, out->mutable_limits());
   out->mutable_limits()->set_parent(from.cgroup_parent);
@@ -309,6 +335,7 @@ std::string EncodeDefinition(const Definition& from) {
   out.set_name(from.name);
   PutList(from.layer_diff_ids, out.mutable_layer_diff_ids());
   PutProcess(from, &out);
+  PutLogged(from, &out);
   PutIsolation(from, &out);
   Put(from.pid, out.mutable_pid());
   Put(from.ipc, out.mutable_ipc());
@@ -333,6 +360,7 @@ absl::StatusOr<Definition> DecodeDefinition(absl::string_view bytes) {
   to.name = in->name();
   to.layer_diff_ids = GetList(in->layer_diff_ids());
   GetProcess(*in, &to);
+  GetLogged(*in, &to);
   GetIsolation(*in, &to);
   to.pid = Get(in->pid());
   to.ipc = Get(in->ipc());

@@ -14,6 +14,8 @@ namespace {
 
 constexpr uint64_t kTrimStepBytes = 256 << 10;
 constexpr absl::Duration kMaxBackoff = absl::Seconds(1);
+// How long a flush waits while nothing moves.
+constexpr absl::Duration kFlushPatience = absl::Seconds(2);
 
 }  // namespace
 
@@ -31,16 +33,18 @@ LogShipper::~LogShipper() {
   thread_.join();
 }
 
-void LogShipper::Follow(std::shared_ptr<Output> output, bool ship, bool fresh) {
+void LogShipper::Follow(std::shared_ptr<Output> output,
+                        std::shared_ptr<const LoggedContainer> container, bool fresh) {
   absl::MutexLock lock(&mutex_);
   FeedPtr& feed = feeds_[output->id()];
   if (feed == nullptr || feed->output != output) {
     feed = std::make_shared<Feed>();
     feed->output = std::move(output);
-    feed->ship = ship;
+    feed->container = std::move(container);
     feed->position_known = fresh;
     feed->released = feed->output->trimmed();
   }
+  feed->announced_on = 0;
   wake_ = true;
   changed_.Signal();
 }
@@ -59,6 +63,8 @@ void LogShipper::Wake() {
 
 absl::Status LogShipper::Flush(const std::string& id, absl::Time deadline) {
   uint64_t target = 0;
+  uint64_t seen = 0;
+  absl::Time patience = absl::Now() + kFlushPatience;
   absl::MutexLock lock(&mutex_);
   if (const auto found = feeds_.find(id); found != feeds_.end()) {
     target = found->second->output->Committed();
@@ -68,17 +74,34 @@ absl::Status LogShipper::Flush(const std::string& id, absl::Time deadline) {
   while (!stop_) {
     const auto found = feeds_.find(id);
     if (found == feeds_.end()) return absl::OkStatus();  // all of an ended run, or removed
-    const Feed& feed = *found->second;
+    const FeedPtr held = found->second;  // it may be forgotten meanwhile
+    const Feed& feed = *held;
     const bool all_shipped = feed.output->running() && feed.held_committed >= target &&
                              feed.acknowledged >= feed.held_position;
-    if (feed.acknowledged >= target || all_shipped) return absl::OkStatus();
-    if (acknowledged_.WaitWithDeadline(&mutex_, deadline)) {
+    if (feed.known && (feed.acknowledged >= target || all_shipped)) return absl::OkStatus();
+    if (feed.acknowledged != seen) {
+      seen = feed.acknowledged;
+      patience = absl::Now() + kFlushPatience;
+    }
+    if (acknowledged_.WaitWithDeadline(&mutex_, std::min(deadline, patience)) &&
+        absl::Now() >= std::min(deadline, patience)) {
       return absl::DeadlineExceededError(absl::StrCat("the log service has not stored the last ",
                                                       target - feed.acknowledged, " bytes of ", id,
                                                       " yet"));
     }
   }
   return absl::UnavailableError("the agent is stopping");
+}
+
+absl::Status LogShipper::FlushAll(absl::Time deadline) {
+  std::vector<std::string> ids;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [id, feed] : feeds_) ids.push_back(id);
+  }
+  absl::Status status;
+  for (const std::string& id : ids) status.Update(Flush(id, deadline));
+  return status;
 }
 
 uint64_t LogShipper::lag_bytes() const {
@@ -100,6 +123,7 @@ void LogShipper::OnAcknowledged(const std::string& id, uint64_t offset) {
   const auto found = feeds_.find(id);
   if (found == feeds_.end()) return;
   found->second->acknowledged = std::max(found->second->acknowledged, offset);
+  found->second->known = true;
   wake_ = true;
   changed_.Signal();
   acknowledged_.SignalAll();
@@ -152,6 +176,7 @@ bool LogShipper::EnsureStream() {
       [this] { Wake(); });
   if (opened.ok()) {
     stream_ = *std::move(opened);
+    ++streams_;
     absl::MutexLock lock(&mutex_);
     cancel_ = stream_.get();
     return !stop_;
@@ -180,19 +205,26 @@ bool LogShipper::Locate(Feed& feed) {
 
 bool LogShipper::Turn(Feed& feed) {
   const uint64_t committed = feed.output->Committed();
-  if (!feed.ship) {
+  if (feed.container == nullptr) {
     feed.position = committed;
     OnAcknowledged(feed.output->id(), committed);
     return false;
   }
-  if (feed.position_known && feed.position >= committed) return false;
+  const bool idle = feed.position_known && feed.position >= committed;
+  const bool announced = stream_ != nullptr && feed.announced_on == streams_;
+  if (idle && (announced || !feed.output->running())) return false;
   if (!EnsureStream() || !Locate(feed)) return false;
   {
     absl::MutexLock lock(&mutex_);
     if (feed.position > feed.acknowledged + kWindowBytes) return false;
   }
   ShippedBatch batch = ReadBatch(feed);
-  if (batch.end_offset <= batch.begin_offset) return false;
+  const bool empty = batch.end_offset <= batch.begin_offset;
+  if (empty && (feed.announced_on == streams_ || !feed.output->running())) return false;
+  if (feed.told_on != streams_) batch.container = feed.container;
+  // Behind an end it is to be said anew.
+  const bool ends = !empty && !batch.records.empty() &&
+                    batch.records.back().kind == ShippedRecord::Kind::kEnd;
   uint64_t bytes = 0;
   for (const ShippedRecord& record : batch.records) bytes += record.data.size();
   const uint64_t end = batch.end_offset;
@@ -202,6 +234,8 @@ bool LogShipper::Turn(Feed& feed) {
     return false;
   }
   feed.position = end;
+  feed.told_on = streams_;
+  feed.announced_on = ends ? 0 : streams_;
   options_.observer->ShippedBytes(bytes);
   return true;
 }

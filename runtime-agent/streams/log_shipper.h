@@ -1,6 +1,7 @@
 #ifndef RUNTIME_AGENT_STREAMS_LOG_SHIPPER_H_
 #define RUNTIME_AGENT_STREAMS_LOG_SHIPPER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -38,15 +39,19 @@ class LogShipper {
   explicit LogShipper(Options options);
   ~LogShipper();
 
-  // Follows an output from now on, and again when a new run begins. `ship` false: records are
+  // Follows an output from now on, and again when a new run begins. No `container`: records are
   // dropped (log driver "none"). `fresh`: the service cannot know anything of it.
-  void Follow(std::shared_ptr<Output> output, bool ship, bool fresh);
+  void Follow(std::shared_ptr<Output> output, std::shared_ptr<const LoggedContainer> container,
+              bool fresh);
   void Forget(const std::string& id);
   // Some spool grew or some run ended.
   void Wake();
-  // Waits until what is committed now is stored by the log service. DeadlineExceeded says how much
-  // is missing.
+  // Waits until what is committed now is stored by the log service, and it knows the container.
+  // DeadlineExceeded says how much is missing: at the deadline, or earlier when nothing was stored
+  // for two seconds.
   absl::Status Flush(const std::string& id, absl::Time deadline);
+  // The same for every container.
+  absl::Status FlushAll(absl::Time deadline);
 
   // Bytes that are committed and not acknowledged, of all containers.
   uint64_t lag_bytes() const;
@@ -54,13 +59,17 @@ class LogShipper {
  private:
   struct Feed {
     std::shared_ptr<Output> output;
-    bool ship = true;
+    std::shared_ptr<const LoggedContainer> container;  // null: not shipped
     // Only the thread touches these.
     uint64_t position = 0;
     bool position_known = false;
     bool held_at_end = false;  // an end-of-stream record that may or may not be the last is next
+    uint64_t told_on = 0;  // the stream on which the service was told of the container
+    // Likewise, that a run goes on which has nothing to ship: who follows it waits. Zero: a new run.
+    std::atomic<uint64_t> announced_on{0};
     uint64_t released = 0;
     uint64_t acknowledged = 0;  // under mutex_
+    bool known = false;         // likewise: the service has answered once
     // Under mutex_: with that much committed, all but an end-of-stream record lay before position.
     uint64_t held_committed = 0;
     uint64_t held_position = 0;
@@ -80,6 +89,7 @@ class LogShipper {
 
   const Options options_;
   std::unique_ptr<LogStream> stream_;  // only the thread
+  uint64_t streams_ = 0;               // likewise: how many were opened
   absl::Duration backoff_ = absl::Milliseconds(50);
 
   mutable absl::Mutex mutex_;

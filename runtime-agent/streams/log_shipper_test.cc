@@ -14,6 +14,8 @@
 namespace slipway::agent {
 namespace {
 
+const auto kContainer = std::make_shared<const LoggedContainer>(LoggedContainer{.name = "web"});
+
 class NullObserver : public Observer {
  public:
   void Started(double, bool) override {}
@@ -158,7 +160,7 @@ class ShipperTest : public testing::Test {
 TEST_F(ShipperTest, AServiceThatIsAwayLosesNothing) {
   log_.down = true;
   output_->BeginRun(0, 1);
-  shipper_->Follow(output_, true, true);
+  shipper_->Follow(output_, kContainer, true);
   Put(SpoolRecordType::kStdout, "one ");
   EXPECT_EQ(Flush(absl::Milliseconds(50)).code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_EQ(released_, 0u);
@@ -170,7 +172,7 @@ TEST_F(ShipperTest, AServiceThatIsAwayLosesNothing) {
 
 TEST_F(ShipperTest, BrokenStreamsShipEveryByteOnce) {
   output_->BeginRun(0, 1);
-  shipper_->Follow(output_, true, true);
+  shipper_->Follow(output_, kContainer, true);
   std::string expected;
   for (int i = 0; i < 200; ++i) {
     const std::string line = std::to_string(i) + "\n";
@@ -191,7 +193,7 @@ TEST_F(ShipperTest, BrokenStreamsShipEveryByteOnce) {
 TEST_F(ShipperTest, UnacknowledgedBytesAreBounded) {
   log_.acknowledges = false;
   output_->BeginRun(0, 1);
-  shipper_->Follow(output_, true, true);
+  shipper_->Follow(output_, kContainer, true);
   const std::string block(1 << 20, 'x');
   for (int i = 0; i < 12; ++i) Put(SpoolRecordType::kStdout, block);
   EXPECT_FALSE(Flush(absl::Milliseconds(200)).ok());
@@ -201,7 +203,7 @@ TEST_F(ShipperTest, UnacknowledgedBytesAreBounded) {
 
 TEST_F(ShipperTest, AnEndedStreamIsNotTheEndOfTheRun) {
   output_->BeginRun(0, 1);
-  shipper_->Follow(output_, true, true);
+  shipper_->Follow(output_, kContainer, true);
   Put(SpoolRecordType::kStdout, "a");
   Put(SpoolRecordType::kEnd, "", 1);
   EXPECT_TRUE(Flush().ok());
@@ -219,7 +221,7 @@ TEST_F(ShipperTest, AnEndedStreamIsNotTheEndOfTheRun) {
 
 TEST_F(ShipperTest, GapsAreShippedAndCounted) {
   output_->BeginRun(0, 1);
-  shipper_->Follow(output_, true, true);
+  shipper_->Follow(output_, kContainer, true);
   const SpoolGap gap{.dropped_bytes = 77, .dropped_chunks = 2};
   Put(SpoolRecordType::kGap, std::string(reinterpret_cast<const char*>(&gap), sizeof(gap)));
   EXPECT_TRUE(Flush().ok());
@@ -228,7 +230,7 @@ TEST_F(ShipperTest, GapsAreShippedAndCounted) {
 
 TEST_F(ShipperTest, WhatReadersNeedIsNotReleased) {
   output_->BeginRun(0, 1);
-  shipper_->Follow(output_, true, true);
+  shipper_->Follow(output_, kContainer, true);
   auto reader = Output::AddReader(output_, 0);
   Put(SpoolRecordType::kStdout, "abc");
   EXPECT_TRUE(Flush().ok());
@@ -243,7 +245,7 @@ TEST_F(ShipperTest, WhatReadersNeedIsNotReleased) {
 
 TEST_F(ShipperTest, DriverNoneReleasesWithoutShipping) {
   output_->BeginRun(0, 1);
-  shipper_->Follow(output_, false, true);
+  shipper_->Follow(output_, nullptr, true);
   Put(SpoolRecordType::kStdout, "abc");
   EXPECT_TRUE(Flush().ok());
   EXPECT_EQ(log_.text(), "");
@@ -254,7 +256,7 @@ TEST_F(ShipperTest, BytesThatAreNoRecordAreSkippedAndSaid) {
   output_->BeginRun(0, 1);
   ASSERT_EQ(pwrite(output_->fd(), "garbage garbage garbage garbage", 31, 0), 31);
   committed_ = 31;
-  shipper_->Follow(output_, true, true);
+  shipper_->Follow(output_, kContainer, true);
   EXPECT_TRUE(Flush().ok());
   Put(SpoolRecordType::kStdout, "good");
   EXPECT_TRUE(Flush().ok());

@@ -19,8 +19,6 @@ constexpr uint64_t kGapRecordBytes = kHeaderBytes + sizeof(SpoolGap);
 // A pipe this full belongs to a producer in a hurry: it gets a larger one.
 constexpr int kCrowdedPipeBytes = 48 << 10;
 constexpr int kLargePipeBytes = 1 << 20;
-// … unless its spool is small: what is in the pipe at the exit goes in past the capacity.
-constexpr uint64_t kLargeSpoolBytes = 4 << 20;
 
 SpoolRecordHeader MakeHeader(SpoolRecordType type, const SpoolStream& stream, uint32_t length) {
   SpoolRecordHeader header = {

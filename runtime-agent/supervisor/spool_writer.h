@@ -8,6 +8,10 @@
 // Moves bytes from a pipe into a spool without holding them in memory: header, splice, publish.
 namespace slipway::agent {
 
+// Pipes of a spool that is smaller stay small: what is in them at the exit goes in past the
+// capacity.
+inline constexpr uint64_t kLargeSpoolBytes = 4 << 20;
+
 enum class PumpResult {
   kIdle,     // the pipe is empty for now
   kMoved,    // something was moved; there may be more

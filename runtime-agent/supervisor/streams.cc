@@ -7,6 +7,7 @@
 
 #include "runtime-agent/spool/format.h"
 #include "runtime-agent/supervisor/supervisor.h"
+#include "runtime-agent/supervisor/syscalls.h"
 
 namespace slipway::agent {
 
@@ -15,6 +16,10 @@ namespace {
 // Moved per stream before others get their turn.
 constexpr uint32_t kTurnBytes = 1u << 20;
 constexpr size_t kTerminalChunkBytes = 64 << 10;
+// A stream that moves so much within a rest's time is not looked at before the next: few large
+// moves instead of many small ones, and followers see it at most that much later.
+constexpr uint64_t kBusyBytes = 128 << 10;
+constexpr uint64_t kRestNs = 1000000;
 constexpr int kTerminalDrainChunks = 64;
 
 }  // namespace
@@ -44,10 +49,39 @@ void Supervisor::EndStream(uint32_t slot, FdRole role) {
   }
 }
 
+void Supervisor::RestIfBusy(uint32_t slot, FdRole role, uint64_t moved_bytes) {
+  if (page_->slot[slot].spool_capacity < kLargeSpoolBytes) return;
+  uint64_t now = MonotonicNs();
+  Runtime& runtime = runtime_[slot];
+  if (now - runtime.moved_since_ns > kRestNs) {
+    runtime.moved_since_ns = now;
+    runtime.moved_bytes = 0;
+  }
+  runtime.moved_bytes += moved_bytes;
+  if (runtime.moved_bytes < kBusyBytes || rest_count_ == kMaxRests) return;
+  if ((runtime.watched & RoleBit(role)) == 0) return;
+  UnwatchRole(slot, role);
+  if (rest_count_ == 0) rest_until_ns_ = now + kRestNs;
+  rests_[rest_count_++] = {slot, role, page_->slot[slot].incarnation};
+}
+
+void Supervisor::EndRests() {
+  if (MonotonicNs() < rest_until_ns_) return;
+  for (uint32_t i = 0; i < rest_count_; ++i) {
+    const Rest& rest = rests_[i];
+    if (page_->slot[rest.slot].incarnation != rest.incarnation) continue;
+    if (FdOf(rest.slot, rest.role) >= 0) WatchRole(rest.slot, rest.role);
+  }
+  rest_count_ = 0;
+}
+
 void Supervisor::PumpStream(uint32_t slot, FdRole role) {
+  const std::atomic<uint64_t>& committed = page_->slot[slot].spool_committed;
+  uint64_t before = committed.load(std::memory_order_relaxed);
   switch (Pump(Stream(slot, role), kTurnBytes, false, null_)) {
     case PumpResult::kMoved:
       progressed_ = true;
+      RestIfBusy(slot, role, committed.load(std::memory_order_relaxed) - before);
       break;
     case PumpResult::kIdle:
       break;

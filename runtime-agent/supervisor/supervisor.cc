@@ -19,6 +19,7 @@ namespace slipway::agent {
 namespace {
 
 constexpr int kRetryMs = 100;
+constexpr int kRestMs = 1;
 
 }  // namespace
 
@@ -166,10 +167,12 @@ int Supervisor::Run(ProcessState* state) {
   }
   while (!done_) {
     epoll_event events[64];
-    int count = epoll_wait(epoll_, events, 64, retry_ ? kRetryMs : -1);
+    int wait_ms = rest_count_ > 0 ? kRestMs : retry_ ? kRetryMs : -1;
+    int count = epoll_wait(epoll_, events, 64, wait_ms);
     if (count < 0 && errno != EINTR) return 73;
     for (int i = 0; i < count; ++i) Dispatch(events[i].data.u64, events[i].events);
     if (retry_ && MonotonicNs() >= next_retry_ns_) Retry();
+    if (rest_count_ > 0) EndRests();
     if (progressed_) SignalSubscribers();
     if (keeper_died_) BecomeKeeper();
   }

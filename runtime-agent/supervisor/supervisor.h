@@ -17,6 +17,8 @@
 // descriptor table, which the keeper has too; what is here can be lost at any instruction.
 namespace slipway::agent {
 
+inline constexpr uint32_t kMaxRests = 64;
+
 class Supervisor {
  public:
   // `state` outlives it. Zero-initialised static storage is expected (unused pages stay untouched).
@@ -40,6 +42,9 @@ class Supervisor {
     bool resumed;     // after a restart: whether the exec was announced is not known
     bool retry;       // a stream waits for space or for a terminal to be opened again
     uint8_t watched;  // bit per FdRole that epoll watches
+    // How much its streams moved since then: a producer in a hurry is looked at less often.
+    uint64_t moved_since_ns;
+    uint64_t moved_bytes;
     SpawnFailureReport* failure;
   };
 
@@ -78,6 +83,8 @@ class Supervisor {
   void DrainAtExit(uint32_t slot);
   void EndStream(uint32_t slot, FdRole role);
   void ResumeStreams(uint32_t slot);
+  void RestIfBusy(uint32_t slot, FdRole role, uint64_t moved_bytes);
+  void EndRests();
 
   // spawn.cc
   int Spawn(uint32_t connection, const WireRequest& request, PacketFds* fds);
@@ -132,6 +139,15 @@ class Supervisor {
   bool done_;
   uint32_t next_serial_;
   uint64_t next_retry_ns_;
+  // Streams that are left alone until then, so that their pipes fill.
+  struct Rest {
+    uint32_t slot;
+    FdRole role;
+    uint64_t incarnation;
+  };
+  Rest rests_[kMaxRests];
+  uint32_t rest_count_;
+  uint64_t rest_until_ns_;
   Connection connections_[kMaxConnections];
   Runtime runtime_[kMaxEntries];
 };

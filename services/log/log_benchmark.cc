@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/rpc/channel.h"
+#include "services/log/domain/line_matcher.h"
 #include "services/log/server.h"
 #include "services/log/testing/log_fixture.h"
 #include "slipway/log/v1/log.grpc.pb.h"
@@ -24,17 +25,31 @@ std::string ChunkText() {
   return text + "\n";
 }
 
+// What a web server logs.
+std::string WebText() {
+  std::string text;
+  uint32_t random = 1;
+  while (text.size() < kChunkBytes - 200) {
+    random = random * 1664525 + 1013904223;
+    absl::StrAppend(&text, "10.", random >> 24, ".", (random >> 16) & 255, ".", (random >> 8) & 255,
+                    " - - [26/Nov/2023:10:00:00 +0000] \"GET /shop/item/", (random >> 12) % 5000,
+                    " HTTP/1.1\" 200 ", (random >> 10) % 90000,
+                    " \"-\" \"Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Firefox/115.0\"\n");
+  }
+  return text;
+}
+
 class FilledStore {
  public:
-  explicit FilledStore(uint64_t bytes) {
+  explicit FilledStore(uint64_t bytes, bool sealed = false, const std::string& text = ChunkText()) {
     store_ =
         *SegmentStore::Open(directory_.path(), {.container_bytes = uint64_t{4} << 30}, counters_);
-    const std::string text = ChunkText();
     for (uint64_t at = 0; at < bytes; at += text.size()) {
       const auto offset = store_->Append(
           TestId(), {at, at + text.size(), {Out(text, static_cast<int64_t>(at + 1))}});
       if (!offset.ok()) abort();
     }
+    if (sealed && !store_->SealAll().ok()) abort();
   }
   std::shared_ptr<ReadableLog> log() { return *store_->Open(TestId()); }
 
@@ -73,6 +88,26 @@ FilledStore& Store2Gb() {
   static FilledStore store(2'000'000'000);
   return store;
 }
+
+FilledStore& StoreWeb1Gb() {
+  static FilledStore store(1'000'000'000, /*sealed=*/true, WebText());
+  return store;
+}
+
+void Search(benchmark::State& state, const SearchOptions& search) {
+  ReadWhole(state, {.matcher = *LineMatcher::Create(search)}, StoreWeb1Gb());
+}
+void BM_StoreSearch1GB(benchmark::State& state) { Search(state, {.substring = "/needle"}); }
+void BM_StoreSearchRegex1GB(benchmark::State& state) {
+  Search(state, {.regex = "GET /needle.* 5\\d\\d "});
+}
+void BM_StoreSearchIgnoreCase1GB(benchmark::State& state) {
+  Search(state, {.substring = "/needle", .ignore_case = true});
+}
+void BM_StoreSearchWithContext1GB(benchmark::State& state) {
+  Search(state, {.substring = "/needle", .lines_before = 2, .lines_after = 2});
+}
+void BM_StoreReadSealedChunks1GB(benchmark::State& state) { ReadWhole(state, {}, StoreWeb1Gb()); }
 
 void BM_StoreReadChunks211MB(benchmark::State& state) { ReadWhole(state, {}, Store211Mb()); }
 void BM_StoreReadLines211MB(benchmark::State& state) {
@@ -216,6 +251,11 @@ void BM_RpcAppend64MB(benchmark::State& state) {
 
 BENCHMARK(BM_StoreReadChunks211MB)->Unit(benchmark::kMillisecond)->UseRealTime();
 BENCHMARK(BM_StoreReadLines211MB)->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(BM_StoreSearch1GB)->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(BM_StoreSearchRegex1GB)->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(BM_StoreSearchIgnoreCase1GB)->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(BM_StoreSearchWithContext1GB)->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(BM_StoreReadSealedChunks1GB)->Unit(benchmark::kMillisecond)->UseRealTime();
 BENCHMARK(BM_StoreTail1000Of2GB)->Unit(benchmark::kMillisecond)->UseRealTime();
 BENCHMARK(BM_StoreTail1MillionLinesOf2GBStart)->Unit(benchmark::kMillisecond)->UseRealTime();
 BENCHMARK(BM_StoreSinceLastMegabyteOf2GB)->Unit(benchmark::kMillisecond)->UseRealTime();

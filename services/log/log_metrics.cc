@@ -30,6 +30,14 @@ class LogCollector : public prometheus::Collectable {
     add("duplicate_batches_total", "Batches dropped because they were stored already.", counter,
         c.duplicate_batches.load());
     add("gap_bytes_total", "Bytes of spools that never arrived.", counter, c.gap_bytes.load());
+    add("dropped_bytes_total", "Bytes of output that full spools did not keep, as told by agents.",
+        counter, c.dropped_bytes.load());
+    add("outlet_sent_bytes_total", "Bytes of output that outlets took.", counter,
+        c.outlet_sent_bytes.load());
+    add("outlet_dropped_bytes_total", "Bytes of output that retention deleted before an outlet.",
+        counter, c.outlet_dropped_bytes.load());
+    add("outlet_failures_total", "Attempts to send to an outlet that failed.", counter,
+        c.outlet_failures.load());
     add("append_errors_total", "Batches that could not be written.", counter,
         c.append_errors.load());
     add("sync_errors_total", "Failed fdatasync calls.", counter, c.sync_errors.load());
@@ -42,6 +50,7 @@ class LogCollector : public prometheus::Collectable {
     add("segments", "Segments stored.", gauge, c.segments.load());
     add("containers", "Containers that have a log.", gauge, c.containers.load());
     add("open_logs", "Logs held open.", gauge, c.open_logs.load());
+    add("outlets", "Containers whose output goes to an outlet too.", gauge, c.outlets.load());
     add("append_streams", "AppendLog calls under way.", gauge, c.append_streams.load());
     add("readers", "ReadLog calls under way.", gauge, c.readers.load());
     add("waiting_followers", "Readers that have seen everything and wait.", gauge,

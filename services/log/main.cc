@@ -1,4 +1,5 @@
 #include <cstdint>
+#include <string>
 
 #include "absl/flags/flag.h"
 #include "base/logging/logging.h"
@@ -12,6 +13,11 @@ ABSL_FLAG(uint64_t, max_container_bytes, uint64_t{2} << 30,
 ABSL_FLAG(uint64_t, max_total_bytes, uint64_t{20} << 30,
           "Most bytes kept of all containers; the oldest go first.");
 
+ABSL_FLAG(absl::Duration, max_age, absl::ZeroDuration(),
+          "Older output is deleted, e.g. 720h; zero keeps it however old.");
+
+ABSL_FLAG(std::string, journald_socket, "", "Where journald listens, unless where systemd has it.");
+
 int main(int argc, char** argv) {
   const slipway::ServiceOptions options = slipway::InitService(argc, argv, "log", "127.0.0.1:9483");
   const auto server =
@@ -20,7 +26,9 @@ int main(int argc, char** argv) {
                                    .metrics_address = options.metrics_address,
                                    .max_segment_bytes = absl::GetFlag(FLAGS_max_segment_bytes),
                                    .max_container_bytes = absl::GetFlag(FLAGS_max_container_bytes),
-                                   .max_total_bytes = absl::GetFlag(FLAGS_max_total_bytes)});
+                                   .max_total_bytes = absl::GetFlag(FLAGS_max_total_bytes),
+                                   .max_age = absl::GetFlag(FLAGS_max_age),
+                                   .journald_socket = absl::GetFlag(FLAGS_journald_socket)});
   if (!server.ok()) return slipway::ExitCode(server.status());
   slipway::Log(slipway::LogLevel::kInfo, "serving", {{"socket", options.socket}});
   slipway::WaitForTermination();

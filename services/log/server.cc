@@ -9,7 +9,9 @@
 #include "base/metrics/metrics.h"
 #include "base/rpc/server.h"
 #include "base/status/status_macros.h"
+#include "services/log/domain/outlet_runner.h"
 #include "services/log/log_metrics.h"
+#include "services/log/outlets/drivers.h"
 #include "services/log/ports/counters.h"
 #include "services/log/rpc/log_service.h"
 #include "services/log/store/segment_store.h"
@@ -27,12 +29,18 @@ class RunningServer : public Server {
   }
 
   absl::Status Run(const ServerOptions& options) {
-    ASSIGN_OR_RETURN(store_, SegmentStore::Open(options.root,
-                                                {.segment_bytes = options.max_segment_bytes,
-                                                 .container_bytes = options.max_container_bytes,
-                                                 .total_bytes = options.max_total_bytes},
-                                                counters_));
-    service_ = std::make_unique<LogServiceRpc>(*store_, counters_);
+    ASSIGN_OR_RETURN(store_,
+                     SegmentStore::Open(options.root,
+                                        {.segment_bytes = options.max_segment_bytes,
+                                         .container_bytes = options.max_container_bytes,
+                                         .total_bytes = options.max_total_bytes,
+                                         .age_ns = absl::ToInt64Nanoseconds(options.max_age)},
+                                        counters_));
+    drivers_ = std::make_unique<Drivers>(
+        DriverOptions{.json_directory = absl::StrCat(options.root, "/json-file"),
+                      .journald_socket = options.journald_socket});
+    outlets_ = std::make_unique<OutletRunner>(*store_, *drivers_, counters_);
+    service_ = std::make_unique<LogServiceRpc>(*store_, *outlets_, counters_);
     metrics_.Register(NewLogCollector(counters_));
     RETURN_IF_ERROR(metrics_.Serve(options.metrics_address));
     RpcServerOptions rpc;
@@ -45,6 +53,8 @@ class RunningServer : public Server {
   Counters counters_;
   Metrics metrics_;
   std::unique_ptr<SegmentStore> store_;
+  std::unique_ptr<Drivers> drivers_;
+  std::unique_ptr<OutletRunner> outlets_;
   std::unique_ptr<LogServiceRpc> service_;
   std::unique_ptr<RpcServer> rpc_;
 };

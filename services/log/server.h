@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 
 namespace slipway::log {
 
@@ -16,6 +17,8 @@ struct ServerOptions {
   uint64_t max_segment_bytes = 16 << 20;
   uint64_t max_container_bytes = uint64_t{2} << 30;
   uint64_t max_total_bytes = uint64_t{20} << 30;
+  absl::Duration max_age;       // zero: kept however old
+  std::string journald_socket;  // empty: systemd's
 };
 
 // The running service: the only place that names concrete types. The destructor ends calls, then

@@ -362,7 +362,84 @@ TEST_F(ServerTest, KilledWhileAppendingNothingIsLostOrDoubled) {
   EXPECT_GE(expected, acknowledged.load());
 }
 
-TEST_F(ServerTest, AThousandFollowersThatDoNotReadCostLittleAndDelayNobody) {
+TEST_F(ServerTest, SelectionSearchCursorsCountsAndTruncation) {
+  Start();
+  v1::AppendLogRequest request = Request(0, 100);
+  request.mutable_description()->set_name("web");
+  request.mutable_description()->set_image("nginx");
+  (*request.mutable_description()->mutable_labels())["tier"] = "front";
+  AddChunk(request, "GET /\nPOST /x\nGET /y\n", 5);
+  ASSERT_EQ(Append(request), 100u);
+  v1::ReadLogRequest read = ReadAll(false);
+  read.clear_container_id();
+  read.mutable_selector()->add_labels("tier=front");
+  EXPECT_EQ(Read(read), "GET /\nPOST /x\nGET /y\n");
+  read.mutable_search()->set_regex("^GET /.");
+  EXPECT_EQ(Read(read), "GET /y\n");
+  read.mutable_search()->set_regex("(");
+  Read(read);
+  EXPECT_EQ(last_.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_NE(last_.error_message().find("missing )"), std::string::npos);
+  read.clear_search();
+  read.mutable_selector()->Clear();
+  Read(read);
+  EXPECT_EQ(last_.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+
+  // A line at a time, each call going on where the last one was.
+  read.mutable_selector()->set_all(true);
+  read.set_with_cursors(true);
+  read.set_limit(1);
+  std::string all;
+  for (int i = 0; i < 4; ++i) {
+    grpc::ClientContext context;
+    const auto reader = stub_->ReadLog(&context, read);
+    v1::ReadLogResponse response;
+    while (reader->Read(&response)) {
+      ASSERT_EQ(response.entries_size(), 1);
+      EXPECT_EQ(response.entries(0).container_id(), kId);
+      all += response.entries(0).data();
+      read.set_cursor(response.cursor());
+    }
+    ASSERT_TRUE(reader->Finish().ok());
+  }
+  EXPECT_EQ(all, "GET /\nPOST /x\nGET /y\n");
+  read.set_cursor("nonsense");
+  Read(read);
+  EXPECT_EQ(last_.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+
+  const auto call = [&](auto method, const auto& wanted, auto& response) {
+    grpc::ClientContext context;
+    return (stub_.get()->*method)(&context, wanted, &response);
+  };
+  v1::CountLogRequest count;
+  count.mutable_selector()->add_containers("web");
+  count.set_stdout(true);
+  count.mutable_search()->set_substring("GET");
+  v1::CountLogResponse counted;
+  ASSERT_TRUE(call(&Stub::CountLog, count, counted).ok());
+  ASSERT_EQ(counted.counts_size(), 1);
+  EXPECT_EQ(counted.counts(0).lines(), 2u);
+  v1::ListLogsRequest list;
+  list.mutable_selector()->add_images("nginx:latest");
+  v1::ListLogsResponse listed;
+  ASSERT_TRUE(call(&Stub::ListLogs, list, listed).ok());
+  ASSERT_EQ(listed.logs_size(), 1);
+  EXPECT_EQ(listed.logs(0).description().name(), "web");
+  v1::TruncateLogRequest truncate;
+  truncate.mutable_selector()->add_containers(kId.substr(0, 8));
+  v1::TruncateLogResponse truncated;
+  ASSERT_TRUE(call(&Stub::TruncateLog, truncate, truncated).ok());
+  EXPECT_GT(truncated.deleted_bytes(), 0u);
+  EXPECT_EQ(Read(ReadAll(false)), "");
+  v1::GetLogStatsRequest stats;
+  stats.set_container_id(kId);
+  v1::GetLogStatsResponse told;
+  ASSERT_TRUE(call(&Stub::GetLogStats, stats, told).ok());
+  EXPECT_EQ(told.streams(0).bytes(), 21u);
+  EXPECT_EQ(told.streams(0).lines(), 0u);
+}
+
+TEST_F(ServerTest, TenThousandFollowersThatDoNotReadCostLittleAndDelayNobody) {
   const Process process(directory_.path() + "/log", socket_);
   stub_ = v1::LogService::NewStub(NewChannel(socket_));
   AppendText(std::string(1 << 20, 'x') + "\n");
@@ -374,7 +451,8 @@ TEST_F(ServerTest, AThousandFollowersThatDoNotReadCostLittleAndDelayNobody) {
       absl::StrCat("unix:", socket_), grpc::InsecureChannelCredentials(), arguments));
   std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
   std::vector<std::unique_ptr<grpc::ClientReader<v1::ReadLogResponse>>> readers;
-  for (int i = 0; i < 1'000; ++i) {
+  // Those above the limit are told so.
+  for (int i = 0; i < 10'000; ++i) {
     contexts.push_back(std::make_unique<grpc::ClientContext>());
     v1::ReadLogRequest request = ReadAll(true);
     if (i % 2 == 0) request.set_cut(v1::ReadLogRequest::CUT_LINES);
@@ -392,11 +470,16 @@ TEST_F(ServerTest, AThousandFollowersThatDoNotReadCostLittleAndDelayNobody) {
   std::printf("peak %lu kB, slowest append %.1f ms\n", peak, absl::ToDoubleMilliseconds(slowest));
   EXPECT_LT(peak, 64u << 10);
   EXPECT_LT(slowest, absl::Seconds(2));
+  int refused = 0;
+  for (size_t i = 0; i < readers.size(); ++i) {
+    contexts[i]->TryCancel();
+    const grpc::Status status = readers[i]->Finish();
+    if (status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED) ++refused;
+  }
+  EXPECT_GE(refused, 7'000);
   // One that does read has everything.
   AppendEnd();
   EXPECT_EQ(Read(ReadAll(true)).size(), (1u << 20) + 1 + 60 * ((256u << 10) + 1));
-  for (auto& context : contexts) context->TryCancel();
-  for (auto& reader : readers) reader->Finish();
 }
 
 }  // namespace

@@ -371,24 +371,6 @@ def row_images(bench):
             clients[peer.name].call("DELETE", f"/images/many:t{i}")
 
 
-def row_logs(bench):
-    """A container that writes 2,110,000 lines of 100 bytes, and reading them."""
-    lines = 200000 if bench.short else 2110000
-    script = f"yes {'x' * 99} | head -n {lines}"
-    written, read = {}, {}
-    for peer in bench.both:
-        written[peer.name] = timed(run_cli, peer, "run", "-d", "--name", "writer", "--network", "none", "busybox", "sh",
-                                   "-c", script) + timed(run_cli, peer, "wait", "writer")
-        begin = time.perf_counter()
-        with subprocess.Popen(["/usr/bin/docker", "logs", "writer"], env=peer.env, stdout=subprocess.PIPE) as logs:
-            size = sum(len(chunk) for chunk in iter(lambda: logs.stdout.read(1 << 20), b""))
-        read[peer.name] = time.perf_counter() - begin
-        assert size == lines * 100, (peer.name, size)
-        run_cli(peer, "rm", "writer")
-    bench.add(f"container writes {lines // 10000} MB to stdout", "s", written)
-    bench.add(f"docker logs of {lines // 10000} MB", "s", read)
-
-
 def row_memory(bench):
     count = 20 if bench.short else 100
     idle, each = {}, {}
@@ -420,5 +402,7 @@ def row_list(bench):
             clients[peer.name].call("DELETE", f"/containers/{identity}")
 
 
+from log_rows import LOG_ROWS  # noqa: E402 (it uses what is above)
+
 ROWS = {"memory": row_memory, "api": row_api, "run": row_run, "exec": row_exec, "concurrent": row_concurrent,
-        "pull": row_pull, "commit": row_commit, "images": row_images, "logs": row_logs, "list": row_list}
+        "pull": row_pull, "commit": row_commit, "images": row_images, **LOG_ROWS, "list": row_list}

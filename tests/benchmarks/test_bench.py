@@ -16,6 +16,9 @@ PROMISES = {
     "docker exec true": 1.1,
     "32 at once, none": 5,
     "pull of": 2,
+    "container writes": 2,
+    "docker logs of": 3,
+    "search in": 2,
     "memory per idle container": 10,
 }
 

@@ -154,6 +154,11 @@ absl::StatusOr<std::vector<std::string>> AgentClient::Prepare(const PrepareComma
   request.set_user(definition.effective.user);
   codec::PutList(command.layer_diff_ids, request.mutable_layer_diff_ids());
   request.set_hostname(definition.hostname);
+  for (const auto& [key, value] : definition.effective.labels) {
+    (*request.mutable_labels())[key] = value;
+  }
+  request.set_image_id(definition.image_id);
+  request.set_created_unix_ns(definition.created_unix_ns);
   ASSIGN_OR_RETURN(const auto response,
                    Call(&agent::v1::AgentService::Stub::PrepareContainer, request));
   return codec::GetList(response.warnings());

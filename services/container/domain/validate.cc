@@ -11,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "base/status/status_macros.h"
+#include "services/container/domain/log_policy.h"
 #include "services/container/domain/signal_name.h"
 
 namespace slipway::container {
@@ -180,14 +181,6 @@ absl::Status ValidateUlimits(const ContainerSpec& spec) {
   return absl::OkStatus();
 }
 
-absl::Status ValidateLog(const LogPolicy& log) {
-  constexpr std::array<absl::string_view, 4> kDrivers = {"", "local", "json-file", "none"};
-  if (!Contains(kDrivers, log.driver)) {
-    return Bad("logger: no log driver named '", log.driver, "' is registered");
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 absl::string_view JoinedContainer(absl::string_view mode) {
@@ -258,7 +251,7 @@ absl::Status ValidateSpec(const ContainerSpec& spec, int host_cpus) {
   RETURN_IF_ERROR(ValidateResources(spec, host_cpus));
   RETURN_IF_ERROR(ValidateNetwork(spec));
   RETURN_IF_ERROR(ValidateMounts(spec));
-  return ValidateLog(spec.log);
+  return ValidateLogPolicy(spec.log);
 }
 
 std::vector<std::string> Warnings(const ContainerSpec& spec) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "absl/strings/string_view.h"
+#include "services/log/ports/log_store.h"
 #include "services/log/ports/record.h"
 
 namespace slipway::log {
@@ -13,7 +14,10 @@ struct Entry {
   StdStream stream = StdStream::kNone;
   absl::string_view data;
   uint64_t dropped_bytes = 0;
-  bool continued = false;  // the line goes on in a later entry of the stream
+  bool continued = false;          // the line goes on in a later entry of the stream
+  Position end;                    // behind its last byte
+  bool context = false;            // given for the sake of a match nearby
+  absl::string_view container_id;  // set where several logs are read
 };
 
 // Where entries for a reader go. Not thread-safe.

@@ -6,7 +6,7 @@
 namespace slipway::log {
 
 void LineCutter::Put(Line& line, StdStream stream, absl::string_view rest, bool continued,
-                     EntrySink& sink) {
+                     const Position& end, EntrySink& sink) {
   if (!line.left_out) {
     absl::string_view whole = rest;
     if (!line.bytes.empty()) {
@@ -16,7 +16,8 @@ void LineCutter::Put(Line& line, StdStream stream, absl::string_view rest, bool 
     sink.Add({.time_unix_ns = line.time_unix_ns,
               .stream = stream,
               .data = whole,
-              .continued = continued});
+              .continued = continued,
+              .end = end});
   }
   // A long line's memory is not kept for short ones.
   if (line.bytes.capacity() > 4096) {
@@ -27,8 +28,13 @@ void LineCutter::Put(Line& line, StdStream stream, absl::string_view rest, bool 
 }
 
 size_t LineCutter::Feed(StdStream stream, int64_t time_unix_ns, absl::string_view data,
-                        size_t piece_bytes, bool one_line, EntrySink& sink) {
+                        size_t piece_bytes, bool one_line, EntrySink& sink, const Position& at) {
   Line& line = lines_[StreamIndex(stream)];
+  const auto behind = [&at](size_t bytes) {
+    Position end = at;
+    end.data_offset += static_cast<uint32_t>(bytes);
+    return end;
+  };
   size_t taken = 0;
   while (taken < data.size() && !sink.Full()) {
     if (!line.open) {
@@ -43,12 +49,12 @@ size_t LineCutter::Feed(StdStream stream, int64_t time_unix_ns, absl::string_vie
     if (newline != nullptr) {
       rest =
           rest.substr(0, static_cast<size_t>(static_cast<const char*>(newline) - rest.data()) + 1);
-      Put(line, stream, rest, /*continued=*/false, sink);
+      Put(line, stream, rest, /*continued=*/false, behind(taken + rest.size()), sink);
       line.open = false;
     } else if (line.left_out) {
       // Nothing to keep.
     } else if (rest.size() == room) {
-      Put(line, stream, rest, /*continued=*/true, sink);
+      Put(line, stream, rest, /*continued=*/true, behind(taken + rest.size()), sink);
     } else {
       line.bytes.append(rest.data(), rest.size());
     }
@@ -58,10 +64,10 @@ size_t LineCutter::Feed(StdStream stream, int64_t time_unix_ns, absl::string_vie
   return taken;
 }
 
-void LineCutter::Break(StdStream stream, EntrySink& sink) {
+void LineCutter::Break(StdStream stream, EntrySink& sink, const Position& at) {
   Line& line = lines_[StreamIndex(stream)];
   // Pieces may have come out of it; then there may be nothing left to tell.
-  if (line.open && !line.bytes.empty()) Put(line, stream, "", /*continued=*/false, sink);
+  if (line.open && !line.bytes.empty()) Put(line, stream, "", /*continued=*/false, at, sink);
   line.open = false;
 }
 

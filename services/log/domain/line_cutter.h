@@ -22,17 +22,24 @@ class LineCutter {
   explicit LineCutter(int64_t since_unix_ns) : since_(since_unix_ns) {}
 
   // Takes bytes until the sink is full or, with `one_line`, the line has ended. Returns how many.
+  // `at` is where the data begins.
   size_t Feed(StdStream stream, int64_t time_unix_ns, absl::string_view data, size_t piece_bytes,
-              bool one_line, EntrySink& sink);
+              bool one_line, EntrySink& sink, const Position& at = {});
 
-  // What the stream has of a line is all that comes of it.
-  void Break(StdStream stream, EntrySink& sink);
+  // What the stream has of a line is all that comes of it. `at` is what ends it.
+  void Break(StdStream stream, EntrySink& sink, const Position& at = {});
 
   // The stream is in the middle of a line that is wanted.
   bool Open(StdStream stream) const {
     const Line& line = lines_[StreamIndex(stream)];
     return line.open && !line.left_out;
   }
+
+  // The stream is in the middle of a line, wanted or not.
+  bool InLine(StdStream stream) const { return lines_[StreamIndex(stream)].open; }
+
+  // What the stream has of a line that did not come out yet.
+  size_t HeldBytes(StdStream stream) const { return lines_[StreamIndex(stream)].bytes.size(); }
 
   // Memory that unfinished lines take.
   size_t held_bytes() const { return lines_[0].bytes.capacity() + lines_[1].bytes.capacity(); }
@@ -48,7 +55,8 @@ class LineCutter {
     std::string bytes;
   };
 
-  void Put(Line& line, StdStream stream, absl::string_view rest, bool continued, EntrySink& sink);
+  void Put(Line& line, StdStream stream, absl::string_view rest, bool continued,
+           const Position& end, EntrySink& sink);
 
   const int64_t since_;
   std::array<Line, kStreams> lines_;

@@ -6,53 +6,35 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "services/log/domain/entry_sink.h"
 #include "services/log/domain/line_cutter.h"
+#include "services/log/domain/reading.h"
+#include "services/log/domain/search_sink.h"
 #include "services/log/domain/tail.h"
 #include "services/log/ports/log_store.h"
 
 namespace slipway::log {
 
-struct ReadOptions {
-  std::array<bool, kStreams> streams = {true, true};
-  int64_t since_unix_ns = 0;           // inclusive; zero: from the beginning
-  int64_t until_unix_ns = 0;           // inclusive; zero: no end
-  std::optional<uint64_t> tail_lines;  // taken from the end of the log before since and until
-  bool follow = false;
-  bool lines = false;
-};
-
-// One reader on its way through a log. Holds no memory in proportion to the log: what a reader has
-// not taken stays on disk. Not thread-safe.
-class LogReading {
+// A reader of one log.
+class LogReading : public Reading {
  public:
-  enum class Progress {
-    kMore,  // the sink is full, or it is time to let others read
-    kWait,  // nothing more for now; see Wait
-    kDone,
-  };
-
   // Finds where to begin. InvalidArgument for a range that is empty or streams that are none.
   static absl::StatusOr<std::unique_ptr<LogReading>> Start(std::shared_ptr<ReadableLog> log,
                                                            const ReadOptions& options,
                                                            ReadBuffer& buffer);
 
-  // Fills the sink. `piece_bytes` is the longest line, or piece of one, in an entry.
-  // DataLoss and Internal when the disk cannot be read.
-  absl::StatusOr<Progress> Fill(ReadBuffer& buffer, size_t piece_bytes, EntrySink& sink);
-
-  // Memory that unfinished lines take.
-  size_t held_bytes() const { return lines_.held_bytes(); }
-
-  // After kWait. See ReadableLog::WaitBeyond.
-  bool Wait(std::function<void()> wake);
+  absl::StatusOr<Progress> Fill(ReadBuffer& buffer, size_t piece_bytes, EntrySink& sink) override;
+  bool Wait(std::function<void()> wake) override;
+  size_t held_bytes() const override;
+  std::vector<Place> Places() const override;
 
  private:
   LogReading(std::shared_ptr<ReadableLog> log, const ReadOptions& options);
+  absl::Status FindStart(const LogState& state, ReadBuffer& buffer);
   absl::Status SeekToTime();
   absl::StatusOr<Progress> AtEnd(EntrySink& sink);
   // True: the item is used up.
@@ -60,7 +42,11 @@ class LogReading {
   bool TakeChunk(const LogItem& item, size_t piece_bytes, EntrySink& sink);
   void TakeGap(const LogItem& item, EntrySink& sink);
   bool Finished(const LogItem& item) const;
-  void BreakLines(StdStream stream, EntrySink& sink);
+  size_t TakeLines(const Record& record, const Position& at, size_t piece_bytes, bool late,
+                   EntrySink& sink);
+  size_t Search(const Record& record, absl::string_view rest, const Position& at,
+                size_t piece_bytes, EntrySink& sink);
+  void BreakLines(StdStream stream, const Position& at, EntrySink& sink);
   bool Wanted(StdStream stream) const;
 
   const std::shared_ptr<ReadableLog> log_;
@@ -69,6 +55,9 @@ class LogReading {
   Position stop_;  // without follow: what is appended later is not read
   std::unique_ptr<RecordCursor> cursor_;
   LineCutter lines_;
+  std::unique_ptr<SearchSink> search_;
+  // Where the line begins that each stream is in the middle of.
+  std::array<Position, kStreams> line_begins_;
   size_t taken_ = 0;  // of the next item's data
   int64_t last_time_unix_ns_ = 0;
 };

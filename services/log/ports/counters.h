@@ -18,11 +18,16 @@ struct Counters {
   std::atomic<uint64_t> retention_deleted_bytes{0};
   std::atomic<uint64_t> append_errors{0};
   std::atomic<uint64_t> sync_errors{0};
+  std::atomic<uint64_t> dropped_bytes{0};
+  std::atomic<uint64_t> outlet_sent_bytes{0};
+  std::atomic<uint64_t> outlet_dropped_bytes{0};
+  std::atomic<uint64_t> outlet_failures{0};
   // Levels.
   std::atomic<int64_t> stored_bytes{0};
   std::atomic<int64_t> segments{0};
   std::atomic<int64_t> containers{0};
   std::atomic<int64_t> open_logs{0};
+  std::atomic<int64_t> outlets{0};
   std::atomic<int64_t> append_streams{0};
   std::atomic<int64_t> readers{0};
   std::atomic<int64_t> waiting_followers{0};

@@ -7,11 +7,13 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "services/log/ports/container_id.h"
+#include "services/log/ports/description.h"
 #include "services/log/ports/record.h"
 
 // Where records are kept, as the rest of the service sees it.
@@ -33,6 +35,9 @@ struct LogStats {
   uint64_t records = 0;
   uint64_t dropped_bytes = 0;
   uint64_t stored_bytes = 0;
+  // Of what is kept: retention and truncation take away from the front.
+  uint64_t kept_payload_bytes = 0;
+  int64_t last_unix_ns = 0;
 };
 
 // A log as it is at one moment.
@@ -64,6 +69,11 @@ struct ReadBuffer {
   static constexpr size_t kBytes = 256 << 10;
   void Forget() { owner = 0; }
 
+  // How much is read at once; less where many logs are read in turns.
+  size_t ahead = kBytes;
+  // What comes next is unpacked by another thread meanwhile, for who goes through everything.
+  bool parallel = false;
+  std::shared_ptr<void> next;  // of the store
   std::vector<char> bytes;
   uint64_t owner = 0;
   uint64_t begin = 0;
@@ -76,6 +86,7 @@ struct LogItem {
   Position position;
   Record record;  // data lives until the cursor is used again
   uint64_t lost_bytes = 0;
+  bool deleted = false;  // they lay before `position`, where a good record follows
 };
 
 // Walks a log forward. Not thread-safe.
@@ -107,6 +118,15 @@ class ReadableLog {
                           std::function<void()> wake) = 0;
 };
 
+// How far an outlet has come.
+struct OutletPosition {
+  std::array<Position, kStreams> streams;
+  std::string state;  // the outlet's own
+  uint64_t sent_entries = 0;
+  uint64_t sent_bytes = 0;
+  uint64_t dropped_bytes = 0;
+};
+
 // All logs. Thread-safe.
 class LogStore {
  public:
@@ -121,6 +141,20 @@ class LogStore {
   virtual absl::StatusOr<std::shared_ptr<ReadableLog>> Open(const ContainerId& id) = 0;
   // Readers of the log end. OK when there is none.
   virtual absl::Status Delete(const ContainerId& id) = 0;
+  // Deletes what is stored up to now. How many bytes that gave back on the disk.
+  virtual absl::StatusOr<uint64_t> Truncate(const ContainerId& id) = 0;
+
+  // Makes the log known, with what it is of.
+  virtual absl::Status Describe(const ContainerId& id, const LogDescription& description) = 0;
+  // Every log, in no order, as of the version that is given back too.
+  virtual std::vector<DescribedLog> List(uint64_t* version = nullptr) const = 0;
+  // Calls `wake` once, from any thread, when logs came into being or were described anew or deleted
+  // after `version`. False, and no call: that is so already.
+  virtual bool WaitForChange(uint64_t version, std::function<void()> wake) = 0;
+
+  // NotFound when none was saved.
+  virtual absl::StatusOr<OutletPosition> LoadOutlet(const ContainerId& id) = 0;
+  virtual absl::Status SaveOutlet(const ContainerId& id, const OutletPosition& position) = 0;
 };
 
 }  // namespace slipway::log

@@ -3,6 +3,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "base/logging/logging.h"
 #include "base/rpc/status_conversion.h"
 #include "base/status/status_macros.h"
 #include "services/log/rpc/convert.h"
@@ -52,12 +53,20 @@ class AppendStream : public grpc::ServerBidiReactor<v1::AppendLogRequest, v1::Ap
   absl::StatusOr<uint64_t> Append() {
     ASSIGN_OR_RETURN(const ContainerId id, ContainerId::Parse(request_.container_id()));
     ASSIGN_OR_RETURN(const Batch batch, ParseBatch(request_));
+    if (request_.has_description()) {
+      ASSIGN_OR_RETURN(const LogDescription description, ParseDescription(request_.description()));
+      RETURN_IF_ERROR(store_.Describe(id, description));
+    }
     return store_.Append(id, batch);
   }
 
   void Store() {
     const absl::StatusOr<uint64_t> offset = Append();
     if (!offset.ok()) {
+      // The agent comes again, at most once a second; meanwhile output waits in its spools.
+      Log(LogLevel::kError, "output cannot be stored",
+          {{"container", request_.container_id()},
+           {"error", std::string(offset.status().message())}});
       Finish(ToGrpc(offset.status()));
       return;
     }

@@ -2,9 +2,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status/status_macros.h"
+#include "services/log/domain/line_matcher.h"
 
 namespace slipway::log {
 namespace {
+
+constexpr size_t kMostDescriptionBytes = 1 << 20;
 
 absl::Status InRecord(int index, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("records[", index, "]: ", what));
@@ -79,7 +82,58 @@ absl::StatusOr<ReadOptions> ParseReadOptions(const v1::ReadLogRequest& request) 
   if (request.tail_lines() >= 0) {
     options.tail_lines = static_cast<uint64_t>(request.tail_lines());
   }
+  if (request.has_search()) {
+    ASSIGN_OR_RETURN(const SearchOptions search, ParseSearch(request.search()));
+    ASSIGN_OR_RETURN(options.matcher, LineMatcher::Create(search));
+  }
   return options;
+}
+
+absl::StatusOr<SearchOptions> ParseSearch(const v1::LogSearch& search) {
+  return SearchOptions{.substring = search.substring(),
+                       .regex = search.regex(),
+                       .ignore_case = search.ignore_case(),
+                       .invert = search.invert(),
+                       .lines_before = search.lines_before(),
+                       .lines_after = search.lines_after()};
+}
+
+Selector ParseSelector(const v1::LogSelector& selector) {
+  return {.containers = {selector.containers().begin(), selector.containers().end()},
+          .labels = {selector.labels().begin(), selector.labels().end()},
+          .images = {selector.images().begin(), selector.images().end()},
+          .projects = {selector.projects().begin(), selector.projects().end()},
+          .all = selector.all()};
+}
+
+absl::StatusOr<LogDescription> ParseDescription(const v1::LogDescription& wire) {
+  if (wire.ByteSizeLong() > kMostDescriptionBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("description is longer than ", kMostDescriptionBytes, " bytes"));
+  }
+  return LogDescription{.name = wire.name(),
+                        .image = wire.image(),
+                        .image_id = wire.image_id(),
+                        .labels = {wire.labels().begin(), wire.labels().end()},
+                        .env = {wire.env().begin(), wire.env().end()},
+                        .argv = {wire.argv().begin(), wire.argv().end()},
+                        .tty = wire.tty(),
+                        .driver = wire.driver(),
+                        .options = {wire.options().begin(), wire.options().end()},
+                        .created_unix_ns = wire.created_unix_ns(),
+                        .hostname = wire.hostname()};
+}
+
+void FillDescription(const LogDescription& description, v1::LogDescription& wire) {
+  wire.set_name(description.name);
+  wire.set_image(description.image);
+  wire.set_image_id(description.image_id);
+  wire.mutable_labels()->insert(description.labels.begin(), description.labels.end());
+  wire.set_tty(description.tty);
+  wire.set_driver(description.driver);
+  wire.mutable_options()->insert(description.options.begin(), description.options.end());
+  wire.set_created_unix_ns(description.created_unix_ns);
+  wire.set_hostname(description.hostname);
 }
 
 void AddEntry(const Entry& entry, v1::ReadLogResponse& response) {
@@ -98,6 +152,10 @@ void AddEntry(const Entry& entry, v1::ReadLogResponse& response) {
   if (!entry.data.empty()) wire->set_data(entry.data.data(), entry.data.size());
   wire->set_dropped_bytes(entry.dropped_bytes);
   wire->set_continued(entry.continued);
+  wire->set_context(entry.context);
+  if (!entry.container_id.empty()) {
+    wire->set_container_id(entry.container_id.data(), entry.container_id.size());
+  }
 }
 
 }  // namespace slipway::log

@@ -10,12 +10,15 @@
 #include "absl/synchronization/mutex.h"
 #include "base/rpc/status_conversion.h"
 #include "base/status/status_macros.h"
+#include "services/log/domain/log_reading.h"
+#include "services/log/domain/merged_reading.h"
 #include "services/log/rpc/convert.h"
+#include "services/log/rpc/cursor.h"
 
 namespace slipway::log {
 namespace {
 
-constexpr int64_t kMostReaders = 4096;
+constexpr int64_t kMostReaders = 2048;
 // What all readers hold together, but for the least that each may: an answer, and the pieces of
 // lines that are not finished. Each new answer takes a part of what is left.
 constexpr int64_t kPendingBytes = 4 << 20;
@@ -25,8 +28,8 @@ constexpr size_t kMostPieceBytes = 512 << 10;
 
 class ResponseSink : public EntrySink {
  public:
-  ResponseSink(v1::ReadLogResponse& response, size_t enough_bytes)
-      : response_(response), enough_(enough_bytes) {}
+  ResponseSink(v1::ReadLogResponse& response, size_t enough_bytes, uint64_t most_entries)
+      : response_(response), enough_(enough_bytes), most_(most_entries) {}
 
   void Add(const Entry& entry) override {
     AddEntry(entry, response_);
@@ -34,12 +37,15 @@ class ResponseSink : public EntrySink {
     // An entry's own cost in memory.
     bytes_ += entry.data.size() + 64;
   }
-  bool Full() const override { return bytes_ >= enough_; }
+  bool Full() const override {
+    return bytes_ >= enough_ || static_cast<uint64_t>(response_.entries_size()) >= most_;
+  }
   size_t data_bytes() const { return data_bytes_; }
 
  private:
   v1::ReadLogResponse& response_;
   const size_t enough_;
+  const uint64_t most_;
   size_t bytes_ = 0;
   size_t data_bytes_ = 0;
 };
@@ -101,8 +107,26 @@ class ReadStream : public grpc::ServerWriteReactor<v1::ReadLogResponse>,
   }
 
   absl::Status Open(const v1::ReadLogRequest& request) {
+    ASSIGN_OR_RETURN(ReadOptions options, ParseReadOptions(request));
+    std::vector<Place> places;
+    if (!request.cursor().empty()) {
+      ASSIGN_OR_RETURN(places, DecodeCursor(request.cursor()));
+    }
+    with_cursors_ = request.with_cursors();
+    if (request.limit() != 0) left_ = request.limit();
+    if (request.has_selector()) {
+      ASSIGN_OR_RETURN(reading_, MergedReading::Start(store_, ParseSelector(request.selector()),
+                                                      options, std::move(places), Buffer()));
+      return absl::OkStatus();
+    }
     ASSIGN_OR_RETURN(const ContainerId id, ContainerId::Parse(request.container_id()));
-    ASSIGN_OR_RETURN(const ReadOptions options, ParseReadOptions(request));
+    options.container_id = id.value();
+    for (const Place& place : places) {
+      if (place.container_id == id.value()) options.resume = place;
+    }
+    if (!places.empty() && !options.resume.has_value()) {
+      return absl::InvalidArgumentError("cursor is of another container");
+    }
     ASSIGN_OR_RETURN(std::shared_ptr<ReadableLog> log, store_.Open(id));
     ASSIGN_OR_RETURN(reading_, LogReading::Start(std::move(log), options, Buffer()));
     return absl::OkStatus();
@@ -123,20 +147,22 @@ class ReadStream : public grpc::ServerWriteReactor<v1::ReadLogResponse>,
     } else {
       response_.Clear();
     }
-    ResponseSink sink(response_, std::min(share, kMostAnswerBytes));
+    ResponseSink sink(response_, std::min(share, kMostAnswerBytes), left_);
     const auto progress = reading_->Fill(Buffer(), std::min(share, kMostPieceBytes), sink);
     counters_.read_bytes += sink.data_bytes();
     SetPending(static_cast<int64_t>(sink.data_bytes() + reading_->held_bytes()));
     if (response_.entries_size() > 0) {
+      if (with_cursors_) response_.set_cursor(EncodeCursor(reading_->Places()));
+      left_ -= std::min<uint64_t>(left_, static_cast<uint64_t>(response_.entries_size()));
       // An error or the end comes up again in the next step.
       StartWrite(&response_);
       return;
     }
     if (!progress.ok()) {
       Finish(ToGrpc(progress.status()));
-    } else if (*progress == LogReading::Progress::kDone) {
+    } else if (*progress == Reading::Progress::kDone || left_ == 0) {
       Finish(grpc::Status::OK);
-    } else if (*progress == LogReading::Progress::kMore) {
+    } else if (*progress == Reading::Progress::kMore) {
       workers_.Schedule([this] { Step(); });
     } else {
       Wait();
@@ -181,7 +207,9 @@ class ReadStream : public grpc::ServerWriteReactor<v1::ReadLogResponse>,
   WorkerPool& workers_;
   Counters& counters_;
   std::shared_ptr<ReadStream> self_;
-  std::unique_ptr<LogReading> reading_;
+  std::unique_ptr<Reading> reading_;
+  bool with_cursors_ = false;
+  uint64_t left_ = ~uint64_t{0};  // entries that are wanted still
   v1::ReadLogResponse response_;
   int64_t pending_bytes_ = 0;
   absl::Mutex mu_;

@@ -24,6 +24,7 @@ void BlockBuilder::Add(const RecordHeader& header, absl::string_view data, uint6
   RunningState& state = open_.after;
   state.max_time_unix_ns = std::max(state.max_time_unix_ns, header.time_unix_ns);
   ++state.records;
+  state.ended = header.kind == RecordKind::kEnd;
   const size_t stream = StreamIndex(header.stream);
   switch (header.kind) {
     case RecordKind::kChunk:

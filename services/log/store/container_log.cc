@@ -33,10 +33,18 @@ absl::StatusOr<uint64_t> SizeOnDisk(const std::string& path) {
   return static_cast<uint64_t>(st.st_size);
 }
 
+// Bytes that the container wrote, and those that were dropped on the way.
+uint64_t Payload(const RunningState& state) {
+  return state.stdout_bytes + state.stderr_bytes + state.dropped_bytes;
+}
+
 }  // namespace
 
 ContainerLog::ContainerLog(std::string directory, const StoreLimits& limits, Counters& counters)
-    : directory_(std::move(directory)), limits_(limits), counters_(counters) {
+    : directory_(std::move(directory)),
+      limits_(limits),
+      limit_(limits.container_bytes),
+      counters_(counters) {
   ++counters_.open_logs;
   Touch();
 }
@@ -61,11 +69,12 @@ absl::StatusOr<std::shared_ptr<ContainerLog>> ContainerLog::Open(std::string dir
 }
 
 absl::Status ContainerLog::Load() {
-  ASSIGN_OR_RETURN(const std::vector<uint64_t> found, ListSegments(directory_));
-  for (const uint64_t first : found) {
-    const std::string path = SegmentPath(directory_, first);
+  ASSIGN_OR_RETURN(const std::vector<ListedSegment> found, ListSegments(directory_));
+  for (const auto& [first, sealed] : found) {
+    const std::string path =
+        sealed ? SealedPath(directory_, first) : SegmentPath(directory_, first);
     ASSIGN_OR_RETURN(const uint64_t size, SizeOnDisk(path));
-    const auto file = OpenSegment(path, O_RDONLY);
+    const auto file = sealed ? OpenSealed(path) : OpenSegment(path, O_RDONLY);
     if (!file.ok()) {
       if (file.status().code() != absl::StatusCode::kDataLoss) return file.status();
       // What a power cut left of a new segment, or damage: kept aside for whoever wants to look.
@@ -77,9 +86,14 @@ absl::Status ContainerLog::Load() {
       --counters_.segments;
       continue;
     }
-    segments_.push_back({.header = (*file)->header, .size = size});
+    ASSIGN_OR_RETURN(const uint64_t written, WrittenBytes(**file, path));
+    segments_.push_back(
+        {.header = (*file)->header, .size = written, .stored = size, .sealed = sealed});
+    // Killed between the two steps of sealing.
+    if (sealed) unlink(SegmentPath(directory_, first).c_str());
   }
   if (segments_.empty()) return absl::OkStatus();
+  if (segments_.back().sealed) return LoadBehindSealed();
   return LoadLast(segments_.back().header.first_offset_bytes);
 }
 
@@ -99,7 +113,7 @@ absl::Status ContainerLog::LoadLast(uint64_t first_offset) {
       return ErrnoStatus(errno, absl::StrCat("truncate ", path));
     }
     counters_.stored_bytes += static_cast<int64_t>(recovered.size_bytes - last.size);
-    last.size = recovered.size_bytes;
+    last.size = last.stored = recovered.size_bytes;
   }
   counters_.damaged_bytes += recovered.damaged_bytes;
   last.file = append_file_;
@@ -110,13 +124,54 @@ absl::Status ContainerLog::LoadLast(uint64_t first_offset) {
   blocks_ = builder_.finished();
   open_block_ = builder_.open();
   state_ = builder_.state();
-  ended_ = recovered.ended;
   RETURN_IF_ERROR(WriteIndex(index_path, last.header.salt, builder_.finished()));
   indexed_blocks_ = builder_.finished().size();
   ASSIGN_OR_RETURN(index_fd_, OpenFile(index_path, O_WRONLY | O_APPEND));
   // Whoever was told of these bytes may have died before they were synced.
   dirty_ = true;
   return absl::OkStatus();
+}
+
+// The last segment was sealed and the next one never begun, or lost.
+absl::Status ContainerLog::LoadBehindSealed() {
+  const Segment& last = segments_.back();
+  ASSIGN_OR_RETURN(const std::shared_ptr<SegmentFile> file,
+                   OpenSealed(SealedPath(directory_, last.header.first_offset_bytes)));
+  ASSIGN_OR_RETURN(const std::vector<Block> blocks,
+                   SegmentBlocks(IndexPath(directory_, last.header.first_offset_bytes), *file,
+                                 last.size, /*complete=*/true));
+  state_ = blocks.empty() ? last.header.before : blocks.back().after;
+  builder_ = BlockBuilder(state_, kSegmentPrologueBytes);
+  return AddSegment(std::max(state_.spool_end_bytes, last.header.first_offset_bytes + 1));
+}
+
+std::optional<uint64_t> ContainerLog::NextToSeal() const {
+  absl::MutexLock lock(&mu_);
+  if (deleted_) return std::nullopt;
+  for (size_t i = 0; i + 1 < segments_.size(); ++i) {
+    if (!segments_[i].sealed) return segments_[i].header.first_offset_bytes;
+  }
+  return std::nullopt;
+}
+
+void ContainerLog::CommitSealed(uint64_t segment, uint64_t sealed_bytes) {
+  bool gone = false;
+  {
+    absl::MutexLock lock(&mu_);
+    const auto at = std::find_if(segments_.begin(), segments_.end(), [&](const Segment& s) {
+      return s.header.first_offset_bytes == segment;
+    });
+    if (deleted_) return;
+    gone = at == segments_.end();
+    if (!gone) {
+      counters_.stored_bytes += static_cast<int64_t>(sealed_bytes - at->stored);
+      at->sealed = true;
+      at->stored = sealed_bytes;
+      // Readers that have the file go on with it; the bytes are the same.
+      at->file.reset();
+    }
+  }
+  unlink((gone ? SealedPath(directory_, segment) : SegmentPath(directory_, segment)).c_str());
 }
 
 void ContainerLog::Touch() const {
@@ -137,15 +192,19 @@ LogStats ContainerLog::Stats() const {
   LogStats stats{.stdout_bytes = state_.stdout_bytes,
                  .stderr_bytes = state_.stderr_bytes,
                  .records = state_.records,
-                 .dropped_bytes = state_.dropped_bytes};
-  for (const Segment& segment : segments_) stats.stored_bytes += segment.size;
+                 .dropped_bytes = state_.dropped_bytes,
+                 .last_unix_ns = std::max<int64_t>(state_.max_time_unix_ns, 0)};
+  if (!segments_.empty()) {
+    stats.kept_payload_bytes = Payload(state_) - Payload(segments_.front().header.before);
+  }
+  for (const Segment& segment : segments_) stats.stored_bytes += segment.stored;
   return stats;
 }
 
 LogState ContainerLog::State() const {
   Touch();
   absl::MutexLock lock(&mu_);
-  LogState state{.unterminated = state_.unterminated, .ended = ended_, .deleted = deleted_};
+  LogState state{.unterminated = state_.unterminated, .ended = state_.ended && !resumed_, .deleted = deleted_};
   if (segments_.empty()) return state;
   state.begin = {.segment = segments_.front().header.first_offset_bytes,
                  .offset = kSegmentPrologueBytes};
@@ -177,20 +236,9 @@ absl::StatusOr<std::vector<BlockSummary>> ContainerLog::Blocks(uint64_t segment)
   if (blocks.empty()) {
     ASSIGN_OR_RETURN(const Extent extent, ExtentFrom(segment));
     if (extent.file == nullptr || extent.segment != segment) return std::vector<BlockSummary>();
-    const std::string path = IndexPath(directory_, segment);
-    blocks = LoadIndex(path, extent.file->header.salt);
-    if (blocks.empty() || blocks.back().end != extent.end) {
-      ReadBuffer buffer;
-      ASSIGN_OR_RETURN(Recovered recovered, RecoverSegment(*extent.file, std::move(blocks),
-                                                           extent.end, /*last=*/false, buffer));
-      recovered.builder.Seal();
-      blocks = std::move(recovered.builder.finished());
-      // The segment may have become sealed in between, but it cannot change any more.
-      if (!extent.last) {
-        const absl::Status written = WriteIndex(path, extent.file->header.salt, blocks);
-        if (!written.ok()) Log(LogLevel::kWarning, written.message());
-      }
-    }
+    // The next segment may have begun in between, but then this one cannot change any more.
+    ASSIGN_OR_RETURN(blocks, SegmentBlocks(IndexPath(directory_, segment), *extent.file, extent.end,
+                                           !extent.last));
   }
   std::vector<BlockSummary> summaries;
   summaries.reserve(blocks.size());
@@ -199,6 +247,7 @@ absl::StatusOr<std::vector<BlockSummary>> ContainerLog::Blocks(uint64_t segment)
 }
 
 absl::StatusOr<ContainerLog::Extent> ContainerLog::ExtentFrom(uint64_t segment) const {
+  bool sealed = false;
   while (true) {
     Extent extent;
     {
@@ -212,16 +261,19 @@ absl::StatusOr<ContainerLog::Extent> ContainerLog::ExtentFrom(uint64_t segment) 
                 .segment = at->header.first_offset_bytes,
                 .end = at->size,
                 .last = at + 1 == segments_.end()};
+      if (!extent.last) extent.payload_end = Payload((at + 1)->header.before);
+      sealed = at->sealed;
     }
     if (extent.file != nullptr) return extent;
-    auto file = OpenSegment(SegmentPath(directory_, extent.segment), O_RDONLY);
+    auto file = sealed ? OpenSealed(SealedPath(directory_, extent.segment))
+                       : OpenSegment(SegmentPath(directory_, extent.segment), O_RDONLY);
     if (!file.ok() && file.status().code() != absl::StatusCode::kNotFound) return file.status();
     absl::MutexLock lock(&mu_);
     const auto at = std::find_if(segments_.begin(), segments_.end(), [&](const Segment& s) {
       return s.header.first_offset_bytes == extent.segment;
     });
     // Deleted between the two looks: the next one then is the first that is left.
-    if (at == segments_.end() || deleted_) continue;
+    if (at == segments_.end() || deleted_ || at->sealed != sealed) continue;
     if (!file.ok()) {
       return absl::DataLossError(
           absl::StrCat("segment ", SegmentPath(directory_, extent.segment), " is missing"));
@@ -270,7 +322,7 @@ void ContainerLog::MarkDeleted() {
     absl::MutexLock lock(&mu_);
     deleted_ = true;
     int64_t bytes = 0;
-    for (const Segment& segment : segments_) bytes += static_cast<int64_t>(segment.size);
+    for (const Segment& segment : segments_) bytes += static_cast<int64_t>(segment.stored);
     counters_.stored_bytes -= bytes;
     counters_.segments -= static_cast<int64_t>(segments_.size());
     waiters.swap(waiters_);
@@ -286,10 +338,11 @@ void ContainerLog::DropSegment(uint64_t segment) {
       return s.header.first_offset_bytes == segment;
     });
     if (at == segments_.end() || at + 1 == segments_.end() || deleted_) return;
-    bytes = at->size;
+    bytes = at->stored;
     segments_.erase(at);
   }
   unlink(SegmentPath(directory_, segment).c_str());
+  unlink(SealedPath(directory_, segment).c_str());
   unlink(IndexPath(directory_, segment).c_str());
   counters_.stored_bytes -= static_cast<int64_t>(bytes);
   --counters_.segments;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,9 @@ struct StoreLimits {
   uint64_t segment_bytes = 16 << 20;
   uint64_t container_bytes = uint64_t{2} << 30;
   uint64_t total_bytes = uint64_t{20} << 30;
+  int64_t age_ns = 0;  // zero: kept however old
+  // Sealed when idle, whatever its size, if it is larger than this.
+  uint64_t roll_bytes = 256 << 10;
 };
 
 // The segments of one container: appends at the end of the last one, readers anywhere. Whoever
@@ -57,6 +61,19 @@ class ContainerLog : public ReadableLog, public std::enable_shared_from_this<Con
   void MarkDeleted();
   // Deletes a segment unless records are still appended to it.
   void DropSegment(uint64_t segment);
+  // Deletes what is stored; appending goes on in a new segment. How many bytes that gave back.
+  absl::StatusOr<uint64_t> Truncate();
+  // Makes the last segment one of those that can be sealed, if it is larger than `least_bytes`.
+  absl::Status Roll(uint64_t least_bytes);
+
+  // A segment that nobody appends to and that is not sealed yet.
+  std::optional<uint64_t> NextToSeal() const;
+  const std::string& directory() const { return directory_; }
+  // Its sealed form, of so many bytes, is complete: from now on that one counts.
+  void CommitSealed(uint64_t segment, uint64_t sealed_bytes);
+
+  // Most bytes kept of this log, from now on.
+  void SetLimit(uint64_t bytes) { limit_ = bytes; }
 
   // When something was last appended or read, in seconds of a steady clock.
   int64_t last_use_s() const;
@@ -67,6 +84,9 @@ class ContainerLog : public ReadableLog, public std::enable_shared_from_this<Con
     uint64_t segment = 0;
     uint64_t end = 0;
     bool last = false;
+    // How many bytes containers wrote before the next segment, those in gaps included; zero: there
+    // is none yet.
+    uint64_t payload_end = 0;
   };
   // Of the first segment at or behind `segment`.
   absl::StatusOr<Extent> ExtentFrom(uint64_t segment) const;
@@ -75,7 +95,9 @@ class ContainerLog : public ReadableLog, public std::enable_shared_from_this<Con
  private:
   struct Segment {
     SegmentHeader header;
-    uint64_t size = 0;
+    uint64_t size = 0;    // as it was written
+    uint64_t stored = 0;  // in the file
+    bool sealed = false;
     mutable std::weak_ptr<SegmentFile> file;  // open while somebody reads
   };
   struct Waiter {
@@ -87,9 +109,11 @@ class ContainerLog : public ReadableLog, public std::enable_shared_from_this<Con
   ContainerLog(std::string directory, const StoreLimits& limits, Counters& counters);
   absl::Status Load() ABSL_NO_THREAD_SAFETY_ANALYSIS;
   absl::Status LoadLast(uint64_t first_offset) ABSL_NO_THREAD_SAFETY_ANALYSIS;
+  absl::Status LoadBehindSealed() ABSL_NO_THREAD_SAFETY_ANALYSIS;
 
   absl::Status OpenForAppend(uint64_t batch_bytes, uint64_t begin_offset)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(append_mu_);
+  absl::Status StartSegment(uint64_t begin_offset) ABSL_EXCLUSIVE_LOCKS_REQUIRED(append_mu_);
   absl::Status AddSegment(uint64_t begin_offset) ABSL_EXCLUSIVE_LOCKS_REQUIRED(append_mu_);
   void SealLast() ABSL_EXCLUSIVE_LOCKS_REQUIRED(append_mu_);
   static Encoded Encode(const Batch& batch, std::vector<Record> records, uint64_t gap);
@@ -97,10 +121,13 @@ class ContainerLog : public ReadableLog, public std::enable_shared_from_this<Con
   void Publish(const Encoded& encoded) ABSL_EXCLUSIVE_LOCKS_REQUIRED(append_mu_);
   void WriteIndexEntries() ABSL_EXCLUSIVE_LOCKS_REQUIRED(append_mu_);
   void TrimToLimit();
+  // How large a segment may become.
+  uint64_t SegmentBytes() const;
   void Touch() const;
 
   const std::string directory_;
   const StoreLimits limits_;
+  std::atomic<uint64_t> limit_;
   Counters& counters_;
 
   // Held while bytes are written.
@@ -117,7 +144,8 @@ class ContainerLog : public ReadableLog, public std::enable_shared_from_this<Con
   std::vector<Block> blocks_ ABSL_GUARDED_BY(mu_);  // of the last segment
   Block open_block_ ABSL_GUARDED_BY(mu_);
   RunningState state_ ABSL_GUARDED_BY(mu_);
-  bool ended_ ABSL_GUARDED_BY(mu_) = false;
+  // An agent said that a run goes on, and nothing of it came yet.
+  bool resumed_ ABSL_GUARDED_BY(mu_) = false;
   bool deleted_ ABSL_GUARDED_BY(mu_) = false;
   bool dirty_ ABSL_GUARDED_BY(mu_) = false;
   bool directory_dirty_ ABSL_GUARDED_BY(mu_) = false;

@@ -29,6 +29,7 @@ struct ContainerLog::Encoded {
   uint64_t size = 0;
   uint64_t payload = 0;
   uint64_t gap = 0;
+  uint64_t dropped = 0;
 };
 
 namespace {
@@ -87,6 +88,7 @@ ContainerLog::Encoded ContainerLog::Encode(const Batch& batch, std::vector<Recor
     if (record.kind == RecordKind::kGap) {
       // Short strings live in the vector itself, which does not grow any more.
       data = encoded.gap_data.emplace_back(EncodeGapData(record.dropped_bytes));
+      encoded.dropped += record.dropped_bytes;
     }
     do {
       const absl::string_view piece = data.substr(0, kMaxRecordDataBytes);
@@ -117,7 +119,12 @@ absl::StatusOr<uint64_t> ContainerLog::Append(const Batch& batch) {
     stored = state_.spool_end_bytes;
   }
   if (batch.end_offset_bytes <= stored) {
-    if (!batch.records.empty()) ++counters_.duplicate_batches;
+    if (!batch.records.empty()) {
+      ++counters_.duplicate_batches;
+    } else if (batch.begin_offset_bytes == stored) {
+      absl::MutexLock lock(&mu_);
+      resumed_ = true;
+    }
     return stored;
   }
   ASSIGN_OR_RETURN(std::vector<Record> records, NewRecords(batch, stored));
@@ -136,12 +143,52 @@ absl::StatusOr<uint64_t> ContainerLog::Append(const Batch& batch) {
 
 absl::Status ContainerLog::OpenForAppend(uint64_t batch_bytes, uint64_t begin_offset) {
   const bool full = append_file_ != nullptr && append_size_ > kSegmentPrologueBytes &&
-                    append_size_ + batch_bytes > limits_.segment_bytes;
+                    append_size_ + batch_bytes > SegmentBytes();
   if (append_file_ != nullptr && !full) return absl::OkStatus();
-  if (full) SealLast();
+  return StartSegment(begin_offset);
+}
+
+absl::Status ContainerLog::StartSegment(uint64_t begin_offset) {
+  if (append_file_ != nullptr) SealLast();
   RETURN_IF_ERROR(AddSegment(begin_offset));
-  if (full) TrimToLimit();
+  TrimToLimit();
   return absl::OkStatus();
+}
+
+// A small log is kept in small segments, so that its end is not all that is left of it.
+uint64_t ContainerLog::SegmentBytes() const {
+  return std::min(limits_.segment_bytes, std::max<uint64_t>(limit_ / 4, kBlockBytes));
+}
+
+absl::Status ContainerLog::Roll(uint64_t least_bytes) {
+  absl::MutexLock append_lock(&append_mu_);
+  uint64_t begin_offset = 0;
+  {
+    absl::MutexLock lock(&mu_);
+    if (deleted_ || segments_.empty() || append_file_ == nullptr) return absl::OkStatus();
+    begin_offset = state_.spool_end_bytes;
+    // Segments are named after where they begin.
+    if (segments_.back().header.first_offset_bytes == begin_offset) return absl::OkStatus();
+  }
+  if (append_size_ <= std::max<uint64_t>(least_bytes, kSegmentPrologueBytes)) {
+    return absl::OkStatus();
+  }
+  return StartSegment(begin_offset);
+}
+
+absl::StatusOr<uint64_t> ContainerLog::Truncate() {
+  RETURN_IF_ERROR(Roll(0));
+  std::vector<uint64_t> victims;
+  uint64_t bytes = 0;
+  {
+    absl::MutexLock lock(&mu_);
+    for (size_t i = 0; i + 1 < segments_.size(); ++i) {
+      victims.push_back(segments_[i].header.first_offset_bytes);
+      bytes += segments_[i].stored;
+    }
+  }
+  for (const uint64_t victim : victims) DropSegment(victim);
+  return bytes;
 }
 
 void ContainerLog::SealLast() {
@@ -168,7 +215,10 @@ absl::Status ContainerLog::AddSegment(uint64_t begin_offset) {
   ++counters_.segments;
   counters_.stored_bytes += static_cast<int64_t>(kSegmentPrologueBytes);
   absl::MutexLock lock(&mu_);
-  segments_.push_back({.header = header, .size = kSegmentPrologueBytes, .file = file});
+  segments_.push_back({.header = header,
+                       .size = kSegmentPrologueBytes,
+                       .stored = kSegmentPrologueBytes,
+                       .file = file});
   blocks_.clear();
   open_block_ = builder_.open();
   directory_dirty_ = true;
@@ -222,6 +272,7 @@ void ContainerLog::Publish(const Encoded& encoded) {
   counters_.appended_records += encoded.headers.size();
   ++counters_.appended_batches;
   counters_.gap_bytes += encoded.gap;
+  counters_.dropped_bytes += encoded.dropped;
   counters_.stored_bytes += static_cast<int64_t>(encoded.size);
   std::vector<Waiter> waiters;
   {
@@ -231,8 +282,8 @@ void ContainerLog::Publish(const Encoded& encoded) {
                    finished.end());
     open_block_ = builder_.open();
     state_ = builder_.state();
-    ended_ = encoded.headers.back().kind == RecordKind::kEnd;
-    segments_.back().size = append_size_;
+    segments_.back().size = segments_.back().stored = append_size_;
+    resumed_ = false;
     dirty_ = true;
     waiters.swap(waiters_);
   }
@@ -256,9 +307,9 @@ void ContainerLog::TrimToLimit() {
   {
     absl::MutexLock lock(&mu_);
     uint64_t total = 0;
-    for (const Segment& segment : segments_) total += segment.size;
-    for (size_t i = 0; i + 1 < segments_.size() && total > limits_.container_bytes; ++i) {
-      total -= segments_[i].size;
+    for (const Segment& segment : segments_) total += segment.stored;
+    for (size_t i = 0; i + 1 < segments_.size() && total > limit_; ++i) {
+      total -= segments_[i].stored;
       victims.push_back(segments_[i].header.first_offset_bytes);
     }
   }

@@ -7,12 +7,13 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "services/log/ports/log_store.h"
+#include "services/log/store/segment_bytes.h"
 #include "services/log/store/segment_format.h"
 
 namespace slipway::log {
 
-// Reads records one after the other from a segment, whatever bytes it has. Not thread-safe. Does
-// not own the descriptor.
+// Reads records one after the other from a segment, whatever bytes it has. Not thread-safe. The
+// file outlives it.
 class RecordScanner {
  public:
   enum class Found {
@@ -23,7 +24,7 @@ class RecordScanner {
     kEnd,
   };
 
-  RecordScanner(int fd, uint64_t salt, uint64_t begin, uint64_t end);
+  RecordScanner(const SegmentFile& file, uint64_t begin, uint64_t end);
 
   // An error is one of read(2), or a file that is shorter than it should be.
   absl::StatusOr<Found> Next(ReadBuffer& buffer);
@@ -44,8 +45,7 @@ class RecordScanner {
   absl::StatusOr<absl::string_view> Fetch(ReadBuffer& buffer, uint64_t at, size_t wanted);
   absl::StatusOr<Found> Resynchronise(ReadBuffer& buffer);
 
-  int fd_;
-  uint64_t salt_;
+  const SegmentFile* file_;
   uint64_t id_;
   uint64_t next_;
   uint64_t end_;

@@ -12,26 +12,31 @@ SegmentCursor::SegmentCursor(std::shared_ptr<const ContainerLog> log, const Posi
 
 void SegmentCursor::Enter(ContainerLog::Extent extent, uint64_t offset) {
   extent_ = std::move(extent);
-  scanner_.emplace(extent_.file->fd.get(), extent_.file->header.salt,
-                   std::max<uint64_t>(offset, kSegmentPrologueBytes), extent_.end);
+  payload_end_ = extent_.payload_end;
+  scanner_.emplace(*extent_.file, std::max<uint64_t>(offset, kSegmentPrologueBytes), extent_.end);
 }
 
 absl::StatusOr<bool> SegmentCursor::Advance(uint64_t& lost_bytes) {
   if (!scanner_) {
     ASSIGN_OR_RETURN(ContainerLog::Extent first, log_->ExtentFrom(start_.segment));
     if (first.file == nullptr) return false;
-    const uint64_t offset = first.segment == start_.segment ? start_.offset : 0;
-    Enter(std::move(first), offset);
-    return scanner_->offset() < scanner_->end();
+    const bool there = first.segment == start_.segment;
+    // Deleted since the place was noted.
+    if (!there && start_.offset > 0 && first.segment > start_.segment) {
+      lost_bytes = first.segment - start_.segment;
+    }
+    Enter(std::move(first), there ? start_.offset : 0);
+    return lost_bytes != 0 || scanner_->offset() < scanner_->end();
   }
   ASSIGN_OR_RETURN(ContainerLog::Extent now, log_->ExtentFrom(extent_.segment));
   if (now.file == nullptr) return false;
   if (now.segment == extent_.segment) {
     scanner_->set_end(now.end);
     extent_.last = now.last;
+    payload_end_ = now.payload_end;
   } else {
     // Deleted under the cursor, which still has the file; nothing was appended to it since.
-    ASSIGN_OR_RETURN(const uint64_t size, FileSize(extent_.file->fd.get(), "log segment"));
+    ASSIGN_OR_RETURN(const uint64_t size, WrittenBytes(*extent_.file, "log segment"));
     scanner_->set_end(size);
     extent_.last = false;
   }
@@ -39,7 +44,12 @@ absl::StatusOr<bool> SegmentCursor::Advance(uint64_t& lost_bytes) {
   if (extent_.last) return false;
   ASSIGN_OR_RETURN(ContainerLog::Extent next, log_->ExtentFrom(extent_.segment + 1));
   if (next.file == nullptr) return false;
-  if (spool_end_bytes_ != 0 && next.segment > spool_end_bytes_) {
+  const uint64_t before = next.file->header.before.stdout_bytes +
+                          next.file->header.before.stderr_bytes +
+                          next.file->header.before.dropped_bytes;
+  if (payload_end_ != 0) {
+    lost_bytes = before > payload_end_ ? before - payload_end_ : 0;
+  } else if (spool_end_bytes_ != 0 && next.segment > spool_end_bytes_) {
     lost_bytes = next.segment - spool_end_bytes_;
   }
   spool_end_bytes_ = 0;
@@ -54,6 +64,7 @@ absl::StatusOr<bool> SegmentCursor::Next(ReadBuffer& buffer, LogItem& item) {
     if (!more) return false;
     if (item.lost_bytes != 0) {
       item.position = position();
+      item.deleted = true;
       return true;
     }
   }

@@ -33,6 +33,8 @@ class SegmentCursor : public RecordCursor {
   // Where in the spool the last record's batch ended; zero: not known. The next segment begins
   // there, unless something is gone in between.
   uint64_t spool_end_bytes_ = 0;
+  // How much containers had written, dropped bytes included, where the segment ends; zero: unknown.
+  uint64_t payload_end_ = 0;
 };
 
 }  // namespace slipway::log

@@ -11,29 +11,30 @@
 #include "base/os/unique_fd.h"
 #include "services/log/ports/log_store.h"
 #include "services/log/store/block_builder.h"
+#include "services/log/store/segment_bytes.h"
 #include "services/log/store/segment_format.h"
 
-// The files of one segment, `<directory>/<first offset, 20 digits>.seg` and `.idx` beside it. Every
-// error names the file.
+// The files of one segment, `<directory>/<first offset, 20 digits>.seg`, or `.seg.zst` when it is
+// sealed, and `.idx` beside it. Every error names the file.
 namespace slipway::log {
 
 std::string SegmentPath(const std::string& directory, uint64_t first_offset_bytes);
+std::string SealedPath(const std::string& directory, uint64_t first_offset_bytes);
 std::string IndexPath(const std::string& directory, uint64_t first_offset_bytes);
 
-// First offsets of the segments in a directory, in order. Other files are left out.
-absl::StatusOr<std::vector<uint64_t>> ListSegments(const std::string& directory);
-
-// An open segment. pread(2) on one descriptor serves any number of readers. Thread-safe.
-struct SegmentFile {
-  UniqueFd fd;
-  SegmentHeader header;
+struct ListedSegment {
+  uint64_t first_offset_bytes = 0;
+  bool sealed = false;
 };
+// The segments in a directory, in order; one that is there in both forms is sealed. Other files are
+// left out.
+absl::StatusOr<std::vector<ListedSegment>> ListSegments(const std::string& directory);
 
 // With a prologue that is new to the file. The name is durable once the directory was synced.
 absl::StatusOr<std::shared_ptr<SegmentFile>> CreateSegment(const std::string& path,
                                                            const SegmentHeader& header);
 absl::StatusOr<std::shared_ptr<SegmentFile>> OpenSegment(const std::string& path, int flags);
-absl::StatusOr<uint64_t> FileSize(int fd, const std::string& path);
+absl::StatusOr<std::shared_ptr<SegmentFile>> OpenSealed(const std::string& path);
 
 // The good entries at the beginning of an index file that join up; none when it is missing or that
 // of another segment.
@@ -47,7 +48,6 @@ struct Recovered {
   BlockBuilder builder;
   // How much of the file is whole batches: what follows was cut in the middle of writing.
   uint64_t size_bytes = 0;
-  bool ended = false;
   uint64_t damaged_bytes = 0;
   // How many of the index's entries were taken over as they are.
   size_t indexed = 0;
@@ -57,6 +57,16 @@ struct Recovered {
 // incomplete batch at the end is to be cut off: it was never acknowledged.
 absl::StatusOr<Recovered> RecoverSegment(const SegmentFile& file, std::vector<Block> index,
                                          uint64_t size_bytes, bool last, ReadBuffer& buffer);
+
+// The blocks of a segment of which `size_bytes` are written: from its index, or read anew, and then
+// the index is written again if `complete` says that the segment does not grow any more.
+absl::StatusOr<std::vector<Block>> SegmentBlocks(const std::string& index_path,
+                                                 const SegmentFile& file, uint64_t size_bytes,
+                                                 bool complete);
+
+// Makes the sealed form of a segment beside it, durable and complete when this returns OK. How long
+// it is.
+absl::StatusOr<uint64_t> SealSegment(const std::string& directory, uint64_t first_offset_bytes);
 
 }  // namespace slipway::log
 

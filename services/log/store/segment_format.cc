@@ -17,6 +17,7 @@ constexpr absl::string_view kMagic = "\x8bLR\x01";
 constexpr uint16_t kFirstOfBatch = 1;
 constexpr uint16_t kLastOfBatch = 2;
 constexpr uint32_t kStartsBatch = 1;
+constexpr uint8_t kEnded = 4;
 
 template <typename T>
 void Put(char* out, T value) {
@@ -47,7 +48,7 @@ void PutState(char* out, const RunningState& state) {
   Put(out + 24, state.dropped_bytes);
   Put(out + 32, state.max_time_unix_ns);
   Put(out + 40, state.spool_end_bytes);
-  Put(out + 48, static_cast<uint64_t>(PackFlags(state.unterminated)));
+  Put(out + 48, static_cast<uint64_t>(PackFlags(state.unterminated) | (state.ended ? kEnded : 0)));
 }
 
 RunningState GetState(const char* bytes) {
@@ -59,6 +60,7 @@ RunningState GetState(const char* bytes) {
   state.max_time_unix_ns = Get<int64_t>(bytes + 32);
   state.spool_end_bytes = Get<uint64_t>(bytes + 40);
   state.unterminated = UnpackFlags(static_cast<uint8_t>(bytes[48]));
+  state.ended = (static_cast<uint8_t>(bytes[48]) & kEnded) != 0;
   return state;
 }
 

@@ -35,6 +35,7 @@ struct RunningState {
   int64_t max_time_unix_ns = std::numeric_limits<int64_t>::min();
   uint64_t spool_end_bytes = 0;  // everything before it is stored
   std::array<bool, kStreams> unterminated = {};
+  bool ended = false;  // the last record is the end of a run
 
   bool operator==(const RunningState&) const = default;
 };

@@ -23,7 +23,7 @@ void Require(bool holds) {
 }
 
 uint64_t Scan(const slipway::log::SegmentFile& file, uint64_t size, slipway::log::ReadBuffer& b) {
-  RecordScanner scanner(file.fd.get(), file.header.salt, slipway::log::kSegmentPrologueBytes, size);
+  RecordScanner scanner(file, slipway::log::kSegmentPrologueBytes, size);
   uint64_t records = 0;
   while (true) {
     const uint64_t before = scanner.offset();

@@ -20,7 +20,7 @@ absl::StatusOr<std::vector<Block>> TrustedEntries(const SegmentFile& file, std::
     // Dropped in any case: the block itself is read again, for what its last record is.
     index.pop_back();
     if (last.end > size_bytes || !last.starts_batch) continue;
-    RecordScanner scanner(file.fd.get(), file.header.salt, last.begin, size_bytes);
+    RecordScanner scanner(file, last.begin, size_bytes);
     ASSIGN_OR_RETURN(const RecordScanner::Found found, scanner.Next(buffer));
     if (found == RecordScanner::Found::kRecord) break;
   }
@@ -28,6 +28,7 @@ absl::StatusOr<std::vector<Block>> TrustedEntries(const SegmentFile& file, std::
 }
 
 absl::StatusOr<bool> IsZero(const SegmentFile& file, uint64_t begin, uint64_t end) {
+  if (file.sealed) return false;  // nothing of it was cut short
   char bytes[4096];
   while (begin < end) {
     const size_t wanted = static_cast<size_t>(std::min<uint64_t>(sizeof(bytes), end - begin));
@@ -48,7 +49,7 @@ class Recovery {
       : file_(file),
         out_(out),
         size_(size_bytes),
-        scanner_(file.fd.get(), file.header.salt, out.builder.open().begin, size_bytes) {}
+        scanner_(file, out.builder.open().begin, size_bytes) {}
 
   absl::Status Run(bool last, ReadBuffer& buffer) {
     Keep();
@@ -69,7 +70,6 @@ class Recovery {
     const bool incomplete = out_.size_bytes != scanner_.found_offset() && !damaged_since_batch_;
     if (last && (torn || incomplete)) {
       out_.builder = whole_;
-      out_.ended = whole_ended_;
       return absl::OkStatus();
     }
     if (torn) out_.builder.Skip(size_);
@@ -86,7 +86,6 @@ class Recovery {
   void Keep() {
     out_.size_bytes = scanner_.offset();
     whole_ = out_.builder;
-    whole_ended_ = out_.ended;
     damaged_since_batch_ = false;
   }
 
@@ -105,7 +104,6 @@ class Recovery {
     const RecordHeader& header = scanner_.header();
     if (found == RecordScanner::Found::kDamagedData) out_.damaged_bytes += header.data_bytes;
     out_.builder.Add(header, scanner_.data(), scanner_.found_offset());
-    out_.ended = header.kind == RecordKind::kEnd;
     last_spool_end_ = header.spool_end_bytes;
     if (header.last_of_batch) Keep();
     return false;
@@ -116,7 +114,6 @@ class Recovery {
   const uint64_t size_;
   RecordScanner scanner_;
   BlockBuilder whole_;
-  bool whole_ended_ = false;
   bool damaged_since_batch_ = false;
   uint64_t last_spool_end_ = 0;
 };

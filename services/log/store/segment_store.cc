@@ -16,11 +16,16 @@
 #include "base/os/file.h"
 #include "base/status/errno_status.h"
 #include "base/status/status_macros.h"
+#include "services/log/store/description_file.h"
+#include "services/log/store/segment_file.h"
 
 namespace slipway::log {
 namespace {
 
 constexpr int64_t kForgetAfterSeconds = 60;
+constexpr int64_t kRollAfterSeconds = 30;
+constexpr int64_t kSealRetrySeconds = 30;
+constexpr absl::Duration kSealerPoll = absl::Milliseconds(20);
 
 // Names in a directory, without "." and "..".
 absl::StatusOr<std::vector<std::string>> Names(const std::string& directory) {
@@ -72,6 +77,7 @@ absl::StatusOr<std::unique_ptr<SegmentStore>> SegmentStore::Open(const std::stri
                                                                  Counters& counters) {
   std::unique_ptr<SegmentStore> store(new SegmentStore(root, limits, counters));
   RETURN_IF_ERROR(store->Prepare());
+  store->sealer_ = std::make_unique<Sealer>();
   store->thread_ = std::thread([raw = store.get()] { raw->Run(); });
   return store;
 }
@@ -86,6 +92,20 @@ absl::Status SegmentStore::Prepare() {
   counters_.stored_bytes += bytes;
   counters_.segments += static_cast<int64_t>(segments.size());
   counters_.containers += static_cast<int64_t>(containers.size());
+  for (const std::string& container : containers) {
+    std::shared_ptr<const LogDescription> told;
+    auto description = LoadDescription(absl::StrCat(containers_, "/", container));
+    if (description.ok()) {
+      told = std::make_shared<const LogDescription>(*std::move(description));
+    } else if (!absl::IsNotFound(description.status())) {
+      Log(LogLevel::kWarning, description.status().message());
+    }
+    catalogue_.Put(container, std::move(told));
+  }
+  for (const StoredSegment& segment : segments) {
+    const auto id = ContainerId::Parse(segment.container_id);
+    if (!segment.last && !segment.sealed && id.ok()) unsealed_.push_back(*id);
+  }
   return absl::OkStatus();
 }
 
@@ -95,6 +115,7 @@ SegmentStore::~SegmentStore() {
     stopping_ = true;
   }
   if (thread_.joinable()) thread_.join();
+  sealer_.reset();
   Maintain();
 }
 
@@ -106,15 +127,18 @@ absl::StatusOr<std::vector<StoredSegment>> SegmentStore::ListStored() const {
     // A log that is deleted meanwhile has nothing to add.
     const auto segments = ListSegments(directory);
     if (!segments.ok()) continue;
-    for (const uint64_t segment : *segments) {
+    for (const auto& [segment, sealed] : *segments) {
       struct stat st;
-      if (stat(SegmentPath(directory, segment).c_str(), &st) != 0) continue;
+      const std::string path =
+          sealed ? SealedPath(directory, segment) : SegmentPath(directory, segment);
+      if (stat(path.c_str(), &st) != 0) continue;
       stored.push_back(
           {.container_id = container,
            .segment = segment,
            .size_bytes = static_cast<uint64_t>(st.st_size),
            .last_write_unix_ns = int64_t{st.st_mtim.tv_sec} * 1'000'000'000 + st.st_mtim.tv_nsec,
-           .last = segment == segments->back()});
+           .last = segment == segments->back().first_offset_bytes,
+           .sealed = sealed});
     }
   }
   return stored;
@@ -143,6 +167,9 @@ absl::StatusOr<std::shared_ptr<ContainerLog>> SegmentStore::Find(const Container
       ContainerLog::Open(absl::StrCat(containers_, "/", id.value()), limits_, create, counters_);
   if (!log.ok()) return Named(id, log.status());
   slot->log = *std::move(log);
+  catalogue_.Put(id.value(), nullptr);
+  const auto description = catalogue_.Find(id.value());
+  if (description != nullptr) slot->log->SetLimit(KeptBytes(*description, limits_.container_bytes));
   return slot->log;
 }
 
@@ -194,9 +221,43 @@ absl::Status SegmentStore::Delete(const ContainerId& id) {
     return ErrnoStatus(errno, absl::StrCat("rename ", directory, " to ", tombstone));
   }
   --counters_.containers;
+  catalogue_.Remove(id.value());
   absl::MutexLock lock(&mu_);
   remove_deleted_ = true;
   return absl::OkStatus();
+}
+
+absl::StatusOr<uint64_t> SegmentStore::Truncate(const ContainerId& id) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<ContainerLog> log, Find(id, /*create=*/false));
+  auto bytes = log->Truncate();
+  if (!bytes.ok()) return Named(id, bytes.status());
+  return bytes;
+}
+
+absl::Status SegmentStore::Describe(const ContainerId& id, const LogDescription& description) {
+  const auto known = catalogue_.Find(id.value());
+  if (known != nullptr && *known == description) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::shared_ptr<ContainerLog> log, Find(id, /*create=*/true));
+  RETURN_IF_ERROR(SaveDescription(log->directory(), description));
+  log->SetLimit(KeptBytes(description, limits_.container_bytes));
+  catalogue_.Put(id.value(), std::make_shared<const LogDescription>(description));
+  return absl::OkStatus();
+}
+
+std::vector<DescribedLog> SegmentStore::List(uint64_t* version) const {
+  return catalogue_.List(version);
+}
+
+bool SegmentStore::WaitForChange(uint64_t version, std::function<void()> wake) {
+  return catalogue_.Wait(version, std::move(wake));
+}
+
+absl::StatusOr<OutletPosition> SegmentStore::LoadOutlet(const ContainerId& id) {
+  return LoadOutletPosition(absl::StrCat(containers_, "/", id.value()));
+}
+
+absl::Status SegmentStore::SaveOutlet(const ContainerId& id, const OutletPosition& position) {
+  return SaveOutletPosition(absl::StrCat(containers_, "/", id.value()), position);
 }
 
 std::vector<std::pair<std::string, std::shared_ptr<ContainerLog>>> SegmentStore::OpenLogs() {
@@ -229,19 +290,61 @@ void SegmentStore::ForgetIdle() {
   }
 }
 
-void SegmentStore::KeepTotal() {
-  if (counters_.stored_bytes <= static_cast<int64_t>(limits_.total_bytes)) return;
+void SegmentStore::KeepLimits() {
+  const bool too_much = counters_.stored_bytes > static_cast<int64_t>(limits_.total_bytes);
+  if (!too_much && limits_.age_ns == 0) return;
   auto stored = ListStored();
   if (!stored.ok()) {
     Log(LogLevel::kWarning, stored.status().message());
     return;
   }
-  for (const StoredSegment& victim : PlanRetention(*std::move(stored), limits_.total_bytes)) {
+  const int64_t oldest = limits_.age_ns == 0 ? 0 : absl::GetCurrentTimeNanos() - limits_.age_ns;
+  for (const StoredSegment& victim :
+       PlanRetention(*std::move(stored), limits_.total_bytes, oldest)) {
     const auto id = ContainerId::Parse(victim.container_id);
     if (!id.ok()) continue;
     const auto log = Find(*id, /*create=*/false);
-    if (log.ok()) (*log)->DropSegment(victim.segment);
+    if (!log.ok()) continue;
+    if (victim.last) {
+      (*log)->Truncate().IgnoreError();
+    } else {
+      (*log)->DropSegment(victim.segment);
+    }
   }
+}
+
+void SegmentStore::StepSealing() {
+  if (auto result = sealer_->TakeResult()) {
+    if (result->sealed_bytes.ok()) {
+      result->log->CommitSealed(result->segment, *result->sealed_bytes);
+    } else if (result->log->NextToSeal() == result->segment) {
+      // Not again at once: what hinders it, a full disk or damage, will not have gone away.
+      Log(LogLevel::kWarning, "a log segment could not be sealed",
+          {{"directory", result->log->directory()},
+           {"error", std::string(result->sealed_bytes.status().message())}});
+      seal_after_s_ = SteadySeconds() + kSealRetrySeconds;
+    }
+  }
+  if (!sealer_->idle() || SteadySeconds() < seal_after_s_) return;
+  for (const auto& [id, log] : OpenLogs()) {
+    if (const auto segment = log->NextToSeal()) return sealer_->Begin(log, *segment);
+  }
+  while (!unsealed_.empty()) {
+    const auto log = Find(unsealed_.back(), /*create=*/false);
+    unsealed_.pop_back();
+    if (!log.ok()) continue;
+    if (const auto segment = (*log)->NextToSeal()) return sealer_->Begin(*log, *segment);
+  }
+}
+
+absl::Status SegmentStore::SealAll() {
+  for (const auto& [id, log] : OpenLogs()) {
+    while (const auto segment = log->NextToSeal()) {
+      ASSIGN_OR_RETURN(const uint64_t bytes, SealSegment(log->directory(), *segment));
+      log->CommitSealed(*segment, bytes);
+    }
+  }
+  return absl::OkStatus();
 }
 
 void SegmentStore::RemoveDeleted() {
@@ -262,23 +365,34 @@ void SegmentStore::Maintain() {
       Log(LogLevel::kError, synced.message(), {{"container", id}});
     }
     log->WakeExpired(absl::GetCurrentTimeNanos());
+    // A container that is done with keeps its log in the smaller form.
+    if (log->last_use_s() + kRollAfterSeconds < SteadySeconds()) {
+      log->Roll(limits_.roll_bytes).IgnoreError();
+    }
   }
-  KeepTotal();
+  KeepLimits();
   RemoveDeleted();
   ForgetIdle();
 }
 
 void SegmentStore::Run() {
+  absl::Time due = absl::Now();
   while (true) {
     {
       absl::MutexLock lock(&mu_);
       const auto wanted = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
         return stopping_ || remove_deleted_;
       };
-      mu_.AwaitWithTimeout(absl::Condition(&wanted), absl::Seconds(1));
+      // The sealer does not ring: a thread of its priority must not hold what others wait for.
+      const absl::Time look = sealer_->idle() ? due : absl::Now() + kSealerPoll;
+      mu_.AwaitWithTimeout(absl::Condition(&wanted), std::min(look, due) - absl::Now());
       if (stopping_) return;
+      if (remove_deleted_) due = absl::InfinitePast();
     }
+    StepSealing();
+    if (absl::Now() < due) continue;
     Maintain();
+    due = absl::Now() + absl::Seconds(1);
   }
 }
 

@@ -351,5 +351,152 @@ TEST_F(SegmentStoreTest, KilledInTheMiddleOfAppendingEveryLineIsThereOnce) {
   }
 }
 
+TEST_F(SegmentStoreTest, SealedSegmentsReadTheSame) {
+  Reopen({.segment_bytes = 1 << 20});
+  std::string text;
+  for (int i = 0; text.size() < 4'000'000; ++i) {
+    std::string line;
+    for (int j = 0; j < 600; ++j)
+      absl::StrAppend(&line, "GET /item/", i * 600 + j, " 200 1234 \"agent\"\n");
+    Append({Out(line, i + 1)});
+    text += line;
+  }
+  const auto before = Show(Read({.since_unix_ns = 30, .tail_lines = 40'000, .lines = true}));
+  const uint64_t plain = store_->Stats(TestId())->stored_bytes;
+  ASSERT_TRUE(store_->SealAll().ok());
+  EXPECT_EQ(Files(".seg").size(), 1u);  // that which is appended to
+  EXPECT_GE(Files(".zst").size(), 3u);
+  EXPECT_TRUE(All() == text);
+  EXPECT_EQ(Show(Read({.since_unix_ns = 30, .tail_lines = 40'000, .lines = true})), before);
+  const uint64_t sealed = store_->Stats(TestId())->stored_bytes;
+  EXPECT_LT(sealed, plain / 2);
+  EXPECT_EQ(static_cast<uint64_t>(counters_.stored_bytes), sealed);
+  Reopen({.segment_bytes = 1 << 20});
+  EXPECT_TRUE(All() == text);
+  EXPECT_EQ(store_->Stats(TestId())->stored_bytes, sealed);
+  // Any zstd gives the segment as it was written.
+  const std::string first = Files(".zst").front();
+  const std::string out = directory_.path() + "/unpacked";
+  ASSERT_EQ(system(absl::StrCat("zstd -qdc ", first, " > ", out).c_str()), 0);
+  EXPECT_TRUE(absl::StartsWith(ReadBytes(out), "SLWYLOG1"));
+  // An index that is lost is made again.
+  for (const std::string& index : Files(".idx")) std::filesystem::remove(index);
+  EXPECT_EQ(Show(Read({.since_unix_ns = 30, .tail_lines = 40'000, .lines = true})), before);
+}
+
+TEST_F(SegmentStoreTest, DamageToASealedSegmentCostsAFrame) {
+  Reopen({.segment_bytes = 1 << 20});
+  const std::string line = std::string(99, 'x') + "\n";
+  for (int i = 0; i < 300; ++i) {
+    std::string data;
+    for (int j = 0; j < 100; ++j) data += line;
+    Append({Out(data, i + 1)});
+  }
+  ASSERT_TRUE(store_->SealAll().ok());
+  const std::string whole = All();
+  const std::string file = Files(".zst").front();
+  const std::string good = ReadBytes(file);
+  std::mt19937 random(11);
+  for (int round = 0; round < 60; ++round) {
+    std::string bad = good;
+    bad[random() % bad.size()] ^= static_cast<char>(1 + random() % 255);
+    if (round % 7 == 0) bad.resize(bad.size() - 1 - random() % 30);
+    WriteBytes(file, bad);
+    Reopen({.segment_bytes = 1 << 20});
+    const size_t kept = All().size();
+    EXPECT_LE(kept, whole.size());
+    EXPECT_GE(kept + 260'000, whole.size()) << "round " << round;
+  }
+}
+
+TEST_F(SegmentStoreTest, TruncatingDeletesWhatIsStoredAndGoesOn) {
+  Append({Out("old\nol", 1)});
+  Append({Err("err\n", 2)});
+  EXPECT_GT(*store_->Truncate(TestId()), 0u);
+  EXPECT_EQ(All(), "");
+  EXPECT_EQ(store_->Stats(TestId())->kept_payload_bytes, 0u);
+  EXPECT_EQ(store_->Stats(TestId())->stdout_bytes, 6u);
+  EXPECT_EQ(*store_->Truncate(TestId()), 0u);
+  Append({Out("new\n", 3)});
+  EXPECT_EQ(All(), "new\n");
+  Reopen();
+  EXPECT_EQ(All(), "new\n");
+  EXPECT_EQ(*store_->AcknowledgedOffset(TestId()), next_);
+  EXPECT_EQ(store_->Truncate(TestId('f')).status().code(), absl::StatusCode::kNotFound);
+}
+
+// What readers are told is gone, and what they get, is what was written.
+TEST_F(SegmentStoreTest, AReaderThatIsOvertakenIsToldExactlyWhatItMissed) {
+  Reopen({.segment_bytes = 128 << 10, .container_bytes = 512 << 10});
+  const std::string line = std::string(999, 'y') + "\n";
+  Append({Out(line, 1)});
+  const auto log = *store_->Open(TestId());
+  ReadBuffer buffer;
+  const auto reading = *LogReading::Start(log, {.follow = true}, buffer);
+  KeepingSink sink;
+  ASSERT_TRUE(reading->Fill(buffer, 1 << 20, sink).ok());
+  for (int i = 0; i < 3000; ++i) {
+    next_ += 950;  // a batch takes more of the spool than the data
+    Batch batch{next_ - 950, next_ + 100, {Out(line, i + 2)}};
+    next_ += 100;
+    ASSERT_TRUE(store_->Append(TestId(), batch).ok());
+  }
+  uint64_t given = 0, dropped = 0;
+  while (*reading->Fill(buffer, 1 << 20, sink) == Reading::Progress::kMore) {
+  }
+  for (const auto& kept : sink.kept) {
+    given += kept.data.size();
+    dropped += kept.dropped;
+  }
+  EXPECT_GT(dropped, 0u);
+  EXPECT_EQ(given + dropped, 3001u * 1000);
+}
+
+TEST_F(SegmentStoreTest, OldOutputGoesAndDescriptionsBoundWhatIsKept) {
+  Reopen({.age_ns = 3'600'000'000'000});
+  Append({Out("old\n", 1)});
+  const std::string segment = LastSegment();
+  std::filesystem::last_write_time(
+      segment, std::filesystem::file_time_type::clock::now() - std::chrono::hours(2));
+  store_->Maintain();
+  EXPECT_EQ(All(), "");
+  ASSERT_TRUE(store_
+                  ->Describe(TestId('b'), {.name = "small",
+                                           .driver = "local",
+                                           .options = {{"max-size", "100k"}, {"max-file", "3"}}})
+                  .ok());
+  const std::string data(50'000, 'z');
+  for (uint64_t at = 0; at < 40; ++at) {
+    ASSERT_TRUE(store_->Append(TestId('b'), {at * 100, at * 100 + 100, {Out(data, 1)}}).ok());
+  }
+  EXPECT_LE(store_->Stats(TestId('b'))->stored_bytes, 420'000u);
+  Reopen();
+  ASSERT_EQ(store_->List().size(), 2u);
+  for (const DescribedLog& log : store_->List()) {
+    if (log.container_id != TestId('b').value()) continue;
+    EXPECT_EQ(log.description->name, "small");
+  }
+}
+
+TEST_F(SegmentStoreTest, AnEmptyBatchSaysThatARunGoesOn) {
+  Append({Out("a\n", 1), End(2)});
+  EXPECT_TRUE((*store_->Open(TestId()))->State().ended);
+  ASSERT_TRUE(store_->Append(TestId(), {next_, next_, {}}).ok());
+  EXPECT_FALSE((*store_->Open(TestId()))->State().ended);
+  Append({End(3)});
+  EXPECT_TRUE((*store_->Open(TestId()))->State().ended);
+}
+
+TEST_F(SegmentStoreTest, AContainerThatEndedStaysEndedWhenItsLogIsRolled) {
+  Append({Out(std::string(400'000, 'a') + "\n", 1), End(2)});
+  const auto log = *store_->Open(TestId());
+  ASSERT_TRUE(static_cast<ContainerLog*>(log.get())->Roll(1000).ok());
+  ASSERT_TRUE(store_->SealAll().ok());
+  EXPECT_TRUE(log->State().ended);
+  Reopen();
+  EXPECT_TRUE((*store_->Open(TestId()))->State().ended);
+  EXPECT_EQ(All().size(), 400'001u);
+}
+
 }  // namespace
 }  // namespace slipway::log

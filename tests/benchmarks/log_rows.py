@@ -1,0 +1,205 @@
+"""Rows of the table that are about logs."""
+
+import os
+import pathlib
+import random
+import re
+import socket
+import statistics
+import subprocess
+import tempfile
+import time
+
+import images
+from rows import pss_bytes, run_cli, timed
+
+LINE = "x" * 99
+
+
+def script(lines):
+    return f"yes {LINE} | head -n {lines}"
+
+
+def to_a_drained_pipe(lines):
+    """Seconds of the same program writing to a pipe that is drained to a file: what nothing can beat by much."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="swbench-") as directory:
+        root = pathlib.Path(directory)
+        subprocess.run(["tar", "-C", root, "-xf", "-"], input=images.busybox_tar(), check=True)
+        return timed(subprocess.run, ["sh", "-c", f"{root}/bin/busybox sh -c '{script(lines)}' | cat > {root}/out"])
+
+
+def write(peer, lines, *options):
+    """Seconds until the container has ended."""
+    seconds = timed(run_cli, peer, "run", "-d", "--name", "writer", "--network", "none", *options, "busybox", "sh", "-c",
+                    script(lines))
+    return seconds + timed(run_cli, peer, "wait", "writer")
+
+
+def read(peer, *options):
+    begin = time.perf_counter()
+    with subprocess.Popen(["/usr/bin/docker", "logs", *options, "writer"], env=peer.env, stdout=subprocess.PIPE) as logs:
+        size = sum(len(chunk) for chunk in iter(lambda: logs.stdout.read(1 << 20), b""))
+    return time.perf_counter() - begin, size
+
+
+def ask(peer, query):
+    """Seconds until the whole answer has come, over the API."""
+    begin = time.perf_counter()
+    with socket.socket(socket.AF_UNIX) as raw:
+        raw.settimeout(120)
+        raw.connect(str(peer.socket))
+        raw.sendall(f"GET /v1.41/containers/writer/logs?stdout=1&{query} HTTP/1.1\r\nHost: x\r\n"
+                    "Connection: close\r\n\r\n".encode())
+        size = 0
+        while part := raw.recv(1 << 20):
+            size += len(part)
+    return time.perf_counter() - begin, size
+
+
+def median_ask(peer, query, count=7):
+    return statistics.median(ask(peer, query)[0] for _ in range(count)) * 1e3
+
+
+def row_logs(bench):
+    """A container that writes 2,110,000 lines of 100 bytes, and reading them."""
+    lines = 200000 if bench.short else 2110000
+    size = lines // 10000
+    rounds = 1 if bench.short else 3
+    local = ("--log-driver", "local")
+    written = {"slipway": [], "dockerd": [], "dockerd local": [], "drained pipe": []}
+    for last in [False] * (rounds - 1) + [True]:
+        written["slipway"].append(write(bench.ours, lines))
+        written["drained pipe"].append(to_a_drained_pipe(lines))
+        written["dockerd local"].append(write(bench.theirs, lines, *local))
+        run_cli(bench.theirs, "rm", "writer")
+        written["dockerd"].append(write(bench.theirs, lines))
+        if not last:
+            run_cli(bench.ours, "rm", "writer")
+            run_cli(bench.theirs, "rm", "writer")
+    bench.add(f"container writes {size} MB to stdout", "s", {k: statistics.median(v) for k, v in written.items()})
+    took = {peer.name: [] for peer in bench.both}
+    for _ in range(rounds):
+        for peer in bench.both:
+            seconds, got = read(peer)
+            assert got == lines * 100, (peer.name, got)
+            took[peer.name].append(seconds)
+    bench.add(f"docker logs of {size} MB", "s", {k: statistics.median(v) for k, v in took.items()})
+    bench.add(f"--tail 1000 of {size} MB, API", "ms",
+              {peer.name: median_ask(peer, "tail=1000") for peer in bench.both})
+    since = {peer.name: subprocess.run(["/usr/bin/docker", "logs", "-t", "--tail", "1000", "writer"], env=peer.env,
+                                       capture_output=True, text=True).stdout.split(" ", 1)[0] for peer in bench.both}
+    values = {}
+    for peer in bench.both:
+        run = subprocess.run(["date", "-d", since[peer.name], "+%s.%N"], capture_output=True, text=True, check=True)
+        values[peer.name] = median_ask(peer, f"since={run.stdout.strip()}", 3)
+    bench.add(f"--since its last lines, of {size} MB, API", "ms", values)
+    for peer in bench.both:
+        run_cli(peer, "rm", "writer")
+
+
+def web_lines(count):
+    """What a web server logs."""
+    chooser = random.Random(1)
+    paths = [f"/shop/item/{chooser.randrange(5000)}" for _ in range(300)] + ["/", "/favicon.ico", "/api/v1/cart"]
+    agents = ["Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101 Firefox/115.0", "curl/7.88.1",
+              "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/119.0 Safari/537.36"]
+    for i in range(count):
+        yield (f'10.{chooser.randrange(256)}.{chooser.randrange(256)}.{chooser.randrange(256)} - - [26/Nov/2023:10:'
+               f'{i // 6000 % 60:02}:{i // 100 % 60:02} +0000] "GET {chooser.choice(paths)} HTTP/1.1" '
+               f'{chooser.choice([200, 200, 200, 304, 404])} {chooser.randrange(200, 90000)} "-" "{chooser.choice(agents)}"\n')
+
+
+def row_search(bench):
+    """Finding 100 lines among those of a web server."""
+    size = (64 if bench.short else 1000) << 20
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="swbench-") as directory:
+        file = pathlib.Path(directory) / "access.log"
+        block = "".join(web_lines(100000)).encode()
+        needle = b'10.9.8.7 - - [26/Nov/2023:12:00:00 +0000] "GET /needle HTTP/1.1" 500 1 "-" "-"\n'
+        with file.open("wb") as out:
+            written = 0
+            while written < size:
+                out.write(block)
+                out.write(needle)
+                written += len(block) + len(needle)
+        needles = written // (len(block) + len(needle))
+        for peer in bench.both:
+            run_cli(peer, "run", "--name", "writer", "--network", "none", "-v", f"{directory}:/in:ro", "busybox", "cat",
+                    "/in/access.log")
+
+    def search(peer):
+        if peer is bench.ours:
+            run = subprocess.run([peer.cluster.dir / "bin" / "slipway", "logs", "writer", "--search", "GET /needle"],
+                                 env=peer.env, capture_output=True, check=True)
+        else:
+            run = subprocess.run("docker logs writer | grep -F 'GET /needle'", shell=True, env=peer.env,
+                                 capture_output=True, check=True)
+        assert run.stdout.count(b"\n") == needles, (peer.name, run.stdout.count(b"\n"), needles)
+
+    # Sealed, as a log is that was not written just now.
+    cluster = bench.ours.cluster
+    identity = subprocess.run(["/usr/bin/docker", "inspect", "-f", "{{.Id}}", "writer"], env=cluster.env, text=True,
+                              capture_output=True, check=True).stdout.strip()
+    stored = pathlib.Path(cluster.dir) / "root" / "log" / "containers" / identity
+    deadline = time.monotonic() + 120
+    while sum(path.suffix == ".seg" for path in stored.iterdir()) > 1 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    bench.add(f"search in {size >> 20} MB", "s",
+              {peer.name: min(timed(search, peer) for _ in range(3)) for peer in bench.both})
+    on_disk = sum(path.stat().st_size for path in stored.iterdir())
+    theirs = subprocess.run(["/usr/bin/docker", "inspect", "-f", "{{.LogPath}}", "writer"], env=bench.theirs.env,
+                            text=True, capture_output=True, check=True).stdout.strip()
+    bench.add(f"disk for {size >> 20} MB of a web server's log", "MB",
+              {"slipway": on_disk / 1e6, "dockerd": os.stat(theirs).st_size / 1e6, "text": written / 1e6})
+    bench.add("memory of the log service after it (PSS)", "MB",
+              {"slipway": pss_bytes(cluster.pid("log")) / 1e6, "bound": 64})
+    for peer in bench.both:
+        run_cli(peer, "rm", "writer")
+
+
+def row_follow(bench):
+    """From a byte that a container writes to the follower who sees it: 99 of 100 are faster."""
+    values = {}
+    for peer in bench.both:
+        with subprocess.Popen(["/usr/bin/docker", "run", "-i", "--rm", "--name", "writer", "--network", "none", "busybox",
+                               "cat"], env=peer.env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as echo:
+            while subprocess.run(["/usr/bin/docker", "inspect", "-f", "{{.State.Running}}", "writer"], env=peer.env,
+                                 capture_output=True, text=True).stdout != "true\n":
+                time.sleep(0.05)
+            follower = subprocess.Popen(["/usr/bin/docker", "logs", "-f", "writer"], env=peer.env, stdout=subprocess.PIPE)
+            took = []
+            for i in range(120 if bench.short else 400):
+                begin = time.perf_counter()
+                echo.stdin.write(b"line %d\n" % i)
+                echo.stdin.flush()
+                assert re.match(rb"line \d+\n", follower.stdout.readline())
+                if i >= 20:
+                    took.append(time.perf_counter() - begin)
+                time.sleep(0.005)
+            echo.stdin.close()
+            echo.wait(30)
+            follower.wait(30)
+            follower.stdout.close()
+        values[peer.name] = sorted(took)[len(took) * 99 // 100] * 1e3
+    bench.add("write to follower, p99, two CLIs", "ms", values)
+
+
+def row_chatty(bench):
+    """Many containers that write at once, all of each read back."""
+    count, lines = (20, 2000) if bench.short else (200, 5000)
+    values = {}
+    for peer in bench.both:
+        begin = time.perf_counter()
+        for i in range(count):
+            run_cli(peer, "run", "-d", "--name", f"chatty{i}", "--network", "none", "busybox", "sh", "-c", script(lines))
+        for i in range(count):
+            run_cli(peer, "wait", f"chatty{i}")
+        values[peer.name] = time.perf_counter() - begin
+        for i in range(count):
+            got = subprocess.run(["/usr/bin/docker", "logs", f"chatty{i}"], env=peer.env, capture_output=True).stdout
+            assert len(got) == lines * 100, (peer.name, i, len(got))
+        run_cli(peer, "rm", *[f"chatty{i}" for i in range(count)])
+    bench.add(f"{count} containers of {lines} lines each", "s", values)
+
+
+LOG_ROWS = {"logs": row_logs, "search": row_search, "follow": row_follow, "chatty": row_chatty}

@@ -1,0 +1,112 @@
+"""Lines of many containers through rotation and the kills of everything that touches them: each once, in order."""
+
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+
+from cluster import wait_until
+from test_kill import supervisors
+
+
+def test_every_line_once_and_in_order(own_cluster):
+    """Short form; SLIPWAY_LONG=faults: a million lines of 50 containers."""
+    cluster = own_cluster
+    long = "faults" in os.environ.get("SLIPWAY_LONG", "")
+    containers, lines = (50, 20000) if long else (8, 6000)
+    seed = random.randrange(1 << 30)
+    print("seed", seed)
+    chooser = random.Random(seed)
+    # Small segments: the log is rotated all the time.
+    script = f"i=0; while [ $i -lt {lines} ]; do i=$((i+1)); echo line $i of a container that counts; done"
+    for i in range(containers):
+        cluster.docker("run", "-d", "--name", f"counter{i}", "--network", "none", "busybox", "sh", "-c", script)
+    stop = threading.Event()
+    kills = {"log": 0, "agent": 0, "supervisor": 0}
+
+    def kill():
+        while not stop.wait(0.2):
+            victim = chooser.choice(list(kills))
+            if victim == "supervisor":
+                pids = supervisors(cluster)
+                if len(pids) == 2:
+                    os.kill(chooser.choice(pids), signal.SIGKILL)
+                    kills[victim] += 1
+                    time.sleep(0.3)
+                continue
+            cluster.kill(victim)
+            kills[victim] += 1
+            cluster.up()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        def ended():
+            run = cluster.docker("ps", "-q", check=False)
+            return run.returncode == 0 and not run.stdout.split()
+
+        wait_until(ended, "all have ended", 600 if long else 180)
+    finally:
+        stop.set()
+        killer.join()
+    cluster.up()
+    print(kills)
+    expected = "".join(f"line {n} of a container that counts\n" for n in range(1, lines + 1))
+    for i in range(containers):
+        got = wait_until(lambda: (out := cluster.docker("logs", f"counter{i}", timeout=60).stdout) and
+                         len(out) >= len(expected) and out, f"the whole log of counter{i}", 60)
+        assert got == expected, f"counter{i}"
+    assert sum(kills.values()) >= 3
+
+
+def test_a_log_service_that_is_away_holds_nothing_up(own_cluster):
+    cluster = own_cluster
+    cluster.kill("log")
+    begin = time.monotonic()
+    cluster.docker("run", "--name", "busy", "--network", "none", "busybox", "sh", "-c",
+                   "yes 0123456789012345678901234567890123456789 | head -n 2000000")
+    assert time.monotonic() - begin < 30
+    cluster.up()
+
+    def whole():
+        return cluster.docker("logs", "--tail", "1", "busy", check=False).stdout and \
+            cluster.slipway("logs", "busy", "--count", check=False).stdout == "2000000\n"
+
+    wait_until(whole, "all of it is there", 60)
+
+
+def test_a_disk_that_fills(own_cluster, tmp_path):
+    """The log service's disk is full: it says so, containers go on, and it catches up when there is room."""
+    cluster = own_cluster
+    cluster.deploy("down")
+    root = cluster.dir / "root" / "log"
+    image = tmp_path / "disk"
+
+    with image.open("wb") as disk:
+        disk.truncate(24 << 20)
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    kept = cluster.dir / "kept"
+    root.rename(kept)
+    root.mkdir()
+    subprocess.run(["mount", "-o", "loop", image, root], check=True)
+    try:
+        stat = kept.stat()
+        os.chown(root, stat.st_uid, stat.st_gid)
+        cluster.up()
+        ballast = root / "ballast"
+        ballast.write_bytes(bytes(18 << 20))
+        cluster.docker("run", "--name", "busy", "--network", "none", "busybox", "sh", "-c",
+                       "yes 0123456789012345678901234567890123456789 | head -n 300000", timeout=60)
+        wait_until(lambda: "ENOSPC" in (cluster.dir / "logs" / "agent.log").read_text() +
+                   (cluster.dir / "logs" / "log.log").read_text(), "somebody says so", 20)
+        ballast.unlink()
+        wait_until(lambda: cluster.slipway("logs", "busy", "--count", check=False).stdout == "300000\n",
+                   "it has caught up", 60)
+    finally:
+        cluster.deploy("down", "--all")
+        subprocess.run(["umount", root], check=True)
+        root.rmdir()
+        kept.rename(root)
+        cluster.up()
