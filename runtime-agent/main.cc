@@ -1,4 +1,5 @@
 #include <pwd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -48,6 +49,12 @@ int main(int argc, char** argv) {
   slipway::agent::ServerOptions options;
   options.service = slipway::InitService(argc, argv, "agent", "127.0.0.1:9485");
   if (geteuid() != 0) Usage("must run as root");
+  // Several descriptors a container.
+  rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
   const std::string& run_dir = options.service.run_dir;
   options.supervisor = absl::GetFlag(FLAGS_supervisor);
   options.archiver = absl::GetFlag(FLAGS_archiver);

@@ -3,9 +3,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,10 +48,14 @@ struct StartOutcome {
 };
 
 struct ExecStatus {
+  std::string container_id;
   bool running = false;
   std::optional<int32_t> exit_code;
   int64_t pid = 0;
 };
+
+// Mount points below `directory` as in the text of /proc/self/mountinfo, the last mounted first.
+std::vector<std::string> MountsBelow(absl::string_view mountinfo, absl::string_view directory);
 
 // The containers of this host: one file per verb. Thread-safe; operations on one container take
 // turns, operations on different ones do not wait for each other. Every verb may be repeated.
@@ -71,8 +77,11 @@ class Runtime {
   struct Settings {
     std::string root;
     std::string supervisor_socket;
-    std::string gateway;   // of the bridge
-    std::string archiver;  // path of slipway-archive
+    std::string gateway;          // of the bridge
+    std::string archiver;         // path of slipway-archive
+    std::string layer_directory;  // where the image service keeps layers; for leftovers only
+    // Starts a supervisor where there was one and none is any more. May block.
+    std::function<void()> revive_supervisor;
   };
 
   // Loads the records, connects to the supervisor and makes both agree (reconcile.cc).
@@ -173,7 +182,7 @@ class Runtime {
   absl::Status Execute(Container& container, RunState& run);
   absl::StatusOr<StartOutcome> StartInTurn(const std::shared_ptr<Container>& container);
   absl::StatusOr<StartOutcome> Finish(Container& container, RunState& run, SpawnResult spawned);
-  void BindInput(const Container& container, EntryFds fds, RunHandles& handles);
+  void BindStreams(const Container& container, EntryFds fds, RunHandles& handles);
   absl::StatusOr<int> RunningPid(const std::string& id, absl::string_view what) const;
 
   // exit.cc
@@ -202,11 +211,22 @@ class Runtime {
   absl::Status Connect();
   absl::Status Reconcile();
   absl::Status AdoptRun(Container& container, const EntryInfo& entry);
-  void ReapLeftovers(const std::vector<EntryInfo>& entries);
+  void AdoptExecs(const std::vector<EntryInfo>& entries);
   void OnResync(const std::vector<EntryInfo>& entries);
   absl::Status OpenOutput(Container& container);
   void OnProgress();
   void Maintain();
+
+  // restore.cc
+  EntryFds WhatIsLeftOf(const EntryInfo& entry);
+  bool RestoreOrphans(const std::vector<EntryInfo>& entries);
+
+  // leftovers.cc: how many were reaped
+  void ReapLeftovers(const std::vector<EntryInfo>& entries);
+  int ReapGroups(const std::set<std::string>& live);
+  int ReapMounts();
+  int ReapFiles(const std::set<std::string>& known);
+  int ReapLoopDevices();
 
   const Parts parts_;
   const Settings settings_;

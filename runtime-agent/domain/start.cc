@@ -241,7 +241,9 @@ absl::Status Runtime::Execute(Container& container, RunState& run) {
   return absl::OkStatus();
 }
 
-void Runtime::BindInput(const Container& container, EntryFds fds, RunHandles& handles) {
+void Runtime::BindStreams(const Container& container, EntryFds fds, RunHandles& handles) {
+  handles.SetSpares(std::move(fds.stdout_read), std::move(fds.stderr_read),
+                    std::move(fds.pty_pipe_write));
   const bool tty = container.definition().tty;
   UniqueFd& input = tty ? fds.pty_master : fds.stdin_write;
   if (!input.ok()) return;
@@ -257,7 +259,7 @@ absl::StatusOr<StartOutcome> Runtime::Finish(Container& container, RunState& run
   auto handles = std::make_shared<RunHandles>();
   handles->pidfd = std::move(spawned.fds.pidfd);
   handles->root = std::move(run.root);
-  BindInput(container, std::move(spawned.fds), *handles);
+  BindStreams(container, std::move(spawned.fds), *handles);
   container.SetHandles(handles);
   std::shared_ptr<Output> output = container.output();
   const bool fresh = container.actual().runs == 0;

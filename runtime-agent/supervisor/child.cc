@@ -55,6 +55,7 @@ void CloseOthers(const Child& child) {
     keep[at] = fd;
   };
   insert(child.sync);
+  insert(child.hold);
   for (int fd : child.stdio) insert(fd);
   for (uint32_t i = 0; i < child.plan.header().fd_count; ++i) insert(child.fd[i]);
   unsigned next = 3;
@@ -167,14 +168,34 @@ int OpenTerminal(Child* child, const PlanStepRecord& step) {
   return close(master);
 }
 
-// Waits for the supervisor's byte; its end of file means that nobody knows this process.
-void AwaitGo(const Child& child) {
+bool ReadGo(int socket) {
   char go = 0;
   ssize_t size;
   do {
-    size = recv(child.sync, &go, 1, 0);
+    size = recv(socket, &go, 1, 0);
   } while (size < 0 && errno == EINTR);
-  if (size != 1) _exit(126);
+  return size == 1;
+}
+
+// Waits for the supervisor's byte; its end of file means that nobody knows this process.
+void AwaitGo(const Child& child) {
+  if (!ReadGo(child.sync)) _exit(126);
+}
+
+void AwaitStart(Child* child) {
+  if (child->hold < 0) return AwaitGo(*child);
+  for (;;) {
+    int peer = accept4(child->hold, nullptr, nullptr, SOCK_CLOEXEC);
+    if (peer < 0 && errno != EINTR && errno != ECONNABORTED) _exit(126);
+    if (peer < 0) continue;
+    if (ReadGo(peer)) {
+      close(child->sync);
+      close(child->hold);
+      child->sync = peer;
+      return;
+    }
+    close(peer);  // it died before it had said so
+  }
 }
 
 const char** PointerArray(const char* blob, uint64_t count) {
@@ -365,11 +386,15 @@ void RunChild(Child* child) {
       setsid();
       ResetSignals();
       new_session = true;
+      if (child->gate) {
+        Tell(*child, SyncKind::kGate, 0, -1);
+        AwaitGo(*child);
+      }
     }
     if (!waited && step.step > static_cast<uint16_t>(PlanStep::kHold)) {
       if (child->plan.Find(PlanStep::kUmask) == nullptr) umask(022);
       Tell(*child, SyncKind::kReady, 0, -1);
-      AwaitGo(*child);
+      AwaitStart(child);
       waited = true;
     }
     if (RunStep(child, step) != 0 && (step.flags & kPlanOptional) == 0) {

@@ -16,6 +16,7 @@ enum class SyncKind : uint32_t {
   kTerminal = 3,  // the master of the pseudo terminal comes along
   kReady = 4,     // everything before the hold is done
   kExec = 5,      // the next thing is execve
+  kGate = 6,      // namespaces and cgroups are made, nothing is mounted; waits for a byte
 };
 
 struct SyncMessage {
@@ -31,6 +32,11 @@ struct Child {
   int fd[kMaxPlanFds];          // the plan's descriptors
   int root = -1;                // "/", for lookups that must stay inside
   int terminal = -1;
+  // Of slipway-runtime, whose process ends while this one is held. `gate`: stop also before the
+  // first mount. `hold`: a listening socket; who connects to it lets the process go on, and takes
+  // the place of the other end of `sync`.
+  bool gate = false;
+  int hold = -1;
 };
 
 [[noreturn]] void RunChild(Child* child);
