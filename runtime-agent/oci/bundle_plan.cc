@@ -14,7 +14,9 @@
 #include "base/os/file.h"
 #include "base/status/errno_status.h"
 #include "base/status/status_macros.h"
+#include "runtime-agent/domain/environment.h"
 #include "runtime-agent/domain/process_plan.h"
+#include "runtime-agent/domain/user_database.h"
 #include "runtime-agent/kernel/mount.h"
 #include "runtime-agent/oci/mount_options.h"
 #include "runtime-agent/seccomp/compiler.h"
@@ -31,8 +33,9 @@ void AddCgroup(CgroupJoin cgroup, PlanBuilder& plan) {
   }
 }
 
-// What a process has of its own, first process or further one.
-absl::Status AddProcess(const OciProcess& process, const std::string& seccomp, bool first,
+// What a process has of its own, first process or further one. `root`: of its file system, where
+// the home directory of its user is looked up.
+absl::Status AddProcess(const OciProcess& process, const std::string& seccomp, bool first, int root,
                         UniqueFd streams[3], PlanBuilder& plan) {
   if (process.terminal) {
     plan.Terminal({.rows = process.rows, .columns = process.columns, .console = first});
@@ -45,23 +48,31 @@ absl::Status AddProcess(const OciProcess& process, const std::string& seccomp, b
   }
   plan.Umask(process.umask.value_or(022));
   if (process.oom_score_adj.has_value()) plan.OomScoreAdj(*process.oom_score_adj);
-  for (const OciRlimit& limit : process.rlimits)
-    plan.Rlimit(limit.resource, limit.soft, limit.hard);
+  // Engines ask for more than a host without CAP_SYS_RESOURCE has: it gives what it can.
+  for (const OciRlimit& limit : process.rlimits) {
+    plan.Rlimit(limit.resource, limit.soft, limit.hard, /*clamp=*/true);
+  }
   plan.WorkingDirectory(process.cwd, /*create=*/first);
   plan.User(process.uid, process.gid, process.groups);
   const OciCapabilities& sets = process.capabilities;
-  plan.Capabilities({.bounding = sets.bounding,
-                     .effective = sets.effective,
-                     .permitted = sets.permitted,
-                     .inheritable = sets.inheritable,
-                     .ambient = sets.ambient});
+  plan.Capabilities(
+      {.bounding = sets.bounding,
+       .effective = sets.effective,
+       .permitted = sets.permitted,
+       .inheritable = sets.inheritable,
+       // The kernel wants them permitted and inheritable; others leave the rest out as well.
+       .ambient = sets.ambient & sets.inheritable & sets.permitted});
   if (process.no_new_privileges) plan.NoNewPrivileges();
   if (!seccomp.empty()) {
     LibseccompCompiler compiler;
     ASSIGN_OR_RETURN(const auto program, compiler.Compile(seccomp, sets.bounding));
     if (!program->empty()) plan.Seccomp(*program, 0);
   }
-  plan.Environment(process.env);
+  std::vector<std::string> env = process.env;
+  ASSIGN_OR_RETURN(const UserDatabase users, ReadUserDatabase(root));
+  ASSIGN_OR_RETURN(const ProcessUser user, LookUpUser(users, absl::StrCat(process.uid), {}));
+  AddHome(user.home, env);
+  plan.Environment(env);
   plan.Arguments(process.args);
   return absl::OkStatus();
 }
@@ -80,7 +91,7 @@ class BundlePlan {
     for (const std::string& path : config_.read_only_paths) plan_.ReadonlyPath(path);
     for (const std::string& path : config_.masked_paths) plan_.MaskPath(path);
     for (const auto& [key, value] : config_.sysctls) plan_.Sysctl(key, value);
-    RETURN_IF_ERROR(AddProcess(config_.process, config_.seccomp, /*first=*/true,
+    RETURN_IF_ERROR(AddProcess(config_.process, config_.seccomp, /*first=*/true, root_.get(),
                                context_.standard_streams, plan_));
     return plan_.Build();
   }
@@ -108,11 +119,17 @@ class BundlePlan {
                                  ? config_.root
                                  : absl::StrCat(context_.bundle, "/", config_.root);
     ASSIGN_OR_RETURN(Mount tree, CloneTree(AT_FDCWD, path, /*recursive=*/true));
+    // A root that is shared with the host cannot be pivoted to.
+    const bool slave = (config_.root_propagation & MS_SLAVE) != 0;
+    RETURN_IF_ERROR(SetMountAttributes(
+        tree.fd(), "", {.propagation = slave ? uint64_t{MS_SLAVE} : uint64_t{MS_PRIVATE}}, true));
+    ASSIGN_OR_RETURN(root_, OpenFile(path, O_PATH | O_DIRECTORY));
     plan_.Root(plan_.AddFd(tree.Release()));
     if (config_.root_propagation != 0) {
-      // What the host's tree is to the container: private unless the bundle shares it.
+      // Never shared with the host as a whole: pivoting forbids that. Single mounts may be.
       const uint64_t kind = config_.root_propagation & ~uint64_t{MS_REC};
-      plan_.SetHostPropagation(kind | MS_REC);
+      const bool apart = kind == MS_PRIVATE || kind == MS_UNBINDABLE;
+      plan_.SetHostPropagation((apart ? uint64_t{MS_PRIVATE} : uint64_t{MS_SLAVE}) | MS_REC);
       if (kind == MS_SHARED || kind == MS_UNBINDABLE) {
         plan_.RootPropagation(config_.root_propagation);
       }
@@ -146,16 +163,18 @@ class BundlePlan {
     struct stat info;
     if (stat(source.c_str(), &info) != 0) return ErrnoStatus(errno, absl::StrCat("stat ", source));
     ASSIGN_OR_RETURN(Mount tree, CloneTree(AT_FDCWD, source, words.recursive));
-    // One call for set and clear: the attributes are those of the tree's top, and of what is below
-    // only where the words say so.
+    const uint64_t propagation =
+        words.propagation == 0 ? uint64_t{MS_PRIVATE | MS_REC} : words.propagation;
+    RETURN_IF_ERROR(SetMountAttributes(tree.fd(), "",
+                                       {.propagation = propagation & ~uint64_t{MS_REC}},
+                                       (propagation & MS_REC) != 0));
+    // The attributes are those of the tree's top, and of what is below only where the words say so.
     plan_.Bind({.tree = plan_.AddFd(tree.Release()),
                 .target = target,
                 .is_file = !S_ISDIR(info.st_mode),
                 .recursive = words.recursive_attributes,
                 .set_attributes = words.set,
-                .clear_attributes = words.clear,
-                .propagation = words.propagation == 0 ? uint64_t{MS_PRIVATE}
-                                                      : words.propagation & ~uint64_t{MS_REC}});
+                .clear_attributes = words.clear});
     return absl::OkStatus();
   }
 
@@ -234,6 +253,7 @@ class BundlePlan {
 
   const OciConfig& config_;
   BundleContext& context_;
+  UniqueFd root_;
   PlanBuilder plan_;
 };
 
@@ -248,7 +268,8 @@ absl::StatusOr<Plan> CompileBundleExec(const OciProcess& process, const std::str
   PlanBuilder plan;
   plan.JoinProcess(plan.AddFd(std::move(context.process)), context.namespaces);
   AddCgroup(std::move(context.cgroup), plan);
-  RETURN_IF_ERROR(AddProcess(process, seccomp, /*first=*/false, context.standard_streams, plan));
+  RETURN_IF_ERROR(AddProcess(process, seccomp, /*first=*/false, context.root.get(),
+                             context.standard_streams, plan));
   return plan.Build();
 }
 

@@ -25,6 +25,7 @@ absl::StatusOr<Plan> CompileBundle(const OciConfig& config, BundleContext contex
 
 struct ExecContext {
   UniqueFd process;         // pidfd of the container's first process
+  UniqueFd root;            // its root directory
   uint64_t namespaces = 0;  // CLONE_NEW* to join
   CgroupJoin cgroup;
   UniqueFd standard_streams[3];

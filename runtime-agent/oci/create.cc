@@ -131,6 +131,7 @@ absl::Status SendTerminal(const std::string& path, int master) {
       connect(socket_fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
     return ErrnoStatus(errno, absl::StrCat("connect to console socket ", path));
   }
+  fcntl(master, F_SETFL, fcntl(master, F_GETFL) & ~O_NONBLOCK);  // as engines expect it
   static constexpr char kName[] = "/dev/ptmx";
   if (SendPacket(socket_fd.get(), kName, sizeof(kName) - 1, &master, 1, 0) < 0) {
     return ErrnoStatus(errno, absl::StrCat("send a terminal to ", path));

@@ -61,6 +61,8 @@ absl::StatusOr<int> OciRuntime::Exec(const std::string& id, const BundleExecOpti
   ASSIGN_OR_RETURN(const std::unique_ptr<CgroupDriver> groups, GroupsOf(record));
   ExecContext context{.namespaces = ForeignNamespaces(record.pid)};
   ASSIGN_OR_RETURN(context.process, directory.OpenProcess(record));
+  ASSIGN_OR_RETURN(context.root,
+                   OpenFile(absl::StrCat("/proc/", record.pid, "/root"), O_PATH | O_DIRECTORY));
   ASSIGN_OR_RETURN(context.cgroup, groups->OpenJoin(record.cgroup_name));
   for (int i = 0; i < 3; ++i) context.standard_streams[i] = UniqueFd(fcntl(i, F_DUPFD_CLOEXEC, 3));
   ASSIGN_OR_RETURN(Plan plan, CompileBundleExec(process, config.seccomp, std::move(context)));
