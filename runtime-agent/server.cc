@@ -89,6 +89,7 @@ absl::Status RunServer(const ServerOptions& options) {
                       .gateway = GatewayOf(options.bridge_subnet),
                       .archiver = options.archiver,
                       .layer_directory = LayerDirectoryOf(service.root),
+                      .fail_start_at_file = options.fail_start_at_file,
                       .revive_supervisor = [&options] { Revive(options); }}));
   observer.Watch(runtime.get(), cgroups.get());
 

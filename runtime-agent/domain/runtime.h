@@ -77,9 +77,10 @@ class Runtime {
   struct Settings {
     std::string root;
     std::string supervisor_socket;
-    std::string gateway;          // of the bridge
-    std::string archiver;         // path of slipway-archive
-    std::string layer_directory;  // where the image service keeps layers; for leftovers only
+    std::string gateway;             // of the bridge
+    std::string archiver;            // path of slipway-archive
+    std::string layer_directory;     // where the image service keeps layers; for leftovers only
+    std::string fail_start_at_file;  // failure_injection.cc; empty but in tests
     // Starts a supervisor where there was one and none is any more. May block.
     std::function<void()> revive_supervisor;
   };
@@ -216,6 +217,11 @@ class Runtime {
   absl::Status OpenOutput(Container& container);
   void OnProgress();
   void Maintain();
+
+  // failure_injection.cc
+  std::string StepToFail() const;
+  absl::Status InjectedFailure(const char* step) const;
+  void InjectFailure(Plan& plan) const;
 
   // restore.cc
   EntryFds WhatIsLeftOf(const EntryInfo& entry);

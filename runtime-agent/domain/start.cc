@@ -218,15 +218,22 @@ absl::Status Runtime::OpenSpool(Container& container, RunState& run) {
 
 absl::Status Runtime::Execute(Container& container, RunState& run) {
   RETURN_IF_ERROR(MountRoot(container, run));
+  RETURN_IF_ERROR(InjectedFailure(run.step));
   RETURN_IF_ERROR(Connect(container, run));
+  RETURN_IF_ERROR(InjectedFailure(run.step));
   RETURN_IF_ERROR(BindNamespaces(container, run));
+  RETURN_IF_ERROR(InjectedFailure(run.step));
   RETURN_IF_ERROR(BindFiles(container, run));
+  RETURN_IF_ERROR(InjectedFailure(run.step));
   RETURN_IF_ERROR(BindMounts(container, run));
+  RETURN_IF_ERROR(InjectedFailure(run.step));
   RETURN_IF_ERROR(OpenSpool(container, run));
+  RETURN_IF_ERROR(InjectedFailure(run.step));
   run.step = "seccomp";
   const Definition& definition = container.definition();
   ASSIGN_OR_RETURN(run.bindings.seccomp,
                    parts_.seccomp->Compile(definition.seccomp_profile, definition.capabilities));
+  RETURN_IF_ERROR(InjectedFailure(run.step));
   run.step = "cgroup";
   ASSIGN_OR_RETURN(run.cgroup, parts_.cgroups->CreateGroup(definition.id, container.limits()));
   for (const UniqueFd& fd : run.cgroup.join().self_join_fds) {
@@ -237,8 +244,9 @@ absl::Status Runtime::Execute(Container& container, RunState& run) {
         UniqueFd(fcntl(run.cgroup.join().clone_into_fd.get(), F_DUPFD_CLOEXEC, 3));
   }
   run.bindings.hierarchies = hierarchies_;
+  RETURN_IF_ERROR(InjectedFailure(run.step));
   run.step = "plan";
-  return absl::OkStatus();
+  return InjectedFailure(run.step);
 }
 
 void Runtime::BindStreams(const Container& container, EntryFds fds, RunHandles& handles) {
@@ -300,6 +308,7 @@ absl::StatusOr<StartOutcome> Runtime::StartInTurn(const std::shared_ptr<Containe
     auto plan = CompileContainerPlan(container->definition(), std::move(run.bindings));
     if (plan.ok()) {
       request.plan = *std::move(plan);
+      InjectFailure(request.plan);
       spawned = supervisor_->Spawn(std::move(request), kSpawnTimeout);
       if (!spawned.ok()) {
         run.step = "spawn";

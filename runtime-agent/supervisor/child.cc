@@ -397,6 +397,9 @@ void RunChild(Child* child) {
       AwaitStart(child);
       waited = true;
     }
+    if (step.step == child->plan.header().failing_step) {
+      FailChild(*child, static_cast<PlanStep>(step.step), EIO, DetailOf(*child, step));
+    }
     if (RunStep(child, step) != 0 && (step.flags & kPlanOptional) == 0) {
       FailChild(*child, static_cast<PlanStep>(step.step), errno, DetailOf(*child, step));
     }

@@ -27,6 +27,12 @@ void PadTo(std::string* bytes, size_t alignment) {
 
 }  // namespace
 
+void SetFailingStep(Plan& plan, PlanStep step) {
+  const auto value = static_cast<uint32_t>(step);
+  plan.bytes.replace(offsetof(PlanHeader, failing_step), sizeof(value),
+                     reinterpret_cast<const char*>(&value), sizeof(value));
+}
+
 PlanHeader PlanBuilder::EmptyHeader() {
   PlanHeader header = {};
   header.magic = kPlanMagic;

@@ -29,6 +29,9 @@ struct Plan {
   std::vector<UniqueFd> fds;
 };
 
+// For tests: the process fails at `step` with EIO instead of doing it.
+void SetFailingStep(Plan& plan, PlanStep step);
+
 struct FilesystemMount {
   std::string type;    // "proc", "tmpfs", "cgroup", …
   std::string source;  // shown in /proc/mounts

@@ -405,19 +405,19 @@ def test_dockerd_runs_containers_with_it(engine):
     assert docker(*run, "--rm", "-m", "32m", "--hostname", "h", "-u", "7:8", "-w", "/tmp", "-e", "A=b", "--read-only", "busybox",
                   "sh", "-c", "id -u; pwd; hostname; echo $A; touch /x 2>&1; true").stdout.splitlines() == [
                       "7", "/tmp", "h", "b", "touch: /x: Read-only file system"]
-    docker(*run, "-d", "--name", "d", "busybox", "sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.05; done")
-    assert docker("exec", "d", "hostname").stdout == docker("inspect", "-f", "{{.Config.Hostname}}", "d").stdout
-    assert docker("exec", "d", "sh", "-c", "exit 3", check=False).returncode == 3
-    assert "sleep" in docker("top", "d").stdout or "sh -c" in docker("top", "d").stdout
-    docker("pause", "d")
-    assert docker("inspect", "-f", "{{.State.Status}}", "d").stdout == "paused\n"
-    docker("unpause", "d")
-    docker("stop", "d")
-    assert docker("inspect", "-f", "{{.State.ExitCode}}", "d").stdout == "5\n"
-    docker("start", "d")
-    docker("kill", "d")
-    assert docker("wait", "d").stdout == "137\n"
-    docker("rm", "d")
+    docker(*run, "-d", "--name", "trapper", "busybox", "sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.05; done")
+    assert docker("exec", "trapper", "hostname").stdout == docker("inspect", "-f", "{{.Config.Hostname}}", "trapper").stdout
+    assert docker("exec", "trapper", "sh", "-c", "exit 3", check=False).returncode == 3
+    assert "sleep" in docker("top", "trapper").stdout or "sh -c" in docker("top", "trapper").stdout
+    docker("pause", "trapper")
+    assert docker("inspect", "-f", "{{.State.Status}}", "trapper").stdout == "paused\n"
+    docker("unpause", "trapper")
+    docker("stop", "trapper")
+    assert docker("inspect", "-f", "{{.State.ExitCode}}", "trapper").stdout == "5\n"
+    docker("start", "trapper")
+    docker("kill", "trapper")
+    assert docker("wait", "trapper").stdout == "137\n"
+    docker("rm", "trapper")
 
 
 def test_podman_runs_containers_with_it(bundles):

@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <random>
 
 #include "absl/strings/escaping.h"
@@ -158,7 +159,12 @@ void Host::StartAgent() {
       {absl::StrCat("--run_dir=", dir_, "/run"), absl::StrCat("--root=", root()),
        absl::StrCat("--prefix=", prefix_), absl::StrCat("--supervisor=", Absolute(kSupervisor)),
        absl::StrCat("--archiver=", Absolute(kArchiver)), absl::StrCat("--bridge_subnet=", subnet_),
-       "--metrics_address=", "--log_level=debug"});
+       "--metrics_address=", "--log_level=debug",
+       absl::StrCat("--fail_start_at_file=", dir_, "/fail-start-at")});
+}
+
+void Host::FailStartsAt(const std::string& step) const {
+  std::ofstream(dir_ + "/fail-start-at", std::ios::trunc) << step;
 }
 
 void Host::StopAgent(int signal) { End("agent", signal); }

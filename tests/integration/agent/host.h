@@ -31,6 +31,8 @@ class Host {
   void StopAgent(int signal);
   void StartLog();
   void StopLog(int signal);
+  // Every start fails at that step from now on; "" is none.
+  void FailStartsAt(const std::string& step) const;
   pid_t agent_pid() const { return pids_.at("agent"); }
 
   // 64 hex digits.
