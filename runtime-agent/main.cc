@@ -1,4 +1,5 @@
 #include <pwd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -22,6 +23,8 @@ ABSL_FLAG(std::string, log_socket, "", "Socket of the log service; <run_dir>/log
 ABSL_FLAG(std::string, socket_owner, "", "User (name or number) who may connect; root if empty.");
 ABSL_FLAG(std::string, bridge_subnet, "172.29.0.0/16", "IPv4 subnet of the default bridge.");
 ABSL_FLAG(std::string, host_id, "", "Identity of this host; made and kept when empty.");
+ABSL_FLAG(std::string, fail_start_at_file, "",
+          "For tests: every start fails at the step that this file names.");
 ABSL_FLAG(std::string, cgroup_parent, "", "Group below which containers' groups are; <prefix>.");
 
 namespace {
@@ -48,6 +51,12 @@ int main(int argc, char** argv) {
   slipway::agent::ServerOptions options;
   options.service = slipway::InitService(argc, argv, "agent", "127.0.0.1:9485");
   if (geteuid() != 0) Usage("must run as root");
+  // Several descriptors a container.
+  rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
   const std::string& run_dir = options.service.run_dir;
   options.supervisor = absl::GetFlag(FLAGS_supervisor);
   options.archiver = absl::GetFlag(FLAGS_archiver);
@@ -62,6 +71,7 @@ int main(int argc, char** argv) {
   options.socket_owner = UserId(absl::GetFlag(FLAGS_socket_owner));
   options.bridge_subnet = absl::GetFlag(FLAGS_bridge_subnet);
   options.host_id = absl::GetFlag(FLAGS_host_id);
+  options.fail_start_at_file = absl::GetFlag(FLAGS_fail_start_at_file);
   options.cgroup_parent = absl::GetFlag(FLAGS_cgroup_parent);
   if (options.cgroup_parent.empty()) options.cgroup_parent = options.service.prefix;
   return slipway::ExitCode(slipway::agent::RunServer(options));

@@ -37,6 +37,18 @@ std::string GatewayOf(const std::string& subnet) {
   return absl::StrCat(network.substr(0, dot + 1), std::stoi(network.substr(dot + 1)) + 1);
 }
 
+// The image service's, where both have their state below one directory, as deploy/up has it.
+std::string LayerDirectoryOf(const std::string& root) {
+  return absl::StrCat(root.substr(0, root.rfind('/')), "/image/layers");
+}
+
+void Revive(const ServerOptions& options) {
+  Log(LogLevel::kWarning, "no supervisor and no keeper any more; starting new ones");
+  const absl::Status started =
+      EnsureSupervisor(options.supervisor, options.service.run_dir, options.service.root);
+  if (!started.ok()) Log(LogLevel::kError, started.message());
+}
+
 }  // namespace
 
 absl::Status RunServer(const ServerOptions& options) {
@@ -76,7 +88,10 @@ absl::Status RunServer(const ServerOptions& options) {
                       .supervisor_socket = absl::StrCat(service.run_dir, "/supervisor.sock"),
                       .gateway = GatewayOf(options.bridge_subnet),
                       .archiver = options.archiver,
-                      .cgroup_parent = options.cgroup_parent}));
+                      .cgroup_parent = options.cgroup_parent,
+                      .layer_directory = LayerDirectoryOf(service.root),
+                      .fail_start_at_file = options.fail_start_at_file,
+                      .revive_supervisor = [&options] { Revive(options); }}));
   observer.Watch(runtime.get(), cgroups.get());
 
   AgentServiceHandler agent(runtime.get(), service.root);

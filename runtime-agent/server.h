@@ -18,8 +18,9 @@ struct ServerOptions {
   std::string log_socket;
   uid_t socket_owner = static_cast<uid_t>(-1);
   std::string bridge_subnet;
-  std::string host_id;        // empty: a random one, kept
-  std::string cgroup_parent;  // below the root of each hierarchy
+  std::string host_id;             // empty: a random one, kept
+  std::string cgroup_parent;       // below the root of each hierarchy
+  std::string fail_start_at_file;  // for tests; see main.cc
 };
 
 // Wires everything, serves until SIGTERM or SIGINT. Containers go on when it returns.

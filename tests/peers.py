@@ -66,19 +66,19 @@ class Registry(Peer):
 class Dockerd(Peer):
     """Debian's dockerd, on a socket of its own and with no network of its own unless asked."""
 
-    def __init__(self, bridge=None, more_options=()):
+    def __init__(self, bridge=None, options=()):
         super().__init__("dockerd")
         self.socket = self.dir / "docker.sock"
         self.bridge = bridge
-        options = ["--bridge=none"]
+        options = ["--bridge=none", *options]
         if bridge is not None:
             subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], check=True)
             subprocess.run(["ip", "addr", "add", "172.27.255.1/24", "dev", bridge], check=True)
             subprocess.run(["ip", "link", "set", bridge, "up"], check=True)
-            options = [f"--bridge={bridge}"]
+            options = [f"--bridge={bridge}", *options[1:]]
         self.start("dockerd", "--data-root", self.dir / "data", "--exec-root", self.dir / "exec", "-H",
                    f"unix://{self.socket}", "--pidfile", self.dir / "pid", "--iptables=false", "--ip6tables=false",
-                   *options, *more_options)
+                   *options)
         self.env = {**os.environ, "DOCKER_HOST": f"unix://{self.socket}", "DOCKER_CONFIG": str(self.dir / "config")}
         wait_until(lambda: self.docker("version", check=False).returncode == 0, "dockerd answers", 30)
 

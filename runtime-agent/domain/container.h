@@ -1,6 +1,8 @@
 #ifndef RUNTIME_AGENT_DOMAIN_CONTAINER_H_
 #define RUNTIME_AGENT_DOMAIN_CONTAINER_H_
 
+#include <fcntl.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -52,11 +54,27 @@ class RunHandles {
     absl::MutexLock lock(&mutex_);
     oom_ = std::move(oom);
   }
+  // The supervisor's ends of stdout's and stderr's pipes, and the pipe behind a terminal: held so
+  // that not even supervisor and keeper together take output with them.
+  void SetSpares(UniqueFd out, UniqueFd error, UniqueFd terminal_pipe) {
+    absl::MutexLock lock(&mutex_);
+    spares_[0] = std::move(out);
+    spares_[1] = std::move(error);
+    spares_[2] = std::move(terminal_pipe);
+  }
+  void CopySpares(UniqueFd& out, UniqueFd& error, UniqueFd& terminal_pipe) const {
+    absl::MutexLock lock(&mutex_);
+    UniqueFd* copies[] = {&out, &error, &terminal_pipe};
+    for (int i = 0; i < 3; ++i) {
+      if (spares_[i].ok()) copies[i]->reset(fcntl(spares_[i].get(), F_DUPFD_CLOEXEC, 3));
+    }
+  }
   void DropInput() { SetInput(nullptr); }
   void EndOfRun() {
     absl::MutexLock lock(&mutex_);
     input_ = nullptr;
     terminal_ = nullptr;
+    for (UniqueFd& spare : spares_) spare.reset();
   }
 
  private:
@@ -64,6 +82,7 @@ class RunHandles {
   std::shared_ptr<UniqueFd> input_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<UniqueFd> terminal_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<OomWatch> oom_ ABSL_GUARDED_BY(mutex_);
+  UniqueFd spares_[3] ABSL_GUARDED_BY(mutex_);
 };
 
 // One container of this host. Reading it never waits for what is being done to it: `mutex` is held

@@ -153,7 +153,8 @@ absl::StatusOr<ExecStatus> Runtime::GetExec(const std::string& exec_id) const {
   const std::shared_ptr<Exec> exec = FindExec(exec_id);
   if (exec == nullptr) return absl::NotFoundError(absl::StrCat("No such exec instance: ", exec_id));
   const ExecRecord record = exec->record();
-  ExecStatus status{.running = record.finished_ns == 0, .pid = record.pid};
+  ExecStatus status{
+      .container_id = record.container_id, .running = record.finished_ns == 0, .pid = record.pid};
   if (!status.running) status.exit_code = record.exit_code;
   return status;
 }

@@ -41,7 +41,8 @@ class Exec {
     absl::MutexLock lock(&mutex_);
     streams_ = std::move(streams);
   }
-  // Null before it runs, and of one that an earlier agent started.
+  // Null before it runs. Also held so that the exit code can be learned although supervisor and
+  // keeper die together.
   std::shared_ptr<UniqueFd> pidfd() const {
     absl::MutexLock lock(&mutex_);
     return pidfd_;

@@ -35,7 +35,8 @@ absl::Status CheckId(absl::string_view id) {
 }
 
 // A read-only look at an image: its only layer's mount, or an overlay of all of them.
-absl::StatusOr<UniqueFd> ViewLayers(const std::vector<LayerHold>& layers) {
+absl::StatusOr<UniqueFd> ViewLayers(const std::vector<LayerHold>& layers,
+                                    const std::string& stage) {
   if (layers.size() == 1) {
     UniqueFd copy(fcntl(layers[0].mount_fd(), F_DUPFD_CLOEXEC, 3));
     if (!copy.ok()) return ErrnoStatus(errno, "duplicate a layer's mount");
@@ -43,6 +44,7 @@ absl::StatusOr<UniqueFd> ViewLayers(const std::vector<LayerHold>& layers) {
   }
   OverlayRequest request;
   for (const LayerHold& layer : layers) request.lower_fds.push_back(layer.mount_fd());
+  request.stage = stage;
   ASSIGN_OR_RETURN(Mount view, MountOverlay(request));
   return view.Release();
 }
@@ -129,7 +131,7 @@ absl::StatusOr<UserDatabase> Runtime::ImageUsers(const std::vector<std::string>&
     absl::MutexLock lock(&mutex_);
     if (const auto found = users_.find(key); found != users_.end()) return found->second;
   }
-  ASSIGN_OR_RETURN(const UniqueFd view, ViewLayers(layers));
+  ASSIGN_OR_RETURN(const UniqueFd view, ViewLayers(layers, settings_.root + "/stage"));
   ASSIGN_OR_RETURN(UserDatabase users, ReadUserDatabase(view.get()));
   absl::MutexLock lock(&mutex_);
   if (users_.size() >= kMaxCachedUserDatabases) users_.clear();
@@ -142,7 +144,7 @@ absl::StatusOr<std::shared_ptr<const UniqueFd>> Runtime::SkeletonOf(
   if (auto found = skeletons_->Find(key); found.ok()) return found;
   UniqueFd view;
   if (!layers.empty()) {
-    ASSIGN_OR_RETURN(view, ViewLayers(layers));
+    ASSIGN_OR_RETURN(view, ViewLayers(layers, settings_.root + "/stage"));
   }
   return skeletons_->Make(key, view.get());
 }
@@ -159,7 +161,7 @@ absl::Status Runtime::MakeMountSources(const Definition& definition,
     RETURN_IF_ERROR(MakeDirectories(mount.source));
     if (layers.empty() || mount.no_copy || !mount.subpath.empty()) continue;
     if (!view.ok()) {
-      ASSIGN_OR_RETURN(view, ViewLayers(layers));
+      ASSIGN_OR_RETURN(view, ViewLayers(layers, settings_.root + "/stage"));
     }
     RETURN_IF_ERROR(FillEmptyDirectory(view.get(), mount.target, mount.source));
   }

@@ -1,11 +1,9 @@
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <set>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -18,7 +16,6 @@
 #include "base/status/status_macros.h"
 #include "runtime-agent/domain/capabilities.h"
 #include "runtime-agent/domain/runtime.h"
-#include "runtime-agent/domain/tree.h"
 
 namespace slipway::agent {
 namespace {
@@ -35,17 +32,6 @@ absl::StatusOr<std::string> NewHostId() {
     return absl::InternalError("no random bytes for a host id");
   }
   return absl::BytesToHexString(absl::string_view(bytes, sizeof(bytes)));
-}
-
-std::vector<std::string> EntriesOf(const std::string& directory) {
-  std::vector<std::string> names;
-  DIR* stream = opendir(directory.c_str());
-  if (stream == nullptr) return names;
-  while (const dirent* entry = readdir(stream)) {
-    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
-  }
-  closedir(stream);
-  return names;
 }
 
 HostFacts ReadHostFacts(const std::string& root) {
@@ -99,7 +85,7 @@ std::string Runtime::SpoolPath(const std::string& id) const {
 
 absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(Parts parts, Settings settings) {
   std::unique_ptr<Runtime> runtime(new Runtime(parts, std::move(settings)));
-  for (const char* name : {"/containers", "/spool", "/volumes"}) {
+  for (const char* name : {"/containers", "/spool", "/stage", "/volumes"}) {
     RETURN_IF_ERROR(MakeDirectories(absl::StrCat(runtime->settings_.root, name), 0711));
   }
   ASSIGN_OR_RETURN(const std::string mountinfo, ReadFile("/proc/self/mountinfo"));
@@ -163,12 +149,18 @@ absl::Status Runtime::Connect() {
           .on_exit = [this](const EntryInfo& entry) { OnExit(entry); },
           .on_progress = [this] { OnProgress(); },
           .on_resync = [this](const std::vector<EntryInfo>& entries) { OnResync(entries); },
+          .revive = settings_.revive_supervisor,
       }));
   return absl::OkStatus();
 }
 
 // After a reconnection: exits that were told while there was nobody to hear them.
 void Runtime::OnResync(const std::vector<EntryInfo>& entries) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!reconciled_) return;  // Reconcile asks for the list itself
+  }
+  executor_->Post([this, entries] { RestoreOrphans(entries); });
   for (const EntryInfo& entry : entries) {
     if (entry.state == EntryState::kExited) OnExit(entry);
   }
@@ -180,8 +172,8 @@ absl::Status Runtime::AdoptRun(Container& container, const EntryInfo& entry) {
   auto handles = std::make_shared<RunHandles>();
   if (entry.state == EntryState::kRunning) {
     ASSIGN_OR_RETURN(EntryFds fds, supervisor_->GetFds(entry.id, kSupervisorTimeout));
-    handles->pidfd = UniqueFd(fds.pidfd.release());
-    BindInput(container, std::move(fds), *handles);
+    handles->pidfd = std::move(fds.pidfd);
+    BindStreams(container, std::move(fds), *handles);
   }
   const bool unrecorded = container.actual().incarnation != entry.incarnation;
   container.Update([&](Actual& now) {
@@ -198,8 +190,26 @@ absl::Status Runtime::AdoptRun(Container& container, const EntryInfo& entry) {
   return SaveWithEvent(container, HostEvent::Kind::kStarted);
 }
 
+// Execs that were started before this agent: whoever was attached is gone, the exit is not.
+void Runtime::AdoptExecs(const std::vector<EntryInfo>& entries) {
+  for (const EntryInfo& entry : entries) {
+    if (entry.kind != EntryKind::kExec || entry.state != EntryState::kRunning) continue;
+    const std::shared_ptr<Exec> exec = FindExec(entry.id);
+    if (exec == nullptr) continue;
+    auto fds = supervisor_->GetFds(entry.id, kSupervisorTimeout);
+    if (!fds.ok()) continue;
+    exec->SetPidfd(std::make_shared<UniqueFd>(std::move(fds->pidfd)));
+    if (!fds->pty_master.ok()) continue;
+    exec->SetTerminal(std::make_shared<UniqueFd>(std::move(fds->pty_master)));
+  }
+}
+
 absl::Status Runtime::Reconcile() {
-  ASSIGN_OR_RETURN(const std::vector<EntryInfo> entries, supervisor_->List(kSupervisorTimeout));
+  ASSIGN_OR_RETURN(std::vector<EntryInfo> entries, supervisor_->List(kSupervisorTimeout));
+  if (RestoreOrphans(entries)) {
+    ASSIGN_OR_RETURN(entries, supervisor_->List(kSupervisorTimeout));
+  }
+  AdoptExecs(entries);
   std::map<std::string, const EntryInfo*> by_id;
   for (const EntryInfo& entry : entries) by_id[entry.id] = &entry;
   std::vector<std::shared_ptr<Container>> containers;
@@ -270,45 +280,6 @@ void Runtime::KillStray(const EntryInfo& entry) {
   if (entry.state != EntryState::kRunning) return;
   const auto fds = supervisor_->GetFds(entry.id, kSupervisorTimeout);
   if (fds.ok()) syscall(SYS_pidfd_send_signal, fds->pidfd.get(), SIGKILL, nullptr, 0);
-}
-
-// What no record owns: entries, cgroups, directories, spools; and execs that ended unseen.
-void Runtime::ReapLeftovers(const std::vector<EntryInfo>& entries) {
-  std::set<std::string> known;
-  std::set<std::string> live;
-  {
-    absl::MutexLock lock(&mutex_);
-    for (const auto& [id, container] : containers_) known.insert(id);
-  }
-  for (const EntryInfo& entry : entries) {
-    live.insert(entry.id);
-    if (entry.kind == EntryKind::kExec || !known.contains(entry.id)) {
-      if (entry.state == EntryState::kExited) OnExit(entry);
-      if (entry.kind == EntryKind::kContainer) parts_.cgroups->Kill(entry.id).IgnoreError();
-      if (entry.kind == EntryKind::kExec && FindExec(entry.id) == nullptr) KillStray(entry);
-    }
-  }
-  if (auto groups = parts_.cgroups->ListGroups(); groups.ok()) {
-    for (const std::string& group : *groups) {
-      if (live.contains(group)) continue;
-      parts_.cgroups->Kill(group).IgnoreError();
-      parts_.cgroups->Remove(group).IgnoreError();
-    }
-  }
-  for (const std::string& name : EntriesOf(absl::StrCat(settings_.root, "/containers"))) {
-    if (!known.contains(name)) RemoveTree(Directory(name)).IgnoreError();
-  }
-  for (const std::string& name : EntriesOf(absl::StrCat(settings_.root, "/spool"))) {
-    if (!known.contains(name)) unlink(SpoolPath(name).c_str());
-  }
-  absl::MutexLock lock(&mutex_);
-  for (const auto& [id, exec] : execs_) {
-    if (exec->record().finished_ns != 0 || live.contains(id)) continue;
-    exec->UpdateRecord([](ExecRecord& record) {
-      record.finished_ns = absl::GetCurrentTimeNanos();
-      record.exit_code = kExitLost;
-    });
-  }
 }
 
 // From the supervisor's reader thread, and after each change of a run.

@@ -50,6 +50,7 @@ absl::StatusOr<std::shared_ptr<const UniqueFd>> Runtime::OverlayOf(Container& co
   request.upper_fd = upper.get();
   request.work_fd = work.get();
   request.skip_sync = skip_sync;
+  request.stage = settings_.root + "/stage";
   ASSIGN_OR_RETURN(Mount root, MountOverlay(request));
   auto overlay = std::make_shared<const UniqueFd>(root.Release());
   container.SetOverlay(overlay);
@@ -71,6 +72,7 @@ absl::StatusOr<UniqueFd> Runtime::MountImage(Container& container) {
   ASSIGN_OR_RETURN(const std::shared_ptr<const UniqueFd> skeleton,
                    SkeletonOf(container.definition().layer_diff_ids, layers));
   request.lower_fds.push_back(skeleton->get());
+  request.stage = settings_.root + "/stage";
   ASSIGN_OR_RETURN(Mount image, MountOverlay(request));
   return image.Release();
 }

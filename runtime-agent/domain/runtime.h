@@ -3,9 +3,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,10 +48,14 @@ struct StartOutcome {
 };
 
 struct ExecStatus {
+  std::string container_id;
   bool running = false;
   std::optional<int32_t> exit_code;
   int64_t pid = 0;
 };
+
+// Mount points below `directory` as in the text of /proc/self/mountinfo, the last mounted first.
+std::vector<std::string> MountsBelow(absl::string_view mountinfo, absl::string_view directory);
 
 // The containers of this host: one file per verb. Thread-safe; operations on one container take
 // turns, operations on different ones do not wait for each other. Every verb may be repeated.
@@ -74,6 +80,10 @@ class Runtime {
     std::string gateway;   // of the bridge
     std::string archiver;  // path of slipway-archive
     std::string cgroup_parent;
+    std::string layer_directory;     // where the image service keeps layers; for leftovers only
+    std::string fail_start_at_file;  // failure_injection.cc; empty but in tests
+    // Starts a supervisor where there was one and none is any more. May block.
+    std::function<void()> revive_supervisor;
   };
 
   // Loads the records, connects to the supervisor and makes both agree (reconcile.cc).
@@ -177,7 +187,7 @@ class Runtime {
   absl::StatusOr<StartOutcome> StartInTurn(const std::shared_ptr<Container>& container,
                                            const StartCommand& command);
   absl::StatusOr<StartOutcome> Finish(Container& container, RunState& run, SpawnResult spawned);
-  void BindInput(const Container& container, EntryFds fds, RunHandles& handles);
+  void BindStreams(const Container& container, EntryFds fds, RunHandles& handles);
   absl::StatusOr<int> RunningPid(const std::string& id, absl::string_view what) const;
 
   // exit.cc
@@ -213,11 +223,27 @@ class Runtime {
   absl::Status Connect();
   absl::Status Reconcile();
   absl::Status AdoptRun(Container& container, const EntryInfo& entry);
-  void ReapLeftovers(const std::vector<EntryInfo>& entries);
+  void AdoptExecs(const std::vector<EntryInfo>& entries);
   void OnResync(const std::vector<EntryInfo>& entries);
   absl::Status OpenOutput(Container& container);
   void OnProgress();
   void Maintain();
+
+  // failure_injection.cc
+  std::string StepToFail() const;
+  absl::Status InjectedFailure(const char* step) const;
+  void InjectFailure(Plan& plan) const;
+
+  // restore.cc
+  EntryFds WhatIsLeftOf(const EntryInfo& entry);
+  bool RestoreOrphans(const std::vector<EntryInfo>& entries);
+
+  // leftovers.cc: how many were reaped
+  void ReapLeftovers(const std::vector<EntryInfo>& entries);
+  int ReapGroups(const std::set<std::string>& live);
+  int ReapMounts();
+  int ReapFiles(const std::set<std::string>& known);
+  int ReapLoopDevices();
 
   const Parts parts_;
   const Settings settings_;

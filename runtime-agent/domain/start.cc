@@ -239,15 +239,22 @@ absl::Status Runtime::OpenSpool(Container& container, RunState& run) {
 
 absl::Status Runtime::Execute(Container& container, RunState& run) {
   RETURN_IF_ERROR(MountRoot(container, run));
+  RETURN_IF_ERROR(InjectedFailure(run.step));
   RETURN_IF_ERROR(Connect(container, run));
+  RETURN_IF_ERROR(InjectedFailure(run.step));
   RETURN_IF_ERROR(BindNamespaces(container, run));
+  RETURN_IF_ERROR(InjectedFailure(run.step));
   RETURN_IF_ERROR(BindFiles(container, run));
+  RETURN_IF_ERROR(InjectedFailure(run.step));
   RETURN_IF_ERROR(BindMounts(container, run));
+  RETURN_IF_ERROR(InjectedFailure(run.step));
   RETURN_IF_ERROR(OpenSpool(container, run));
+  RETURN_IF_ERROR(InjectedFailure(run.step));
   run.step = "seccomp";
   const Definition& definition = container.definition();
   ASSIGN_OR_RETURN(run.bindings.seccomp,
                    parts_.seccomp->Compile(definition.seccomp_profile, definition.capabilities));
+  RETURN_IF_ERROR(InjectedFailure(run.step));
   run.step = "cgroup";
   ASSIGN_OR_RETURN(run.cgroup,
                    parts_.cgroups->CreateGroup(definition.cgroup_name(), container.limits()));
@@ -260,8 +267,9 @@ absl::Status Runtime::Execute(Container& container, RunState& run) {
   }
   run.bindings.hierarchies = hierarchies_;
   if (definition.cgroup.kind == Kind::kHost) BindOwnGroups(definition, run);
+  RETURN_IF_ERROR(InjectedFailure(run.step));
   run.step = "plan";
-  return absl::OkStatus();
+  return InjectedFailure(run.step);
 }
 
 void Runtime::BindOwnGroups(const Definition& definition, RunState& run) {
@@ -277,7 +285,9 @@ void Runtime::BindOwnGroups(const Definition& definition, RunState& run) {
   }
 }
 
-void Runtime::BindInput(const Container& container, EntryFds fds, RunHandles& handles) {
+void Runtime::BindStreams(const Container& container, EntryFds fds, RunHandles& handles) {
+  handles.SetSpares(std::move(fds.stdout_read), std::move(fds.stderr_read),
+                    std::move(fds.pty_pipe_write));
   const bool tty = container.definition().tty;
   UniqueFd& input = tty ? fds.pty_master : fds.stdin_write;
   if (!input.ok()) return;
@@ -293,7 +303,7 @@ absl::StatusOr<StartOutcome> Runtime::Finish(Container& container, RunState& run
   auto handles = std::make_shared<RunHandles>();
   handles->pidfd = std::move(spawned.fds.pidfd);
   handles->root = std::move(run.root);
-  BindInput(container, std::move(spawned.fds), *handles);
+  BindStreams(container, std::move(spawned.fds), *handles);
   container.SetHandles(handles);
   std::shared_ptr<Output> output = container.output();
   const bool fresh = container.actual().runs == 0;
@@ -340,6 +350,7 @@ absl::StatusOr<StartOutcome> Runtime::StartInTurn(const std::shared_ptr<Containe
     auto plan = CompileContainerPlan(container->definition(), std::move(run.bindings));
     if (plan.ok()) {
       request.plan = *std::move(plan);
+      InjectFailure(request.plan);
       spawned = supervisor_->Spawn(std::move(request), kSpawnTimeout);
       if (!spawned.ok()) {
         run.step = "spawn";

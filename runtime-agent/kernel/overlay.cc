@@ -76,17 +76,19 @@ absl::StatusOr<Mount> MountByPaths(const OverlayRequest& request, const std::vec
     return absl::InvalidArgumentError(
         absl::StrCat("mount overlay: ", lowers.size(), " layers are too many for this kernel"));
   }
-  char directory[] = "/tmp/slipway-overlay-XXXXXX";
-  if (mkdtemp(directory) == nullptr) return ErrnoStatus(errno, "make a mount point in /tmp");
+  std::string directory = absl::StrCat(request.stage, "/slipway-overlay-XXXXXX");
+  if (mkdtemp(directory.data()) == nullptr) {
+    return ErrnoStatus(errno, absl::StrCat("make a mount point in ", request.stage));
+  }
   absl::StatusOr<Mount> result = absl::UnknownError("");
-  if (mount("slipway", directory, "overlay", 0, options.c_str()) != 0) {
+  if (mount("slipway", directory.c_str(), "overlay", 0, options.c_str()) != 0) {
     result = ErrnoStatus(errno, absl::StrCat("mount overlay with ", options));
   } else {
     result = CloneTree(-1, directory, /*recursive=*/false);
     absl::Status undone = Unmount(directory, MNT_DETACH | UMOUNT_NOFOLLOW);
     if (result.ok() && !undone.ok()) result = undone;
   }
-  rmdir(directory);
+  rmdir(directory.c_str());
   if (result.ok() && Attributes(request) != 0) {
     RETURN_IF_ERROR(SetMountAttributes(result->fd(), "", {.set = Attributes(request)}, false));
   }

@@ -1,6 +1,7 @@
 #ifndef RUNTIME_AGENT_KERNEL_OVERLAY_H_
 #define RUNTIME_AGENT_KERNEL_OVERLAY_H_
 
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -31,6 +32,8 @@ struct OverlayRequest {
   // Linux 6.18), so it pays only on a busy host, and only for containers that are removed when they
   // exit: a work directory so used cannot be mounted again until <work>/work/incompat is removed.
   bool skip_sync = false;
+  // Where kPaths makes the directory that the mount is on for a moment.
+  std::string stage = "/tmp";
   OverlayInterface interface = OverlayInterface::kAuto;
 };
 

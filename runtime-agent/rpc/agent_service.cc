@@ -113,6 +113,7 @@ grpc::Status AgentServiceHandler::GetExec(grpc::ServerContext*, const v1::GetExe
   response->set_running(status->running);
   if (status->exit_code.has_value()) response->set_exit_code(*status->exit_code);
   response->set_pid(status->pid);
+  response->set_container_id(status->container_id);
   return grpc::Status::OK;
 }
 

@@ -46,7 +46,7 @@ void Tell(const Child& child, SyncKind kind, uint32_t value, int fd) {
 // Closes every descriptor but the plan's, stdio and the sync socket: a process that waits for its
 // start must not keep other containers' pipes open.
 void CloseOthers(const Child& child) {
-  int keep[kMaxPlanFds + 7];
+  int keep[kMaxPlanFds + 8];
   int count = 0;
   auto insert = [&](int fd) {
     if (fd <= 2) return;
@@ -57,6 +57,7 @@ void CloseOthers(const Child& child) {
   insert(child.sync);
   insert(child.null);
   insert(child.proc);
+  insert(child.hold);
   for (int fd : child.stdio) insert(fd);
   insert(child.init_binary);
   for (uint32_t i = 0; i < child.plan.header().fd_count; ++i) insert(child.fd[i]);
@@ -169,14 +170,34 @@ int OpenTerminal(Child* child, const PlanStepRecord& step) {
   return close(master);
 }
 
-// Waits for the supervisor's byte; its end of file means that nobody knows this process.
-void AwaitGo(const Child& child) {
+bool ReadGo(int socket) {
   char go = 0;
   ssize_t size;
   do {
-    size = recv(child.sync, &go, 1, 0);
+    size = recv(socket, &go, 1, 0);
   } while (size < 0 && errno == EINTR);
-  if (size != 1) _exit(126);
+  return size == 1;
+}
+
+// Waits for the supervisor's byte; its end of file means that nobody knows this process.
+void AwaitGo(const Child& child) {
+  if (!ReadGo(child.sync)) _exit(126);
+}
+
+void AwaitStart(Child* child) {
+  if (child->hold < 0) return AwaitGo(*child);
+  for (;;) {
+    int peer = accept4(child->hold, nullptr, nullptr, SOCK_CLOEXEC);
+    if (peer < 0 && errno != EINTR && errno != ECONNABORTED) _exit(126);
+    if (peer < 0) continue;
+    if (ReadGo(peer)) {
+      close(child->sync);
+      close(child->hold);
+      child->sync = peer;
+      return;
+    }
+    close(peer);  // it died before it had said so
+  }
 }
 
 const char** PointerArray(const char* blob, uint64_t count) {
@@ -370,12 +391,19 @@ void RunChild(Child* child) {
       setsid();
       ResetSignals();
       new_session = true;
+      if (child->gate) {
+        Tell(*child, SyncKind::kGate, 0, -1);
+        AwaitGo(*child);
+      }
     }
     if (!waited && step.step > static_cast<uint16_t>(PlanStep::kHold)) {
       if (child->plan.Find(PlanStep::kUmask) == nullptr) umask(022);
       Tell(*child, SyncKind::kReady, 0, -1);
-      AwaitGo(*child);
+      AwaitStart(child);
       waited = true;
+    }
+    if (step.step == child->plan.header().failing_step) {
+      FailChild(*child, static_cast<PlanStep>(step.step), EIO, DetailOf(*child, step));
     }
     if (RunStep(child, step) != 0 && (step.flags & kPlanOptional) == 0) {
       FailChild(*child, static_cast<PlanStep>(step.step), errno, DetailOf(*child, step));

@@ -16,6 +16,7 @@ enum class SyncKind : uint32_t {
   kTerminal = 3,  // the master of the pseudo terminal comes along
   kReady = 4,     // everything before the hold is done
   kExec = 5,      // the next thing is execve
+  kGate = 6,      // namespaces and cgroups are made, nothing is mounted; waits for a byte
 };
 
 struct SyncMessage {
@@ -27,12 +28,20 @@ struct Child {
   PlanView plan;
   int sync = -1;
   int stdio[3] = {-1, -1, -1};  // -1: /dev/null (or the terminal)
-  int null = -1;                // /dev/null and /proc of the host, which has no paths here
+  int null = -1;                // /dev/null and /proc of the host, whose paths may lead nowhere
   int proc = -1;
+  // Where a root is attached for a moment to be pivoted to. Null: the mount namespace is blank
+  // (blank_mounts.h), and the root comes over it.
+  const char* staging = nullptr;
   int fd[kMaxPlanFds];  // the plan's descriptors
   int root = -1;        // "/", for lookups that must stay inside
   int terminal = -1;
   int init_binary = -1;  // what becomes the process in front, with kPlanInit
+  // Of slipway-runtime, whose process ends while this one is held. `gate`: stop also before the
+  // first mount. `hold`: a listening socket; who connects to it lets the process go on, and takes
+  // the place of the other end of `sync`.
+  bool gate = false;
+  int hold = -1;
 };
 
 [[noreturn]] void RunChild(Child* child);

@@ -134,9 +134,16 @@ int SetPropagation(uint64_t flags) { return mount(nullptr, "/", nullptr, flags, 
 
 int ChangeRoot(Child* child, const PlanStepRecord& step) {
   int root = child->fd[step.fd];
-  // Over the blank root, which is all that is there.
-  if (move_mount(root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) != 0) return -1;
-  if (fchdir(root) != 0 || chroot(".") != 0) return -1;
+  const bool blank = child->staging == nullptr;
+  const char* place = blank ? "/" : child->staging;
+  if (move_mount(root, "", AT_FDCWD, place, MOVE_MOUNT_F_EMPTY_PATH) != 0) return -1;
+  if (fchdir(root) != 0) return -1;
+  if (blank) {
+    // Below it is nothing that would have to go.
+    if (chroot(".") != 0) return -1;
+  } else if (PivotRoot(".", ".") != 0 || umount2(".", MNT_DETACH) != 0) {
+    return -1;
+  }
   return chdir("/");
 }
 

@@ -70,6 +70,9 @@ EntryFds TakeFds(SupervisorReply* reply) {
   fds.stdin_write = take(FdRole::kStdin);
   fds.pty_master = take(FdRole::kPtyMaster);
   fds.spool = take(FdRole::kSpool);
+  fds.stdout_read = take(FdRole::kStdout);
+  fds.stderr_read = take(FdRole::kStderr);
+  fds.pty_pipe_write = take(FdRole::kPtyPipeWrite);
   return fds;
 }
 
@@ -204,6 +207,28 @@ absl::StatusOr<EntryFds> SupervisorClient::GetFds(absl::string_view id, absl::Du
   ASSIGN_OR_RETURN(SupervisorReply reply, connection_->CallAndWait(request, {}, timeout));
   RETURN_IF_ERROR(ReplyStatus(reply, absl::StrCat("get descriptors of ", id)));
   return TakeFds(&reply);
+}
+
+absl::Status SupervisorClient::Restore(absl::string_view id, EntryFds fds, absl::Duration timeout) {
+  RETURN_IF_ERROR(CheckId(id));
+  WireRequest request = MakeRequest(WireOp::kRestore, id);
+  std::vector<UniqueFd> sent;
+  const auto add = [&](FdRole role, UniqueFd fd) {
+    if (!fd.ok()) return;
+    request.arg0 |= uint64_t{1} << static_cast<uint32_t>(role);
+    sent.push_back(std::move(fd));
+  };
+  // In the order of the roles.
+  add(FdRole::kPidfd, std::move(fds.pidfd));
+  add(FdRole::kStdin, std::move(fds.stdin_write));
+  add(FdRole::kPtyMaster, std::move(fds.pty_master));
+  add(FdRole::kSpool, std::move(fds.spool));
+  add(FdRole::kStdout, std::move(fds.stdout_read));
+  add(FdRole::kStderr, std::move(fds.stderr_read));
+  add(FdRole::kPtyPipeWrite, std::move(fds.pty_pipe_write));
+  ASSIGN_OR_RETURN(SupervisorReply reply,
+                   connection_->CallAndWait(request, std::move(sent), timeout));
+  return ReplyStatus(reply, absl::StrCat("restore ", id));
 }
 
 absl::Status SupervisorClient::CloseStdin(absl::string_view id, absl::Duration timeout) {

@@ -45,6 +45,9 @@ struct EntryFds {
   UniqueFd stdin_write;
   UniqueFd pty_master;
   UniqueFd spool;
+  UniqueFd stdout_read;  // with a terminal: of the pipe between it and the spool
+  UniqueFd stderr_read;
+  UniqueFd pty_pipe_write;
 };
 
 struct SpawnRequest {
@@ -56,7 +59,7 @@ struct SpawnRequest {
 
 struct SpawnResult {
   EntryInfo entry;
-  EntryFds fds;  // pidfd, stdin_write, pty_master
+  EntryFds fds;  // all but the spool
 };
 
 // Why a process did not come to its exec. Attached to the Status of Spawn().
@@ -73,6 +76,7 @@ struct SlotStatus {
   uint32_t flags = 0;
   uint64_t spool_committed = 0;
   uint64_t spool_acked = 0;
+  uint64_t pipe_inode[2] = {};  // of stdout's and stderr's pipe; 0: none
 };
 
 struct SupervisorStats {
@@ -105,6 +109,9 @@ class SupervisorClient {
     std::function<void()> on_progress;
     // After the first connection and after each further one.
     std::function<void(const std::vector<EntryInfo>&)> on_resync;
+    // Nobody listens any more: supervisor and keeper died together. Starts them again; unlike the
+    // others it may block, and is called again while nobody listens.
+    std::function<void()> revive;
   };
 
   static absl::StatusOr<std::unique_ptr<SupervisorClient>> Connect(Options options);
@@ -122,6 +129,9 @@ class SupervisorClient {
 
   absl::StatusOr<std::vector<EntryInfo>> List(absl::Duration timeout);
   absl::StatusOr<EntryFds> GetFds(absl::string_view id, absl::Duration timeout);
+  // Gives an entry of kEntryOrphaned what is left of its descriptors; those that are not ok() are
+  // gone for good. Its exit is told only after this. OK for any other entry, without effect.
+  absl::Status Restore(absl::string_view id, EntryFds fds, absl::Duration timeout);
   absl::Status CloseStdin(absl::string_view id, absl::Duration timeout);
   // Drops an entry whose exit has been saved. FailedPrecondition while it has not exited; OK when
   // there is none. Processes that still hold its pipes get SIGPIPE from then on.

@@ -38,11 +38,15 @@ UniqueFd ConnectTo(const std::string& path) {
   if (!directory.ok() || reachable.size() >= sizeof(address.sun_path)) return UniqueFd();
   memcpy(address.sun_path, reachable.data(), reachable.size());
   UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  if (!fd.ok() ||
-      connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-    return UniqueFd();
+  if (!fd.ok()) return UniqueFd();
+  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) {
+    return fd;
   }
-  return fd;
+  const int error = errno;
+  fd.reset();
+  directory.reset();
+  errno = error;
+  return UniqueFd();
 }
 
 }  // namespace
@@ -154,9 +158,11 @@ absl::StatusOr<SlotStatus> SupervisorClient::Connection::GetSlot(uint32_t slot,
   if (mapping == nullptr || slot >= kMaxEntries) return absl::NotFoundError("no such slot");
   const StatusSlot& from = mapping->page->slot[slot];
   auto state = static_cast<EntryState>(from.state.load(std::memory_order_acquire));
-  SlotStatus status = {state, from.flags.load(std::memory_order_acquire),
+  SlotStatus status = {state,
+                       from.flags.load(std::memory_order_acquire),
                        from.spool_committed.load(std::memory_order_acquire),
-                       from.spool_acked.load(std::memory_order_acquire)};
+                       from.spool_acked.load(std::memory_order_acquire),
+                       {from.pipe_inode[0], from.pipe_inode[1]}};
   std::atomic_thread_fence(std::memory_order_acquire);
   if (from.incarnation != incarnation || state == EntryState::kFree) {
     return absl::NotFoundError(absl::StrCat("slot ", slot, " has another entry by now"));
@@ -255,6 +261,11 @@ bool SupervisorClient::Connection::Handshake() {
 
 bool SupervisorClient::Connection::TryConnect() {
   UniqueFd fd = ConnectTo(options_.socket_path);
+  // Refused: the socket is kept open by whichever of supervisor and keeper lives.
+  if (!fd.ok() && errno == ECONNREFUSED && options_.revive) {
+    options_.revive();
+    fd = ConnectTo(options_.socket_path);
+  }
   if (!fd.ok()) return false;
   {
     absl::MutexLock lock(&mutex_);

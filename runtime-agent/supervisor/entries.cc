@@ -86,6 +86,7 @@ void Supervisor::OnSyncMessage(uint32_t slot, const SyncMessage& message, Packet
       return Fail(slot, message.report);
     case SyncKind::kProcess:
       if (fds->count != 1 || entry.pid != 0) return;
+      entry.clone_boottime_ns = BoottimeNs();
       entry.pid = static_cast<int32_t>(message.report.step);
       table_->Put(EntryHandle(slot, FdRole::kPidfd), fds->fd[0]);
       fds->fd[0] = -1;
@@ -107,6 +108,8 @@ void Supervisor::OnSyncMessage(uint32_t slot, const SyncMessage& message, Packet
     case SyncKind::kExec:
       runtime_[slot].exec_announced = true;
       return;
+    case SyncKind::kGate:
+      return;  // of another parent than this one
   }
 }
 
@@ -158,7 +161,7 @@ void Supervisor::OnExitCollected(uint32_t slot) {
     ReadSync(slot);  // whatever it said before it ended
   }
   if (StateOf(slot) == EntryState::kFailed) return FinishFailure(slot);
-  if (StateOf(slot) != EntryState::kRunning) return;
+  if (StateOf(slot) != EntryState::kRunning || (entry.flags & kEntryOrphaned) != 0) return;
   if ((entry.flags.load(std::memory_order_acquire) & kEntryExitCollected) == 0) return;
   UnwatchRole(slot, FdRole::kPidfd);
   DrainAtExit(slot);
@@ -172,9 +175,12 @@ void Supervisor::OnExitCollected(uint32_t slot) {
 
 void Supervisor::RestoreEntry(uint32_t slot) {
   StatusSlot& entry = page_->slot[slot];
+  if ((entry.flags & kEntryOrphaned) != 0) return FindOrphan(slot);
   EntryState state = StateOf(slot);
   bool known =
       FdOf(slot, FdRole::kPidfd) >= 0 || (FdOf(slot, FdRole::kSync) >= 0 && entry.helper_pid != 0);
+  // An end that was told needs no process; what is left of it waits to be forgotten.
+  known |= state == EntryState::kExited;
   if (state == EntryState::kFailed || !known) {
     // Nothing came of it: the process saw its socket end, or will now, and leaves.
     if (FdOf(slot, FdRole::kSync) >= 0) shutdown(FdOf(slot, FdRole::kSync), SHUT_RDWR);

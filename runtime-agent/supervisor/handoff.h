@@ -13,7 +13,7 @@ namespace slipway::agent {
 
 inline constexpr uint32_t kHandoffMagic = 0x46444e48;  // "HNDF"
 // Raised when the status page, the handles or the channel to the keeper change incompatibly.
-inline constexpr uint32_t kHandoffVersion = 1;
+inline constexpr uint32_t kHandoffVersion = 2;
 
 enum class Role : uint32_t { kKeeper = 1, kSupervisor = 2 };
 

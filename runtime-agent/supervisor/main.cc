@@ -91,20 +91,59 @@ int Listen() {
   return fd;
 }
 
-int MakeStatusPage(ProcessState* state) {
-  int fd = memfd_create("slipway-status", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  if (fd < 0 || ftruncate(fd, sizeof(StatusPage)) != 0 ||
-      fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
-    return Complain("create", "status page");
-  }
+void ReadBootId(char id[40]) {
+  memset(id, 0, 40);
+  int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  if (read(fd, id, 36) != 36) memset(id, 0, 40);
+  close(fd);
+}
+
+// Of a supervisor and keeper that died together since this host was started.
+bool IsOfTheDead(const StatusPage& page, const char boot_id[40]) {
+  return page.magic == kStatusMagic && page.version == kStatusVersion &&
+         page.entry_count == kMaxEntries && page.entry_size == sizeof(StatusSlot) &&
+         page.used_entries <= kMaxEntries && boot_id[0] != '\0' &&
+         memcmp(page.boot_id, boot_id, sizeof(page.boot_id)) == 0;
+}
+
+StatusPage* MapPage(int fd) {
   void* page = mmap(nullptr, sizeof(StatusPage), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (page == MAP_FAILED) return Complain("map", "status page");
-  state->page = static_cast<StatusPage*>(page);
-  state->page->magic = kStatusMagic;
-  state->page->version = kStatusVersion;
-  state->page->entry_count = kMaxEntries;
-  state->page->entry_size = sizeof(StatusSlot);
-  state->page->first_start_time_ns = RealtimeNs();
+  return page == MAP_FAILED ? nullptr : static_cast<StatusPage*>(page);
+}
+
+// In the run directory, with the lock held: nobody else has it mapped for writing.
+int MakeStatusPage(ProcessState* state) {
+  static constexpr char kName[] = "supervisor.status";
+  char boot_id[40];
+  ReadBootId(boot_id);
+  int fd = open(kName, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  struct stat info;
+  if (fd >= 0 && fstat(fd, &info) == 0 && info.st_size == sizeof(StatusPage)) {
+    StatusPage* page = MapPage(fd);
+    state->page = page;
+    if (page != nullptr && IsOfTheDead(*page, boot_id)) {
+      for (uint32_t slot = 0; slot < page->used_entries; ++slot) {
+        if (page->slot[slot].state != static_cast<uint32_t>(EntryState::kFree)) {
+          page->slot[slot].flags.fetch_or(kEntryOrphaned);
+        }
+      }
+      return fd;
+    }
+  }
+  if (fd >= 0) close(fd);
+  unlink(kName);  // not emptied: somebody may still have it mapped
+  fd = open(kName, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0 || ftruncate(fd, sizeof(StatusPage)) != 0) return Complain("make", kName);
+  StatusPage* page = MapPage(fd);
+  if (page == nullptr) return Complain("map", kName);
+  state->page = page;
+  page->magic = kStatusMagic;
+  page->version = kStatusVersion;
+  page->entry_size = sizeof(StatusSlot);
+  page->first_start_time_ns = RealtimeNs();
+  memcpy(page->boot_id, boot_id, sizeof(page->boot_id));
+  page->entry_count = kMaxEntries;
   return fd;
 }
 

@@ -114,7 +114,8 @@ struct PlanHeader {
   uint64_t spool_offset;  // where the first record goes; what lies behind is cut off
   uint64_t spool_acked;
   uint64_t spool_capacity;
-  uint32_t reserved[4];
+  uint32_t failing_step;  // PlanStep that fails with EIO instead of being done; 0 but in tests
+  uint32_t reserved[3];
 };
 static_assert(sizeof(PlanHeader) == 96);
 

@@ -27,6 +27,12 @@ void PadTo(std::string* bytes, size_t alignment) {
 
 }  // namespace
 
+void SetFailingStep(Plan& plan, PlanStep step) {
+  const auto value = static_cast<uint32_t>(step);
+  plan.bytes.replace(offsetof(PlanHeader, failing_step), sizeof(value),
+                     reinterpret_cast<const char*>(&value), sizeof(value));
+}
+
 PlanHeader PlanBuilder::EmptyHeader() {
   PlanHeader header = {};
   header.magic = kPlanMagic;
@@ -322,6 +328,9 @@ absl::Status PlanBuilder::Check() const {
 
 absl::StatusOr<Plan> PlanBuilder::Build() {
   if (absl::Status status = Check(); !status.ok()) return status;
+  if (Has(PlanStep::kRoot) && !Has(PlanStep::kSetPropagation)) {
+    SetHostPropagation(MS_REC | MS_PRIVATE);
+  }
   if (!Has(PlanStep::kOomScoreAdj)) {  // not the supervisor's own protection
     Step& step = Add(PlanStep::kOomScoreAdj);
     step.record.flags = kPlanOptional;

@@ -29,6 +29,9 @@ struct Plan {
   std::vector<UniqueFd> fds;
 };
 
+// For tests: the process fails at `step` with EIO instead of doing it.
+void SetFailingStep(Plan& plan, PlanStep step);
+
 struct FilesystemMount {
   std::string type;    // "proc", "tmpfs", "cgroup", …
   std::string source;  // shown in /proc/mounts
@@ -102,10 +105,9 @@ class PlanBuilder {
 
   // --- File systems ---
   // Propagation of the host's tree in the new mount namespace, before anything is mounted.
-  // Without a root only: with one there is nothing of the host.
+  // Default: MS_REC | MS_PRIVATE when there is a root.
   void SetHostPropagation(uint64_t flags);
-  // The detached mount (fsmount, open_tree) that becomes "/". Needs CLONE_NEWNS. Nothing of the
-  // host's tree is in the new namespace.
+  // The detached mount (fsmount, open_tree) that becomes "/". Needs CLONE_NEWNS.
   void Root(PlanFd mount);
   void ReadonlyRoot();
   void RootPropagation(uint64_t flags);

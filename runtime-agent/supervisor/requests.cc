@@ -142,7 +142,7 @@ void Supervisor::ReplyToWaiter(uint32_t slot, int error, const SpawnFailureRepor
     memcpy(reply.detail, failure->detail, sizeof(reply.detail));
     reply.detail[sizeof(reply.detail) - 1] = '\0';
   }
-  SendEntryReply(index, &reply, slot, error == 0 ? 7 : 0);
+  SendEntryReply(index, &reply, slot, error == 0 ? kSpawnFdMask : 0);
 }
 
 void Supervisor::PublishExit(uint32_t slot) {
@@ -233,7 +233,7 @@ int Supervisor::Start(uint32_t index, uint32_t slot, const WireRequest& request)
       WireReply reply = {};
       reply.op = request.op;
       reply.request_id = request.request_id;
-      SendEntryReply(index, &reply, slot, 7);
+      SendEntryReply(index, &reply, slot, kSpawnFdMask);
       return -1;
     }
     default:
@@ -242,7 +242,8 @@ int Supervisor::Start(uint32_t index, uint32_t slot, const WireRequest& request)
 }
 
 // Operations on an entry: 0 or errno for `reply`, -1 when the reply was sent or comes later.
-int Supervisor::HandleEntry(uint32_t index, const WireRequest& request, WireReply* reply) {
+int Supervisor::HandleEntry(uint32_t index, const WireRequest& request, PacketFds* fds,
+                            WireReply* reply) {
   int found = FindSlot(request.id);
   if (found < 0) return ENOENT;
   auto slot = static_cast<uint32_t>(found);
@@ -266,6 +267,8 @@ int Supervisor::HandleEntry(uint32_t index, const WireRequest& request, WireRepl
       if (request.arg0 > entry.spool_acked) entry.spool_acked = request.arg0;
       ResumeStreams(slot);
       return 0;
+    case WireOp::kRestore:
+      return Restore(slot, request.arg0, fds);
     default:
       return EINVAL;
   }
@@ -366,7 +369,7 @@ bool Supervisor::Serve(uint32_t index, const WireRequest& request, PacketFds* fd
   reply.op = request.op;
   reply.request_id = request.request_id;
   auto op = static_cast<WireOp>(request.op);
-  bool named = (op >= WireOp::kSpawn && op <= WireOp::kStoreDrop);
+  bool named = (op >= WireOp::kSpawn && op <= WireOp::kStoreDrop) || op == WireOp::kRestore;
   if (named && !IdIsValid(request.id)) return false;
   switch (op) {
     case WireOp::kHello:
@@ -384,7 +387,8 @@ bool Supervisor::Serve(uint32_t index, const WireRequest& request, PacketFds* fd
     case WireOp::kCloseStdin:
     case WireOp::kForget:
     case WireOp::kAck:
-      reply.error = HandleEntry(index, request, &reply);
+    case WireOp::kRestore:
+      reply.error = HandleEntry(index, request, fds, &reply);
       break;
     case WireOp::kStorePut:
     case WireOp::kStoreGet:

@@ -64,6 +64,24 @@ bool PrepareSpool(int spool, const PlanHeader& header) {
   return ftruncate(spool, static_cast<off_t>(header.spool_offset)) == 0;
 }
 
+uint64_t InodeOf(int fd) {
+  struct stat info;
+  return fstat(fd, &info) == 0 ? info.st_ino : 0;
+}
+
+// The write end of a pipe opened for reading too; consumes `fd`. Its process is then a reader
+// itself: should all who read for us die at once, it meets a full pipe and waits, and not a broken
+// one, which would end it.
+int ForBoth(int fd) {
+  char path[40];
+  snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+  int both = open(path, O_RDWR | O_CLOEXEC);
+  int error = errno;
+  close(fd);
+  errno = error;
+  return both;
+}
+
 }  // namespace
 
 // Fills the roles of `slot` and the child's ends; -1 with errno.
@@ -92,15 +110,17 @@ int Supervisor::MakeStreams(uint32_t slot, const PlanView& plan, const PacketFds
   if (!PrepareSpool(spool, header)) return -1;
   if (pipe2(pair, O_CLOEXEC) != 0) return -1;
   table_->Put(EntryHandle(slot, FdRole::kStdout), pair[0]);
+  page_->slot[slot].pipe_inode[0] = InodeOf(pair[0]);
   if (tty) {
     table_->Put(EntryHandle(slot, FdRole::kPtyPipeWrite), pair[1]);
     return 0;
   }
-  child_ends[1] = pair[1];
-  if (pipe2(pair, O_CLOEXEC) != 0) return -1;
+  child_ends[1] = ForBoth(pair[1]);
+  if (child_ends[1] < 0 || pipe2(pair, O_CLOEXEC) != 0) return -1;
   table_->Put(EntryHandle(slot, FdRole::kStderr), pair[0]);
-  child_ends[2] = pair[1];
-  return 0;
+  page_->slot[slot].pipe_inode[1] = InodeOf(pair[0]);
+  child_ends[2] = ForBoth(pair[1]);
+  return child_ends[2] < 0 ? -1 : 0;
 }
 
 int Supervisor::CloneChild(uint32_t slot, Child* child, const PacketFds& fds) {
@@ -118,6 +138,7 @@ int Supervisor::CloneChild(uint32_t slot, Child* child, const PacketFds& fds) {
   }
   for (int i = 1; i < fds.count; ++i) child->fd[i - 1] = fds.fd[i];
   child->sync = pair[1];
+  page_->slot[slot].clone_boottime_ns = BoottimeNs();
   const bool blank = child->plan.Find(PlanStep::kRoot) != nullptr;
   if (blank && blank_.Enter() != 0) return ClosePair(pair);
   pid_t pid = Clone3(&args);
@@ -213,7 +234,7 @@ int Supervisor::Spawn(uint32_t connection, const WireRequest& request, PacketFds
       AwaitExec(slot, connection, request);
       return 0;
     }
-    SendEntryReply(connection, &reply, slot, 7);
+    SendEntryReply(connection, &reply, slot, kSpawnFdMask);
     return -1;
   }
   bool kind_ok = request.kind == static_cast<uint32_t>(EntryKind::kContainer) ||

@@ -5,16 +5,18 @@
 #include <cstddef>
 #include <cstdint>
 
-// The supervisor's whole state apart from descriptors, in a shared memfd: it survives the death of
-// the supervisor or of the keeper, and the agent maps it read-only to follow log offsets without a
-// call. Written by the supervisor; the keeper writes only exit fields of children it adopted.
+// The supervisor's whole state apart from descriptors, in a file that is mapped shared: it survives
+// the death of the supervisor, of the keeper, and of both at once (a supervisor that is started
+// over the same run directory goes on with it), and the agent maps it read-only to follow log
+// offsets without a call. Written by the supervisor; the keeper writes only exit fields of children
+// it adopted. It is worth nothing after a restart of the host: hence the boot id.
 //
 // A reader takes a consistent look at a slot by reading `incarnation` before and after: it changes
 // whenever the slot is given to another entry. Times are CLOCK_REALTIME nanoseconds.
 namespace slipway::agent {
 
 inline constexpr uint32_t kStatusMagic = 0x50545353;  // "SSTP"
-inline constexpr uint32_t kStatusVersion = 1;
+inline constexpr uint32_t kStatusVersion = 2;
 inline constexpr uint32_t kMaxEntries = 4096;
 inline constexpr uint32_t kMaxStoredFds = 2048;
 inline constexpr size_t kIdCapacity = 128;  // with the terminating NUL
@@ -37,9 +39,11 @@ enum EntryFlags : uint32_t {
   kEntryStderrEnded = 8,  //
   kEntryExitCollected =
       16,                   // wait_status and exit_time_ns are valid (state follows after draining)
-  kEntryStatusLost = 32,    // it ended, but nobody could learn how (kernels before 6.15 only)
+  kEntryStatusLost = 32,    // it ended, but nobody could learn how
   kEntrySpoolBlocked = 64,  // a full spool holds the writer back at this moment
   kEntryStdinOpen = 128,    // the supervisor still holds the write end of stdin
+  kEntryOrphaned = 256,     // supervisor and keeper died at once: its descriptors are to come back
+                            // with RESTORE, and until then its end is not told
 };
 
 enum class SpoolFullPolicy : uint32_t { kBlock = 0, kDrop = 1 };
@@ -63,9 +67,12 @@ struct StatusSlot {
   std::atomic<uint64_t> total_dropped_bytes;
   int32_t helper_pid;  // first process of an exec, which ends when `pid` is known
   uint32_t reserved;
+  uint64_t clone_boottime_ns;  // CLOCK_BOOTTIME about when `pid` began: tells it from a later one
+  uint64_t pipe_inode[2];      // of stdout and stderr (or of what is behind the terminal); 0: none
+  uint64_t reserved2;
   char id[kIdCapacity];
 };
-static_assert(sizeof(StatusSlot) == 256);
+static_assert(sizeof(StatusSlot) == 288);
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
 
 struct StoredFdName {
@@ -75,7 +82,7 @@ struct StoredFdName {
 struct StatusPage {
   uint32_t magic;
   uint32_t version;
-  uint32_t entry_count;  // kMaxEntries of the writer
+  uint32_t entry_count;  // kMaxEntries of the writer; stored last when the page is made
   uint32_t entry_size;   // sizeof(StatusSlot)
   std::atomic<int32_t> supervisor_pid;
   std::atomic<int32_t> keeper_pid;
@@ -83,7 +90,8 @@ struct StatusPage {
   std::atomic<uint32_t> used_entries;       // slots at and above were never used
   std::atomic<uint32_t> supervisor_starts;  // counts restarts: the first is 1
   uint64_t first_start_time_ns;
-  uint32_t reserved[20];
+  char boot_id[40];
+  uint32_t reserved[10];
   StatusSlot slot[kMaxEntries];
   StoredFdName stored[kMaxStoredFds];
 };

@@ -76,6 +76,10 @@ class Supervisor {
   void Free(uint32_t slot);
   void ReplyToWaiter(uint32_t slot, int error, const SpawnFailureReport* failure);
 
+  // orphans.cc: what is left of entries when supervisor and keeper died at once
+  void FindOrphan(uint32_t slot);
+  int Restore(uint32_t slot, uint64_t role_mask, PacketFds* fds);
+
   // streams.cc: output
   SpoolStream Stream(uint32_t slot, FdRole role);
   void PumpStream(uint32_t slot, FdRole role);
@@ -98,7 +102,7 @@ class Supervisor {
   void ReadConnection(uint32_t index);
   void CloseConnection(uint32_t index);
   bool Serve(uint32_t index, const WireRequest& request, PacketFds* fds);
-  int HandleEntry(uint32_t index, const WireRequest& request, WireReply* reply);
+  int HandleEntry(uint32_t index, const WireRequest& request, PacketFds* fds, WireReply* reply);
   int HandleStore(const WireRequest& request, PacketFds* fds, WireReply* reply);
   void Hello(uint32_t index, const WireRequest& request);
   void List(uint32_t index, const WireRequest& request);

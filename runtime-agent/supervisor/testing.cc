@@ -80,6 +80,9 @@ std::unique_ptr<SupervisorClient> SupervisorTest::Connect() {
       if (entry.state == EntryState::kExited) exits_[entry.id] = entry;
     }
   };
+  options.revive = [this] {
+    if (may_revive_) EXPECT_TRUE(StartSupervisor());
+  };
   auto client = SupervisorClient::Connect(std::move(options));
   EXPECT_TRUE(client.ok()) << client.status();
   return client.ok() ? *std::move(client) : nullptr;

@@ -1,6 +1,7 @@
 #ifndef RUNTIME_AGENT_SUPERVISOR_TESTING_H_
 #define RUNTIME_AGENT_SUPERVISOR_TESTING_H_
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -57,6 +58,7 @@ class SupervisorTest : public ::testing::Test {
   void KillKeeper();
 
   std::string dir_;
+  std::atomic<bool> may_revive_ = true;
   std::string probe_;
   std::unique_ptr<SupervisorClient> client_;
   absl::Mutex mutex_;

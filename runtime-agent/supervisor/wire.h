@@ -20,7 +20,7 @@ inline constexpr uint32_t kMaxPlanBytes = 8u << 20;
 inline constexpr int kMaxConnections = 32;
 
 enum class WireOp : uint16_t {
-  kHello = 1,       // flags: kHelloSubscribe. Reply: pids; fds: status memfd, [eventfd]
+  kHello = 1,       // flags: kHelloSubscribe. Reply: pids; fds: status page, [eventfd]
   kList = 2,        // arg0: first slot. Reply: entries, arg0: next slot or 0
   kSpawn = 3,       // id, kind, arg0 token, flags kSpawnHold; fds: plan memfd, plan fds
   kStart = 4,       // id
@@ -35,6 +35,7 @@ enum class WireOp : uint16_t {
   kStats = 13,      // Reply: arg0 entries, arg1 running, arg2 stored fds, arg3 open descriptors
   kUpgrade = 14,    // fd: the new binary. Reply precedes the exec; connections are then closed
   kShutdown = 15,   // EBUSY when an entry has not exited
+  kRestore = 16,    // id, arg0: mask of roles; fds. Ends kEntryOrphaned; else without effect
   kExitEvent = 100,
 };
 
@@ -50,8 +51,10 @@ enum class FdRole : uint32_t {
   kSync = 7,  // to the process before its exec
 };
 inline constexpr uint32_t kFdRoles = 8;
-// Those that a client may ask for.
-inline constexpr uint64_t kPublicFdMask = 0xf;
+// Those that a client may ask for, and gives back with RESTORE: all but kSync.
+inline constexpr uint64_t kPublicFdMask = 0x7f;
+// Those that come with the reply to SPAWN and START: all but the spool, which the client has.
+inline constexpr uint64_t kSpawnFdMask = 0x77;
 
 enum WireFlags : uint32_t { kHelloSubscribe = 1, kSpawnHold = 2 };
 

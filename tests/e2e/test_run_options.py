@@ -124,7 +124,7 @@ OPTIONS = {
 
 @pytest.fixture(scope="module")
 def bridged_dockerd():
-    dockerd = Dockerd(bridge="swoptpeer0", more_options=["--default-cgroupns-mode=private"])
+    dockerd = Dockerd(bridge="swoptpeer0", options=["--default-cgroupns-mode=private"])
     yield dockerd
     dockerd.close()
 

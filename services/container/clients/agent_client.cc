@@ -287,7 +287,9 @@ absl::StatusOr<ExecStatus> AgentClient::GetExec(const std::string& exec_id) {
   agent::v1::GetExecRequest request;
   request.set_exec_id(exec_id);
   ASSIGN_OR_RETURN(const auto response, Call(&agent::v1::AgentService::Stub::GetExec, request));
-  ExecStatus status{.running = response.running(), .pid = response.pid()};
+  ExecStatus status{.container_id = response.container_id(),
+                    .running = response.running(),
+                    .pid = response.pid()};
   if (response.has_exit_code()) status.exit_code = response.exit_code();
   return status;
 }

@@ -51,8 +51,25 @@ absl::StatusOr<StartExecResult> StartExecNow(Core& core, const StartExecCommand&
   return StartExecResult{record.container_id, definition.host_id};
 }
 
+// Of an exec that was started before this service was: the host knows how it ended, though not
+// what it was asked to do.
+absl::StatusOr<ExecRecord> GetForgottenExec(Core& core, const std::string& exec_id,
+                                            const absl::Status& unknown) {
+  const absl::StatusOr<ExecStatus> actual = core.agent().GetExec(exec_id);
+  if (!actual.ok() || core.table().FindById(actual->container_id) == nullptr) return unknown;
+  ExecRecord record;
+  record.id = exec_id;
+  record.container_id = actual->container_id;
+  record.phase = actual->running ? ExecRecord::Phase::kRunning : ExecRecord::Phase::kEnded;
+  record.exit_code = actual->exit_code;
+  record.pid = actual->pid;
+  return record;
+}
+
 absl::StatusOr<ExecRecord> GetExecNow(Core& core, const std::string& exec_id) {
-  ASSIGN_OR_RETURN(ExecRecord record, core.execs().Get(exec_id));
+  absl::StatusOr<ExecRecord> known = core.execs().Get(exec_id);
+  if (!known.ok()) return GetForgottenExec(core, exec_id, known.status());
+  ExecRecord record = *std::move(known);
   if (record.phase != ExecRecord::Phase::kRunning) return record;
   const absl::StatusOr<ExecStatus> actual = core.agent().GetExec(exec_id);
   if (absl::IsNotFound(actual.status())) {

@@ -76,6 +76,7 @@ struct ExecCommand {
 };
 
 struct ExecStatus {
+  std::string container_id;
   bool running = false;
   std::optional<int32_t> exit_code;
   int64_t pid = 0;

@@ -135,7 +135,8 @@ class FakeAgent : public AgentPort {
   absl::StatusOr<int64_t> StartExec(const ExecCommand& command) override {
     absl::MutexLock lock(&mu_);
     if (!start_error.ok()) return start_error;
-    execs_[command.exec_id] = ExecStatus{.running = true, .pid = ++next_pid_};
+    execs_[command.exec_id] = ExecStatus{
+        .container_id = command.container_id, .running = true, .pid = ++next_pid_};
     return next_pid_;
   }
 
@@ -212,7 +213,7 @@ class FakeAgent : public AgentPort {
   }
   void ExitExec(const std::string& exec_id, const std::string& id, int code) {
     absl::MutexLock lock(&mu_);
-    execs_[exec_id] = ExecStatus{.running = false, .exit_code = code};
+    execs_[exec_id] = ExecStatus{.container_id = id, .running = false, .exit_code = code};
     Append(ExecExited{exec_id, id, code});
   }
   void ForgetEvents() {

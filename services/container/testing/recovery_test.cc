@@ -55,6 +55,22 @@ TEST(RecoveryTest, AnExitWhileNobodyLookedIsRecordedOnce) {
   EXPECT_THAT(world.Actions(id), ElementsAre("create", "start", "die"));
 }
 
+// Not what was asked for is kept, but how it ended.
+TEST(RecoveryTest, AnExecThatWasStartedBeforeCanBeAskedAfter) {
+  World world;
+  const std::string id = world.Run("web");
+  const std::string exec = CreateExec(world.core(), id, {.command = {"true"}}).value();
+  ASSERT_TRUE(world.StartExec(exec).ok());
+  world.Down();
+  world.Up();
+  EXPECT_EQ(world.GetExec(exec)->phase, ExecRecord::Phase::kRunning);
+  EXPECT_EQ(world.GetExec(exec)->container_id, id);
+  world.agent.ExitExec(exec, id, 9);
+  EXPECT_EQ(world.GetExec(exec)->phase, ExecRecord::Phase::kEnded);
+  EXPECT_EQ(world.GetExec(exec)->exit_code, 9);
+  EXPECT_TRUE(absl::IsNotFound(world.GetExec("unheard-of").status()));
+}
+
 TEST(RecoveryTest, EventsThatAreNotKeptAreReplacedByTheList) {
   World world;
   const std::string id = world.Run("web");

@@ -67,6 +67,74 @@ TEST_F(FaultsTest, KillsAllTheTimeLoseNoLine) {
   EXPECT_EQ(host_.ExitEvents(id), 1);
 }
 
+constexpr char kSlowCount[] =
+    "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo $i; [ $((i % 100)) = 0 ] && sleep 0.02; done; "
+    "exit 21";
+
+TEST_F(FaultsTest, SupervisorAndKeeperAtOnce) {
+  const auto counter = host_.Request({"sh", "-c", kSlowCount});
+  ASSERT_TRUE(host_.Prepare(counter).ok());
+  ASSERT_TRUE(host_.Start(counter.container_id()).ok());
+  for (int i = 0; i < 5; ++i) {
+    const auto brief = host_.Request({"sh", "-c", "echo brief; usleep 3000; exit 7"});
+    ASSERT_TRUE(host_.Prepare(brief).ok());
+    ASSERT_TRUE(host_.Start(brief.container_id()).ok());
+    host_.KillSupervisors();
+    EXPECT_EQ(host_.AwaitExit(brief.container_id()).exit_code(), 7);
+    EXPECT_EQ(host_.Log(brief.container_id()), "brief\n");
+    EXPECT_TRUE(host_.Remove(brief.container_id()).ok());
+    host_.AwaitRemoved(brief.container_id());
+  }
+  EXPECT_EQ(host_.AwaitExit(counter.container_id()).exit_code(), 21);
+  EXPECT_TRUE(host_.Log(counter.container_id()) == Numbers(3000));
+  EXPECT_TRUE(host_.Remove(counter.container_id()).ok());
+  host_.AwaitRemoved(counter.container_id());
+  EXPECT_THAT(host_.KernelObjects(), testing::IsEmpty());
+}
+
+// Nobody holds a descriptor of it any more but the container itself.
+TEST_F(FaultsTest, AgentSupervisorAndKeeperAtOnce) {
+  // More than its pipe takes: it cannot end while nobody reads.
+  const auto counter = host_.Request(
+      {"sh", "-c",
+       "i=0; while [ $i -lt 40000 ]; do i=$((i+1)); echo $i; [ $((i % 1000)) = 0 ] && sleep 0.02; "
+       "done; exit 21"});
+  const auto ends = host_.Request({"sh", "-c", "sleep 0.5; exit 7"});
+  for (const auto& request : {counter, ends}) {
+    ASSERT_TRUE(host_.Prepare(request).ok());
+    ASSERT_TRUE(host_.Start(request.container_id()).ok());
+  }
+  host_.StopAgent(SIGKILL);
+  host_.KillSupervisors();
+  sleep(1);
+  host_.StartAgent();
+  EXPECT_EQ(host_.AwaitExit(counter.container_id()).exit_code(), 21);
+  EXPECT_TRUE(host_.Log(counter.container_id()) == Numbers(40000));
+  // What ended while there was nobody: nobody can know how, and that is what is said.
+  EXPECT_EQ(host_.AwaitExit(ends.container_id()).exit_code(), 255);
+  for (const auto& request : {counter, ends}) {
+    EXPECT_TRUE(host_.Remove(request.container_id()).ok());
+    host_.AwaitRemoved(request.container_id());
+  }
+  EXPECT_THAT(host_.KernelObjects(), testing::IsEmpty());
+}
+
+TEST_F(FaultsTest, ExecExitsWhenSupervisorAndKeeperDie) {
+  const auto request = host_.Request({"sleep", "1000"});
+  const std::string& id = request.container_id();
+  ASSERT_TRUE(host_.Prepare(request).ok());
+  ASSERT_TRUE(host_.Start(id).ok());
+  v1::StartExecRequest exec;
+  exec.set_exec_id(Host::NewId());
+  exec.set_container_id(id);
+  exec.set_detach(true);
+  for (const char* word : {"sh", "-c", "usleep 20000; exit 6"})
+    exec.mutable_spec()->add_command(word);
+  ASSERT_TRUE(host_.StartExec(exec).ok());
+  host_.KillSupervisors();
+  EXPECT_EQ(host_.AwaitExec(exec.exec_id()).exit_code(), 6);
+}
+
 TEST_F(FaultsTest, InputAndSignalsAfterARestart) {
   auto request =
       host_.Request({"sh", "-c", "trap 'echo got; exit 4' TERM; while :; do sleep 0.05; done"});

@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <random>
 
 #include "absl/strings/escaping.h"
@@ -158,10 +159,41 @@ void Host::StartAgent() {
       {absl::StrCat("--run_dir=", dir_, "/run"), absl::StrCat("--root=", root()),
        absl::StrCat("--prefix=", prefix_), absl::StrCat("--supervisor=", Absolute(kSupervisor)),
        absl::StrCat("--archiver=", Absolute(kArchiver)), absl::StrCat("--bridge_subnet=", subnet_),
-       "--metrics_address=", "--log_level=debug"});
+       "--metrics_address=", "--log_level=debug",
+       absl::StrCat("--fail_start_at_file=", dir_, "/fail-start-at")});
+}
+
+void Host::FailStartsAt(const std::string& step) const {
+  std::ofstream(dir_ + "/fail-start-at", std::ios::trunc) << step;
 }
 
 void Host::StopAgent(int signal) { End("agent", signal); }
+
+std::vector<pid_t> Host::Supervisors() const {
+  std::vector<pid_t> found;
+  DIR* stream = opendir("/proc");
+  while (const dirent* entry = stream == nullptr ? nullptr : readdir(stream)) {
+    const pid_t pid = std::atoi(entry->d_name);
+    if (pid <= 0) continue;
+    const auto command = ReadFile(absl::StrCat("/proc/", pid, "/cmdline"));
+    if (command.ok() && absl::StartsWith(*command, "slipway-supervisor") &&
+        absl::StrContains(*command, absl::StrCat("--run-dir=", dir_, "/run"))) {
+      found.push_back(pid);
+    }
+  }
+  if (stream != nullptr) closedir(stream);
+  return found;
+}
+
+void Host::KillSupervisors() {
+  const std::vector<pid_t> pids = Supervisors();
+  EXPECT_EQ(pids.size(), 2u);
+  for (const pid_t pid : pids) kill(pid, SIGSTOP);  // neither sees the other go first
+  for (const pid_t pid : pids) kill(pid, SIGKILL);
+  for (const pid_t pid : pids) {
+    while (kill(pid, 0) == 0) usleep(1000);
+  }
+}
 
 void Host::StartLog() {
   pids_["log"] = Launch("log", kLog,

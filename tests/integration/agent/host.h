@@ -31,6 +31,8 @@ class Host {
   void StopAgent(int signal);
   void StartLog();
   void StopLog(int signal);
+  // Every start fails at that step from now on; "" is none.
+  void FailStartsAt(const std::string& step) const;
   pid_t agent_pid() const { return pids_.at("agent"); }
 
   // 64 hex digits.
@@ -63,6 +65,11 @@ class Host {
   // those that the network keeps ready.
   std::set<std::string> KernelObjects() const;
   std::string root() const { return dir_ + "/agent"; }
+  std::string layer_directory() const { return dir_ + "/image/layers"; }
+  // Of supervisor and keeper.
+  std::vector<pid_t> Supervisors() const;
+  // Both at the same instant; waits until they are gone.
+  void KillSupervisors();
   std::string gateway() const { return gateway_; }
   const std::string& prefix() const { return prefix_; }
 

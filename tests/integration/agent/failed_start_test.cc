@@ -1,0 +1,177 @@
+// A start that fails, at whichever step, names the step and leaves the host as it was.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <set>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "runtime-agent/supervisor/plan.h"
+#include "tests/integration/agent/host.h"
+
+namespace slipway::agent {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The agent's own, in their order; then those of the process.
+constexpr const char* kAgentSteps[] = {"overlay", "network", "namespaces", "files", "mounts",
+                                       "spool",   "seccomp", "cgroup",     "plan"};
+constexpr PlanStep kProcessSteps[] = {PlanStep::kOomScoreAdj,
+                                      PlanStep::kJoinNamespace,
+                                      PlanStep::kUnshare,
+                                      PlanStep::kHostname,
+                                      PlanStep::kDomainname,
+                                      PlanStep::kSetPropagation,
+                                      PlanStep::kRoot,
+                                      PlanStep::kMount,
+                                      PlanStep::kBind,
+                                      PlanStep::kDevice,
+                                      PlanStep::kSymlink,
+                                      PlanStep::kTty,
+                                      PlanStep::kSysctl,
+                                      PlanStep::kWorkingDirectoryMake,
+                                      PlanStep::kReadonlyPath,
+                                      PlanStep::kMaskPath,
+                                      PlanStep::kReadonlyRoot,
+                                      PlanStep::kRlimit,
+                                      PlanStep::kUmask,
+                                      PlanStep::kBoundingSet,
+                                      PlanStep::kStdioOwner,
+                                      PlanStep::kUser,
+                                      PlanStep::kWorkingDirectory,
+                                      PlanStep::kNoNewPrivileges,
+                                      PlanStep::kSeccomp,
+                                      PlanStep::kCapabilities,
+                                      PlanStep::kAmbient,
+                                      PlanStep::kExec};
+
+// Descriptors of a process by what they are, numbers taken away.
+std::multiset<std::string> Descriptors(pid_t pid) {
+  std::multiset<std::string> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(absl::StrCat("/proc/", pid, "/fd"), error)) {
+    std::string target = fs::read_symlink(entry.path(), error).string();
+    // Log and database files, sockets of clients: not of containers.
+    if (absl::StartsWith(target, "socket:") || absl::StrContains(target, "/db/")) continue;
+    for (const char* kind : {"pipe:", "net:", "anon_inode:"}) {
+      if (absl::StartsWith(target, kind)) target = kind;
+    }
+    found.insert(target);
+  }
+  return found;
+}
+
+std::multiset<std::string> UpperOf(const std::string& directory) {
+  std::multiset<std::string> found;
+  for (const auto& entry : fs::recursive_directory_iterator(directory)) {
+    // overlayfs keeps a directory of its own in there.
+    if (!absl::StrContains(entry.path().string(), "/work/")) found.insert(entry.path());
+  }
+  return found;
+}
+
+struct Look {
+  std::set<std::string> kernel;
+  std::multiset<std::string> agent;
+  std::multiset<std::string> supervisor;
+  std::multiset<std::string> keeper;
+  std::multiset<std::string> upper;
+
+  friend bool operator==(const Look&, const Look&) = default;
+};
+
+class FailedStartTest : public testing::Test {
+ protected:
+  Look LookAround(const std::string& id) const {
+    const std::vector<pid_t> both = host_.Supervisors();
+    return {.kernel = host_.KernelObjects(),
+            .agent = Descriptors(host_.agent_pid()),
+            .supervisor = Descriptors(both.at(1)),
+            .keeper = Descriptors(both.at(0)),
+            .upper = UpperOf(absl::StrCat(host_.root(), "/containers/", id, "/upper"))};
+  }
+
+  // A container that has every kind of step.
+  v1::PrepareContainerRequest Request() const {
+    auto request = host_.Request({"sh", "-c", "exit 5"});
+    auto& spec = *request.mutable_spec();
+    spec.mutable_network()->set_mode("bridge");
+    spec.set_tty(true);
+    spec.set_domainname("domain");
+    spec.set_read_only_root(true);
+    spec.mutable_security()->set_no_new_privileges(true);
+    spec.mutable_resources()->set_memory_bytes(64 << 20);
+    auto* limit = spec.add_ulimits();
+    limit->set_name("core");
+    auto* mount = spec.add_mounts();
+    mount->set_type(container::v1::Mount::TYPE_TMPFS);
+    mount->set_target("/tmpfs");
+    request.set_working_directory("/tmp");
+    return request;
+  }
+
+  void ExpectFailureAt(const std::string& step, const std::string& words) {
+    host_.FailStartsAt("");
+    const auto request = Request();
+    const std::string& id = request.container_id();
+    grpc::Status status = host_.Prepare(request);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    Look before = LookAround(id);
+    host_.FailStartsAt(step);
+    status = host_.Start(id);
+    ASSERT_FALSE(status.ok()) << "nothing fails at " << step;
+    EXPECT_THAT(status.error_message(), testing::HasSubstr(words)) << step;
+    Look after = LookAround(id);
+    // Interfaces and the pool's namespaces are made and deleted behind the answer; the layers stay
+    // mounted for the next start.
+    for (int i = 0; i < 500 && !Same(before, after); ++i) {
+      usleep(10'000);
+      after = LookAround(id);
+    }
+    EXPECT_TRUE(Same(before, after))
+        << "after a failure at " << step << ": agent " << testing::PrintToString(after.agent)
+        << " before " << testing::PrintToString(before.agent) << " kernel "
+        << testing::PrintToString(after.kernel);
+    // And it is as good as before: the same container starts.
+    host_.FailStartsAt("");
+    ASSERT_TRUE(host_.Start(id).ok()) << "after a failure at " << step;
+    EXPECT_EQ(host_.AwaitExit(id).exit_code(), 5);
+    EXPECT_TRUE(host_.Remove(id).ok());
+    host_.AwaitRemoved(id);
+  }
+
+  // The agent's namespaces in the pool come and go.
+  static bool Same(const Look& before, const Look& after) {
+    const auto without_pool = [](std::multiset<std::string> descriptors) {
+      descriptors.erase("net:");
+      return descriptors;
+    };
+    return before.kernel == after.kernel && before.supervisor == after.supervisor &&
+           before.keeper == after.keeper && before.upper == after.upper &&
+           without_pool(before.agent) == without_pool(after.agent);
+  }
+
+  Host host_;
+};
+
+TEST_F(FailedStartTest, StepsOfTheAgent) {
+  for (const char* step : kAgentSteps) ExpectFailureAt(step, absl::StrCat("step ", step));
+}
+
+TEST_F(FailedStartTest, StepsOfTheProcess) {
+  for (const PlanStep step : kProcessSteps) {
+    const char* name = PlanStepName(step);
+    // The words for these are Docker's, which has its own names for them.
+    const bool dockers = step == PlanStep::kExec || step == PlanStep::kWorkingDirectory ||
+                         step == PlanStep::kWorkingDirectoryMake;
+    const bool mounts = step == PlanStep::kMount || step == PlanStep::kBind;
+    ExpectFailureAt(name, dockers ? "nput/output error" : mounts ? "error mounting to" : name);
+  }
+}
+
+}  // namespace
+}  // namespace slipway::agent
