@@ -149,8 +149,7 @@ absl::StatusOr<CreateResult> CreateNow(Core& core, CreateCommand command) {
   agent_asked = true;
   CreateResult result;
   result.warnings = Warnings(container->definition->spec);
-  ASSIGN_OR_RETURN(const std::vector<std::string> warnings,
-                   PrepareAndSync(core, container, image));
+  ASSIGN_OR_RETURN(const std::vector<std::string> warnings, PrepareAndSync(core, container, image));
   result.warnings.insert(result.warnings.end(), warnings.begin(), warnings.end());
   StoreBatch batch;
   batch.delete_intent = id;
