@@ -42,9 +42,8 @@ std::string Short(absl::string_view id) {
 }
 
 std::string Tag(const pb::Container& container, const std::string& given) {
-  const std::string command =
-      absl::StrCat(container.path(), container.args().empty() ? "" : " ",
-                   absl::StrJoin(container.args(), " "));
+  const std::string command = absl::StrCat(container.path(), container.args().empty() ? "" : " ",
+                                           absl::StrJoin(container.args(), " "));
   return absl::StrReplaceAll(given, {{"{{.ID}}", Short(container.id())},
                                      {"{{.FullID}}", container.id()},
                                      {"{{.Name}}", container.name()},

@@ -74,7 +74,7 @@ absl::Status LogShipper::Flush(const std::string& id, absl::Time deadline) {
   while (!stop_) {
     const auto found = feeds_.find(id);
     if (found == feeds_.end()) return absl::OkStatus();  // all of an ended run, or removed
-    const FeedPtr held = found->second;  // it may be forgotten meanwhile
+    const FeedPtr held = found->second;                  // it may be forgotten meanwhile
     const Feed& feed = *held;
     const bool all_shipped = feed.output->running() && feed.held_committed >= target &&
                              feed.acknowledged >= feed.held_position;
@@ -223,8 +223,8 @@ bool LogShipper::Turn(Feed& feed) {
   if (empty && (feed.announced_on == streams_ || !feed.output->running())) return false;
   if (feed.told_on != streams_) batch.container = feed.container;
   // Behind an end it is to be said anew.
-  const bool ends = !empty && !batch.records.empty() &&
-                    batch.records.back().kind == ShippedRecord::Kind::kEnd;
+  const bool ends =
+      !empty && !batch.records.empty() && batch.records.back().kind == ShippedRecord::Kind::kEnd;
   uint64_t bytes = 0;
   for (const ShippedRecord& record : batch.records) bytes += record.data.size();
   const uint64_t end = batch.end_offset;

@@ -64,8 +64,9 @@ class LogShipper {
     uint64_t position = 0;
     bool position_known = false;
     bool held_at_end = false;  // an end-of-stream record that may or may not be the last is next
-    uint64_t told_on = 0;  // the stream on which the service was told of the container
-    // Likewise, that a run goes on which has nothing to ship: who follows it waits. Zero: a new run.
+    uint64_t told_on = 0;      // the stream on which the service was told of the container
+    // Likewise, that a run goes on which has nothing to ship: who follows it waits. Zero: a new
+    // run.
     std::atomic<uint64_t> announced_on{0};
     uint64_t released = 0;
     uint64_t acknowledged = 0;  // under mutex_

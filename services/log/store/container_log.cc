@@ -204,7 +204,8 @@ LogStats ContainerLog::Stats() const {
 LogState ContainerLog::State() const {
   Touch();
   absl::MutexLock lock(&mu_);
-  LogState state{.unterminated = state_.unterminated, .ended = state_.ended && !resumed_, .deleted = deleted_};
+  LogState state{
+      .unterminated = state_.unterminated, .ended = state_.ended && !resumed_, .deleted = deleted_};
   if (segments_.empty()) return state;
   state.begin = {.segment = segments_.front().header.first_offset_bytes,
                  .offset = kSegmentPrologueBytes};
