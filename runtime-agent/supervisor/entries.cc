@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "runtime-agent/supervisor/exit_status.h"
 #include "runtime-agent/supervisor/supervisor.h"
 #include "runtime-agent/supervisor/syscalls.h"
 
@@ -14,7 +15,8 @@ bool Supervisor::WatchRole(uint32_t slot, FdRole role) {
   if ((runtime_[slot].watched & RoleBit(role)) != 0) return true;
   int fd = FdOf(slot, role);
   // A pidfd hangs up when its process was reaped; that needs no event bit.
-  uint32_t events = role == FdRole::kPidfd ? 0 : uint32_t{EPOLLIN};
+  uint32_t events = EPOLLIN;
+  if (role == FdRole::kPidfd) events = PidfdHangsUp() ? 0 : EPOLLIN | EPOLLET;
   if (fd < 0 || !Watch(fd, events, MakeTag(EventTag::kEntry, EntryHandle(slot, role)))) {
     return false;
   }

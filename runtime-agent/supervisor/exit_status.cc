@@ -1,9 +1,15 @@
 #include "runtime-agent/supervisor/exit_status.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "runtime-agent/supervisor/syscalls.h"
 
@@ -78,6 +84,42 @@ void ReapChildren(StatusPage* page, const DescriptorTable& table, void* context,
       on_other(context, pid);
     }
   }
+}
+
+bool PidfdHangsUp() {
+  static int known = -1;
+  utsname host;
+  if (known < 0) {
+    char* rest = nullptr;
+    long major = uname(&host) == 0 ? strtol(host.release, &rest, 10) : 0;
+    long minor = rest != nullptr && *rest == '.' ? strtol(rest + 1, nullptr, 10) : 0;
+    known = major > 6 || (major == 6 && minor >= 9) ? 1 : 0;
+  }
+  return known == 1;
+}
+
+bool CollectFromProc(StatusSlot* slot, int keeper_pid) {
+  if (!AwaitsExit(*slot)) return true;
+  char path[40];
+  char text[1024];
+  snprintf(path, sizeof(path), "/proc/%d/stat", slot->pid);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t size = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+  if (fd >= 0) close(fd);
+  text[size > 0 ? size : 0] = '\0';
+  const char* at = strrchr(text, ')');  // a name may contain anything
+  if (at != nullptr && at[2] == 'Z') {
+    int parent = static_cast<int>(strtol(at + 4, nullptr, 10));
+    if (parent == getpid() || parent == keeper_pid) return false;
+    for (int field = 2; at != nullptr && field < 52; ++field) at = strchr(at + 1, ' ');
+    if (at != nullptr) {
+      StoreExit(slot, static_cast<int>(strtol(at, nullptr, 10)), 0);
+      return true;
+    }
+  }
+  if (at != nullptr && at[2] != 'Z') return false;  // lives, or is somebody else by now
+  StoreExit(slot, 255 << 8, kEntryStatusLost);
+  return true;
 }
 
 void CollectFromPidfd(StatusSlot* slot, int pidfd) {

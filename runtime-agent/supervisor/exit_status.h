@@ -17,6 +17,15 @@ void ReapChildren(StatusPage* page, const DescriptorTable& table, void* context,
                   void (*on_entry)(void* context, uint32_t slot),
                   void (*on_other)(void* context, int pid));
 
+// Whether a pidfd hangs up when its process was reaped (Linux 6.9). Before that it only becomes
+// readable at the end, and CollectFromProc() looks at what there is.
+bool PidfdHangsUp();
+
+// For an entry whose pidfd became readable: when its parent is neither we nor the keeper, takes the
+// status from its zombie, or marks it lost where that is gone already. False: it is collected
+// otherwise.
+bool CollectFromProc(StatusSlot* slot, int keeper_pid);
+
 // For an entry whose parent we are not and whose pidfd reports a hang-up (it was reaped by
 // somebody): takes the status from the pidfd (Linux 6.15), or marks it lost. Does nothing when the
 // status was already written.

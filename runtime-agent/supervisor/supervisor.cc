@@ -131,6 +131,9 @@ void Supervisor::Dispatch(uint64_t tag, uint32_t events) {
     UnwatchRole(slot, role);
     CollectFromPidfd(&page_->slot[slot], FdOf(slot, role));
     OnExitCollected(slot);
+  } else if (role == FdRole::kPidfd && CollectFromProc(&page_->slot[slot], page_->keeper_pid)) {
+    UnwatchRole(slot, role);
+    OnExitCollected(slot);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +22,14 @@ constexpr char kBinary[] = "runtime-agent/supervisor/slipway-supervisor";
 constexpr char kProbe[] = "runtime-agent/supervisor/probe";
 
 }  // namespace
+
+bool KernelTellsExits() {
+  utsname host;
+  int major = 0;
+  int minor = 0;
+  return uname(&host) == 0 && sscanf(host.release, "%d.%d", &major, &minor) == 2 &&
+         (major > 6 || (major == 6 && minor >= 15));
+}
 
 void SupervisorTest::SetUp() {
   char path[] = "/tmp/slipway-supervisor-test-XXXXXX";
@@ -81,7 +90,9 @@ std::unique_ptr<SupervisorClient> SupervisorTest::Connect() {
     }
   };
   options.revive = [this] {
-    if (may_revive_) EXPECT_TRUE(StartSupervisor());
+    if (may_revive_) {
+      EXPECT_TRUE(StartSupervisor());
+    }
   };
   auto client = SupervisorClient::Connect(std::move(options));
   EXPECT_TRUE(client.ok()) << client.status();

@@ -26,6 +26,9 @@ struct SpoolContent {
   int ends = 0;
 };
 
+// Whether the exit of a process can be asked for whose parent is somebody else (Linux 6.15).
+bool KernelTellsExits();
+
 class SupervisorTest : public ::testing::Test {
  protected:
   void SetUp() override;
