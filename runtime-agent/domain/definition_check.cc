@@ -153,8 +153,7 @@ absl::Status DefineLog(const PrepareCommand& command, DefinitionResult* result) 
   return absl::OkStatus();
 }
 
-absl::Status DefineProcess(const PrepareCommand& command, const HostFacts& facts,
-                           DefinitionResult* result) {
+absl::Status DefineProcess(const PrepareCommand& command, DefinitionResult* result) {
   const ContainerSpec& spec = command.spec;
   Definition& definition = result->definition;
   if (command.argv.empty() || command.argv[0].empty()) {
@@ -220,7 +219,7 @@ absl::StatusOr<DefinitionResult> DefineContainer(const PrepareCommand& command,
   definition.name = command.name;
   definition.layer_diff_ids = command.layer_diff_ids;
   RETURN_IF_ERROR(DefineNamespaces(command, &definition));
-  RETURN_IF_ERROR(DefineProcess(command, facts, &result));
+  RETURN_IF_ERROR(DefineProcess(command, &result));
   RETURN_IF_ERROR(DefineNetwork(command, &definition));
   RETURN_IF_ERROR(DefineSecurity(command, facts, &result));
   ASSIGN_OR_RETURN(definition.limits, DefineLimits(command.spec.resources, facts));
