@@ -12,18 +12,18 @@ import pytest
 from peers import Registry
 
 
-def twin_tar():
+def own_tar(name="twin"):
     """A busybox root that shares its layer with no other image."""
     content = io.BytesIO(images.busybox_tar())
     with tarfile.open(fileobj=content, mode="a") as tar:
-        tar.addfile(tarfile.TarInfo("twin"))
+        tar.addfile(tarfile.TarInfo(name))
     return content.getvalue()
 
 
 @pytest.fixture
 def both(cluster, dockerd):
     """The same image, `twin:1`, on both sides; what a test makes is removed after it."""
-    tar = twin_tar()
+    tar = own_tar()
     peers = (cluster, dockerd)
     before = {}
     for peer in peers:
@@ -170,7 +170,7 @@ def test_save_and_load_beside_dockerd(cluster, dockerd, both, tmp_path):
 
 def test_prune_and_usage(cluster, both):
     for peer in both:
-        peer.docker("import", "--change", "LABEL nameless=1", "-", input=images.busybox_tar(), text=False)
+        peer.docker("import", "--change", "LABEL nameless=1", "-", input=own_tar("nameless"), text=False)
     ours, theirs = (api(peer, "/system/df")[1] for peer in both)
     assert set(theirs) - {"BuilderSize"} <= set(ours)
     twins = [next(image for image in usage["Images"] if image["RepoTags"] == ["twin:1"]) for usage in (ours, theirs)]
