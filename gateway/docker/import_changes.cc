@@ -160,7 +160,8 @@ absl::Status ApplyChange(absl::string_view instruction, ImageConfig& config) {
   } else if (verb == "WORKDIR") {
     config.set_working_directory(std::string(arguments));
   } else {
-    return absl::InvalidArgumentError(absl::StrCat(verb, " is not a valid change command"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(absl::AsciiStrToLower(verb), " is not a valid change command"));
   }
   return absl::OkStatus();
 }

@@ -148,11 +148,9 @@ struct HttpClient::Transfer {
   static size_t ReadCallback(char* data, size_t size, size_t count, void* self) {
     return static_cast<Transfer*>(self)->OnRead(data, size * count);
   }
-  static int SeekCallback(void* self, curl_off_t offset, int origin) {
-    if (origin != SEEK_SET) return CURL_SEEKFUNC_CANTSEEK;
-    static_cast<Transfer*>(self)->sent_bytes = offset;
-    return CURL_SEEKFUNC_OK;
-  }
+  // libcurl repeats a request by itself when a kept connection turns out to be closed. A part of a
+  // body may have arrived then: only the caller knows how to go on.
+  static int SeekCallback(void*, curl_off_t, int) { return CURL_SEEKFUNC_FAIL; }
   static size_t HeaderCallback(char* data, size_t size, size_t count, void* self) {
     return static_cast<Transfer*>(self)->OnHeader(absl::string_view(data, size * count));
   }
@@ -241,7 +239,6 @@ void HttpClient::SetMethod(void* handle, Transfer& transfer) {
     curl_easy_setopt(curl, CURLOPT_READFUNCTION, &Transfer::ReadCallback);
     curl_easy_setopt(curl, CURLOPT_READDATA, &transfer);
     curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, &Transfer::SeekCallback);
-    curl_easy_setopt(curl, CURLOPT_SEEKDATA, &transfer);
   } else if (!request.form.empty()) {
     curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.form.c_str());
   } else if (!request.method.empty() && request.method != "GET" && request.method != "HEAD") {

@@ -36,8 +36,8 @@ struct HttpRequest {
   std::string authorization;         // value of that header; dropped on the way to another origin
   int64_t body_limit_bytes = 0;      // of the collected body
   absl::Duration timeout = absl::Seconds(60);  // of the whole; infinite for streamed bodies
-  // The request's body: `body` as it is, or `body_bytes` that `read_body` fills in by position (a
-  // connection that was reused in vain makes it begin again).
+  // The request's body: `body` as it is, or `body_bytes` that `read_body` fills in by position. The
+  // latter is never sent a second time without the caller knowing.
   std::string body;
   int64_t body_bytes = 0;
   std::function<absl::StatusOr<size_t>(int64_t offset, char* data, size_t size)> read_body;

@@ -298,3 +298,30 @@ def test_metrics(layout, registry):
     for line in ('slipway_image_operations_total{code="OK",operation="pull"} 1', "slipway_image_layers_total 2",
                  'slipway_image_stored{kind="image"} 1', "process_cpu_seconds_total", "grpc_server_handled_total"):
         assert line in text, text
+
+
+def test_a_file_of_nine_gigabytes(service, tmp_path):
+    """Beyond what 33 bits and ustar's size field hold; its holes take no disk."""
+    with (tmp_path / "large").open("wb") as file:
+        file.write(b"begin")
+        file.seek((9 << 30) + 123)
+        file.write(b"end")
+    tar = subprocess.run(["tar", "-C", tmp_path, "--format=pax", "--sparse", "-cf", "-", "large"], check=True,
+                         capture_output=True).stdout
+    assert len(tar) < 1 << 20
+    service.import_tar(tar, reference="large:1")
+    image = service.image("large:1")
+    assert image.size_bytes == (9 << 30) + 126
+    layer = pathlib.Path(service.call("GetLayer", pb.GetLayerRequest(diff_id=image.layers[0].diff_id)).local_path)
+    assert layer.stat().st_blocks * 512 < 1 << 20
+    (tmp_path / "mnt").mkdir()
+    subprocess.run(["mount", "-t", "erofs", "-o", "ro,loop", layer, tmp_path / "mnt"], check=True)
+    try:
+        mounted = tmp_path / "mnt" / "large"
+        assert mounted.stat().st_size == (9 << 30) + 126
+        with mounted.open("rb") as file:
+            assert file.read(5) == b"begin"
+            file.seek((9 << 30) + 120)
+            assert file.read() == b"\0\0\0end"
+    finally:
+        subprocess.run(["umount", tmp_path / "mnt"], check=True)
