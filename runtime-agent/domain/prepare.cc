@@ -190,7 +190,7 @@ absl::StatusOr<std::vector<std::string>> Runtime::Prepare(const PrepareCommand& 
   ASSIGN_OR_RETURN(definition.user,
                    LookUpUser(users, definition.user_text, definition.additional_groups));
   if (definition.working_directory != "/" && !layers.empty()) {
-    ASSIGN_OR_RETURN(const UniqueFd view, ViewLayers(layers));
+    ASSIGN_OR_RETURN(const UniqueFd view, ViewLayers(layers, settings_.root + "/stage"));
     RETURN_IF_ERROR(CheckWorkingDirectory(view.get(), definition.working_directory));
   }
   RETURN_IF_ERROR(SkeletonOf(definition.layer_diff_ids, layers).status());
