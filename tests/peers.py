@@ -91,5 +91,8 @@ class Dockerd(Peer):
         if ids:
             self.docker("rm", "-f", *ids, check=False)
         super().close()
+        # It leaves this one mounted.
+        subprocess.run(["umount", self.dir / "exec" / "netns" / "default"], capture_output=True)
+        shutil.rmtree(self.dir, ignore_errors=True)
         if self.bridge is not None:
             subprocess.run(["ip", "link", "delete", self.bridge], capture_output=True)

@@ -86,7 +86,8 @@ class CgroupDriverTest : public ::testing::TestWithParam<std::string> {
 };
 
 TEST_P(CgroupDriverTest, RefusesBadNamesAndMissesUnknownGroups) {
-  for (const char* name : {"", ".", "..", "a/b", "../x", ".hidden"}) {
+  for (const char* name :
+       {"", ".", "..", "a/b", "../x", ".hidden", "/", "/a/", "//a", "/a/../b", "/a/.b"}) {
     EXPECT_TRUE(absl::IsInvalidArgument(driver_->CreateGroup(name, {}).status())) << name;
     EXPECT_TRUE(absl::IsInvalidArgument(driver_->Remove(name))) << name;
   }
@@ -107,6 +108,31 @@ TEST_P(CgroupDriverTest, LeaseRemovesTheGroupUnlessReleased) {
   EXPECT_EQ(*driver_->ListGroups(), std::vector<std::string>{"kept"});
   // An empty left-over is taken over.
   EXPECT_TRUE(driver_->CreateGroup("kept", {}).ok());
+}
+
+TEST_P(CgroupDriverTest, GroupsUnderAParentOfTheirOwn) {
+  const std::string top = absl::StrCat("/", TestPrefix(), "-parent");
+  const std::string name = top + "/inner/one";
+  {
+    auto lease = driver_->CreateGroup(name, {.pids_limit = 7});
+    ASSERT_TRUE(lease.ok()) << lease.status();
+    pid_t pid = StartIn(lease->join(), SleepForever);
+    while (driver_->ListProcesses(name)->empty()) sched_yield();
+    EXPECT_EQ(*driver_->ListProcesses(name), std::vector<pid_t>{pid});
+    ASSERT_TRUE(driver_->Freeze(name).ok());
+    ASSERT_TRUE(driver_->Thaw(name).ok());
+    ASSERT_TRUE(driver_->Kill(name).ok());
+    WaitFor(pid);
+  }
+  EXPECT_TRUE(absl::IsNotFound(driver_->ListProcesses(name).status()));
+  EXPECT_TRUE(driver_->ListGroups()->empty());  // nothing of it below the prefix
+  auto mounts = FindCgroupMounts();
+  std::vector<std::string> roots = {mounts->v2};
+  for (const auto& v1 : mounts->v1) roots.push_back(v1.mount_point);
+  for (const std::string& root : roots) {
+    rmdir((root + top + "/inner").c_str());
+    rmdir((root + top).c_str());
+  }
 }
 
 TEST_P(CgroupDriverTest, GroupWithProcessesIsNotTakenOverNorRemoved) {
