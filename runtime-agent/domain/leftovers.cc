@@ -104,9 +104,17 @@ int Runtime::ReapLoopDevices() {
 
 int Runtime::ReapGroups(const std::set<std::string>& live) {
   int reaped = 0;
-  const auto groups = parts_.cgroups->ListGroups();
-  if (!groups.ok()) return 0;
-  for (const std::string& group : *groups) {
+  std::vector<std::string> groups;
+  if (auto listed = parts_.cgroups->ListGroups(); listed.ok()) groups = *std::move(listed);
+  {
+    // Those with a parent that the client chose are in no list.
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [id, container] : containers_) {
+      const std::string name = container->definition().cgroup_name();
+      if (name != id && !live.contains(id)) groups.push_back(name);
+    }
+  }
+  for (const std::string& group : groups) {
     if (live.contains(group)) continue;
     parts_.cgroups->Kill(group).IgnoreError();
     const absl::Status removed = parts_.cgroups->Remove(group);

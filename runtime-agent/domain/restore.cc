@@ -82,7 +82,7 @@ EntryFds Runtime::WhatIsLeftOf(const EntryInfo& entry) {
   }
   if (fds.stdout_read.ok() || fds.pty_master.ok()) return fds;
   const auto slot = supervisor_->GetSlot(entry.slot, entry.incarnation);
-  const auto processes = parts_.cgroups->ListProcesses(entry.id);
+  const auto processes = parts_.cgroups->ListProcesses((*container)->definition().cgroup_name());
   if (!slot.ok() || !processes.ok()) return fds;
   UniqueFd* found[2] = {&fds.stdout_read, &fds.stderr_read};
   for (const pid_t pid : *processes) FindPipes(pid, slot->pipe_inode, found);
