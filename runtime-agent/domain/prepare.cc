@@ -84,11 +84,11 @@ absl::Status CheckWorkingDirectory(int view_fd, const std::string& path) {
   return absl::InvalidArgumentError(absl::StrCat("Cannot mkdir: ", path, " is not a directory"));
 }
 
-absl::Status MakeBindSource(const DefinedMount& mount) {
+absl::Status CheckBindSource(const DefinedMount& mount) {
   struct stat info;
-  if (stat(mount.source.c_str(), &info) == 0) return absl::OkStatus();
+  if (stat(mount.source.c_str(), &info) == 0) return CheckPropagation(mount);
   if (errno != ENOENT) return ErrnoStatus(errno, absl::StrCat("stat ", mount.source));
-  if (mount.create_source) return MakeDirectories(mount.source);
+  if (mount.create_source) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
       "invalid mount config for type \"bind\": bind source path does not exist: ", mount.source));
 }
@@ -151,14 +151,19 @@ absl::StatusOr<std::shared_ptr<const UniqueFd>> Runtime::SkeletonOf(
 
 absl::Status Runtime::MakeMountSources(const Definition& definition,
                                        const std::vector<LayerHold>& layers) {
+  // What is wrong with one of them is told before anything is made for another.
+  for (const DefinedMount& mount : definition.mounts) {
+    if (mount.kind == DefinedMount::Kind::kBind) RETURN_IF_ERROR(CheckBindSource(mount));
+  }
   UniqueFd view;
   for (const DefinedMount& mount : definition.mounts) {
-    if (mount.kind == DefinedMount::Kind::kBind) {
-      RETURN_IF_ERROR(MakeBindSource(mount));
-      RETURN_IF_ERROR(CheckPropagation(mount));
+    if (mount.kind == DefinedMount::Kind::kTmpfs) continue;
+    struct stat info;
+    if (stat(mount.source.c_str(), &info) != 0) RETURN_IF_ERROR(MakeDirectories(mount.source));
+    if (mount.kind != DefinedMount::Kind::kVolume) {
+      RETURN_IF_ERROR(CheckPropagation(mount));  // of one that was made just now too
+      continue;
     }
-    if (mount.kind != DefinedMount::Kind::kVolume) continue;
-    RETURN_IF_ERROR(MakeDirectories(mount.source));
     if (layers.empty() || mount.no_copy || !mount.subpath.empty()) continue;
     if (!view.ok()) {
       ASSIGN_OR_RETURN(view, ViewLayers(layers, settings_.root + "/stage"));
@@ -197,7 +202,9 @@ absl::StatusOr<std::vector<std::string>> Runtime::Prepare(const PrepareCommand& 
   RETURN_IF_ERROR(
       parts_.seccomp->Compile(definition.seccomp_profile, definition.capabilities).status());
 
-  absl::Cleanup undo = [this, &command] {
+  std::shared_ptr<Container> container;
+  absl::Cleanup undo = [this, &command, &container, &definition] {
+    RemoveAnonymousVolumes(container != nullptr ? container->definition() : definition);
     RemoveTree(Directory(command.id)).IgnoreError();
     unlink(SpoolPath(command.id).c_str());
   };
@@ -209,7 +216,7 @@ absl::StatusOr<std::vector<std::string>> Runtime::Prepare(const PrepareCommand& 
   }
   RETURN_IF_ERROR(MakeMountSources(definition, layers));
 
-  auto container = std::make_shared<Container>(std::move(definition), Actual{});
+  container = std::make_shared<Container>(std::move(definition), Actual{});
   container->SetLayers(std::move(layers));
   RETURN_IF_ERROR(OpenOutput(*container));
   const Actual actual = container->actual();

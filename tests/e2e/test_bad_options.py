@@ -172,3 +172,8 @@ def test_wrong_values_left_nothing_behind(cluster):
     assert cluster.is_clean()
     root = cluster.dir / "root" / "agent"
     assert list((root / "containers").iterdir()) == []
+    before = sorted((root / "volumes").iterdir())
+    status, _ = call(cluster, "POST", "/v1.41/containers/create", json.dumps(
+        {"Image": "busybox", "Volumes": {"/a": {}}, "HostConfig": {"Binds": ["nevermade:/v"], "Mounts": [
+            {"Type": "bind", "Source": "/no/such/place", "Target": "/z/deep"}]}}))
+    assert status == 400 and sorted((root / "volumes").iterdir()) == before
