@@ -25,6 +25,9 @@ ABSL_FLAG(std::string, bridge_subnet, "172.29.0.0/16", "IPv4 subnet of the defau
 ABSL_FLAG(std::string, host_id, "", "Identity of this host; made and kept when empty.");
 ABSL_FLAG(std::string, fail_start_at_file, "",
           "For tests: every start fails at the step that this file names.");
+ABSL_FLAG(std::string, userns_remap, "",
+          "Ids of the host that containers' users get: <first>:<count>, or a user of /etc/subuid "
+          "(\"default\": dockremap). Not remapped when empty.");
 ABSL_FLAG(std::string, cgroup_parent, "", "Group below which containers' groups are; <prefix>.");
 
 namespace {
@@ -74,5 +77,12 @@ int main(int argc, char** argv) {
   options.fail_start_at_file = absl::GetFlag(FLAGS_fail_start_at_file);
   options.cgroup_parent = absl::GetFlag(FLAGS_cgroup_parent);
   if (options.cgroup_parent.empty()) options.cgroup_parent = options.service.prefix;
+  slipway::agent::UserRemap remap;
+  if (const std::string users = absl::GetFlag(FLAGS_userns_remap); !users.empty()) {
+    auto made = slipway::agent::MakeUserRemap(users);
+    if (!made.ok()) Usage(absl::StrCat("--userns_remap: ", made.status().message()));
+    remap = *std::move(made);
+    options.remap = &remap;
+  }
   return slipway::ExitCode(slipway::agent::RunServer(options));
 }

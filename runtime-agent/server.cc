@@ -89,6 +89,7 @@ absl::Status RunServer(const ServerOptions& options) {
                       .gateway = GatewayOf(options.bridge_subnet),
                       .archiver = options.archiver,
                       .cgroup_parent = options.cgroup_parent,
+                      .remap = options.remap,
                       .layer_directory = LayerDirectoryOf(service.root),
                       .fail_start_at_file = options.fail_start_at_file,
                       .revive_supervisor = [&options] { Revive(options); }}));

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "base/service/service.h"
+#include "runtime-agent/kernel/user_namespace.h"
 
 namespace slipway::agent {
 
@@ -18,9 +19,10 @@ struct ServerOptions {
   std::string log_socket;
   uid_t socket_owner = static_cast<uid_t>(-1);
   std::string bridge_subnet;
-  std::string host_id;             // empty: a random one, kept
-  std::string cgroup_parent;       // below the root of each hierarchy
-  std::string fail_start_at_file;  // for tests; see main.cc
+  std::string host_id;               // empty: a random one, kept
+  const UserRemap* remap = nullptr;  // outlives the server
+  std::string cgroup_parent;         // below the root of each hierarchy
+  std::string fail_start_at_file;    // for tests; see main.cc
 };
 
 // Wires everything, serves until SIGTERM or SIGINT. Containers go on when it returns.

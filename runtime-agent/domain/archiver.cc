@@ -143,6 +143,10 @@ absl::StatusOr<Plan> CompileArchiverPlan(ArchiverBindings bindings) {
   plan.Rlimit(RLIMIT_CORE, 0, 0);
   plan.Rlimit(RLIMIT_NOFILE, kOpenFiles, kOpenFiles, /*clamp=*/true);
   plan.WorkingDirectory("/", /*create=*/false);
+  if (bindings.user_namespace.ok()) {
+    plan.UserNamespace(plan.AddFd(std::move(bindings.user_namespace)), bindings.first_uid,
+                       bindings.first_gid, bindings.first_uid);
+  }
   plan.User(0, 0, {});
   plan.Capabilities({.bounding = bindings.capabilities,
                      .effective = bindings.capabilities,

@@ -95,6 +95,10 @@ struct ArchiverBindings {
   std::string seccomp;  // program
   uint64_t capabilities = 0;
   std::vector<std::string> arguments;
+  // Where the container's users are remapped: its ids are those in archives.
+  UniqueFd user_namespace;
+  uint32_t first_uid = 0;
+  uint32_t first_gid = 0;
 };
 
 // The plan of its process: a mount namespace of its own with that root, bounded memory, no new

@@ -108,6 +108,9 @@ struct Definition {
   std::vector<std::string> read_only_paths;
   std::vector<DefinedDevice> host_devices;  // beyond those that every container has
   bool init = false;
+  // Users are remapped, to ids of the host from here on; zero: they are not.
+  uint32_t first_uid = 0;
+  uint32_t first_gid = 0;
 
   NamespaceMode pid;
   NamespaceMode ipc;

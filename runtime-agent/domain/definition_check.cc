@@ -54,6 +54,26 @@ absl::Status DefineNamespaces(const PrepareCommand& command, Definition* definit
   return absl::OkStatus();
 }
 
+// Docker's rules for --userns-remap.
+absl::Status DefineUsers(const ContainerSpec& spec, const HostFacts& facts,
+                         Definition* definition) {
+  if (facts.first_uid == 0 || spec.namespaces.user == "host") return absl::OkStatus();
+  const auto conflict = [](absl::string_view what) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot share the host's ", what, " when user namespaces are enabled"));
+  };
+  if (spec.security.privileged) {
+    return absl::InvalidArgumentError(
+        "privileged mode is incompatible with user namespaces.  You must run the container in the "
+        "host namespace when running privileged mode");
+  }
+  if (definition->network.kind == Kind::kHost) return conflict("network namespace");
+  if (definition->pid.kind == Kind::kHost) return conflict("PID namespace");
+  definition->first_uid = facts.first_uid;
+  definition->first_gid = facts.first_gid;
+  return absl::OkStatus();
+}
+
 absl::Status DefineSecurity(const PrepareCommand& command, const HostFacts& facts,
                             DefinitionResult* result) {
   const SecuritySpec& spec = command.spec.security;
@@ -222,6 +242,7 @@ absl::StatusOr<DefinitionResult> DefineContainer(const PrepareCommand& command,
   RETURN_IF_ERROR(DefineProcess(command, &result));
   RETURN_IF_ERROR(DefineNetwork(command, &definition));
   RETURN_IF_ERROR(DefineSecurity(command, facts, &result));
+  RETURN_IF_ERROR(DefineUsers(command.spec, facts, &definition));
   ASSIGN_OR_RETURN(definition.limits, DefineLimits(command.spec.resources, facts));
   ASSIGN_OR_RETURN(definition.cgroup_parent,
                    DefineCgroupParent(command.spec.resources.cgroup_parent));

@@ -20,6 +20,9 @@ struct HostFacts {
   std::string volumes_directory;
   std::string cpus = "";          // of the host: "0-3"; empty: not known
   std::string memory_nodes = "";  // "0"
+  // Of containers that do not ask for the host's users; zero: users are not remapped.
+  uint32_t first_uid = 0;
+  uint32_t first_gid = 0;
   std::string container_directory;
 };
 

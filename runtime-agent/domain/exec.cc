@@ -100,6 +100,7 @@ absl::StatusOr<int64_t> Runtime::StartExec(const ExecCommand& command) {
   bindings.namespaces = NamespacesOf(definition);
   ASSIGN_OR_RETURN(const UserDatabase users, UsersOf(*handles, actual.pid));
   ASSIGN_OR_RETURN(bindings.user, LookUpUser(users, command.user, definition.additional_groups));
+  ASSIGN_OR_RETURN(bindings.user_namespace, UserNamespaceOf(definition));
   bindings.capabilities = command.privileged ? facts_.capabilities : definition.capabilities;
   ASSIGN_OR_RETURN(bindings.seccomp,
                    parts_.seccomp->Compile(definition.seccomp_profile, bindings.capabilities));

@@ -98,6 +98,9 @@ absl::Status Runtime::BindFilesView(Container& container, ArchiveView view,
     bindings.mounts.push_back({std::move(lower), kImageDirectory, false, true});
     return absl::OkStatus();
   }
+  ASSIGN_OR_RETURN(bindings.user_namespace, UserNamespaceOf(definition));
+  bindings.first_uid = definition.first_uid;
+  bindings.first_gid = definition.first_gid;
   const bool whole = view == ArchiveView::kFiles;
   if (actual.state == ContainerState::kRunning && actual.pid != 0) {
     ASSIGN_OR_RETURN(bindings.root, CloneMountOf(static_cast<int>(actual.pid), "/", whole));

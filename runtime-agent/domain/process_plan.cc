@@ -261,6 +261,10 @@ class ContainerPlan {
          .capacity_bytes = definition_.spool_capacity_bytes,
          .policy = definition_.drop_when_full ? SpoolFullPolicy::kDrop : SpoolFullPolicy::kBlock});
     plan_.WorkingDirectory(definition_.working_directory, true);
+    if (bindings_.user_namespace.ok()) {
+      plan_.UserNamespace(plan_.AddFd(std::move(bindings_.user_namespace)), definition_.first_uid,
+                          definition_.first_gid, definition_.first_uid + bindings_.user.uid);
+    }
     plan_.User(bindings_.user.uid, bindings_.user.gid, bindings_.user.groups);
     const uint64_t granted = bindings_.user.uid == 0 ? definition_.capabilities : 0;
     plan_.Capabilities(
@@ -340,6 +344,10 @@ absl::StatusOr<Plan> CompileExecPlan(const Definition& definition, const ExecCom
     plan.Rlimit(limit.resource, limit.soft, limit.hard);
   }
   plan.WorkingDirectory(command.working_directory.empty() ? "/" : command.working_directory, false);
+  if (bindings.user_namespace.ok()) {
+    plan.UserNamespace(plan.AddFd(std::move(bindings.user_namespace)), definition.first_uid,
+                       definition.first_gid, definition.first_uid + bindings.user.uid);
+  }
   plan.User(bindings.user.uid, bindings.user.gid, bindings.user.groups);
   const uint64_t granted = bindings.user.uid == 0 ? bindings.capabilities : 0;
   plan.Capabilities(

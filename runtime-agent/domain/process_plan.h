@@ -51,6 +51,7 @@ struct RunBindings {
   uint64_t spool_offset = 0;
   std::shared_ptr<const std::string> seccomp;
   ProcessUser user;
+  UniqueFd user_namespace;            // of remapped users
   std::vector<std::string> more_env;  // where the definition has none of that name
 };
 
@@ -67,6 +68,7 @@ struct ExecBindings {
   std::shared_ptr<const std::string> seccomp;
   ProcessUser user;
   uint64_t capabilities = 0;
+  UniqueFd user_namespace;  // of remapped users
 };
 
 // The plan of a further process in a running container.

@@ -34,8 +34,12 @@ absl::StatusOr<std::string> NewHostId() {
   return absl::BytesToHexString(absl::string_view(bytes, sizeof(bytes)));
 }
 
-HostFacts ReadHostFacts(const std::string& root) {
+HostFacts ReadHostFacts(const std::string& root, const UserRemap* remap) {
   HostFacts facts;
+  if (remap != nullptr) {
+    facts.first_uid = remap->first_uid;
+    facts.first_gid = remap->first_gid;
+  }
   if (auto own = OwnCapabilities(); own.ok()) facts.capabilities = *own;
   facts.may_raise_limits = (facts.capabilities >> 24 & 1) != 0;  // CAP_SYS_RESOURCE
   char name[256] = {};
@@ -59,7 +63,7 @@ HostFacts ReadHostFacts(const std::string& root) {
 Runtime::Runtime(Parts parts, Settings settings)
     : parts_(parts),
       settings_(std::move(settings)),
-      facts_(ReadHostFacts(settings_.root)),
+      facts_(ReadHostFacts(settings_.root, settings_.remap)),
       executor_(std::make_unique<Executor>(6)),
       reaper_(std::make_unique<Executor>(3)),
       sampler_(std::make_unique<StatsSampler>(

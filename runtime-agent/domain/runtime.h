@@ -30,6 +30,7 @@
 #include "runtime-agent/domain/user_database.h"
 #include "runtime-agent/kernel/cgroup.h"
 #include "runtime-agent/kernel/layer_mounts.h"
+#include "runtime-agent/kernel/user_namespace.h"
 #include "runtime-agent/network/network_driver.h"
 #include "runtime-agent/ports/layer_source.h"
 #include "runtime-agent/ports/log_sink.h"
@@ -80,8 +81,9 @@ class Runtime {
     std::string gateway;   // of the bridge
     std::string archiver;  // path of slipway-archive
     std::string cgroup_parent;
-    std::string layer_directory;     // where the image service keeps layers; for leftovers only
-    std::string fail_start_at_file;  // failure_injection.cc; empty but in tests
+    const UserRemap* remap = nullptr;  // outlives the runtime; null: users are not remapped
+    std::string layer_directory;       // where the image service keeps layers; for leftovers only
+    std::string fail_start_at_file;    // failure_injection.cc; empty but in tests
     // Starts a supervisor where there was one and none is any more. May block.
     std::function<void()> revive_supervisor;
   };
@@ -132,6 +134,7 @@ class Runtime {
   LogShipper& shipper() { return *shipper_; }
   IoLoop& loop() { return *parts_.loop; }
   const std::string& host_id() const { return host_id_; }
+  bool remaps_users() const { return settings_.remap != nullptr; }
   const std::string& volumes_directory() const { return facts_.volumes_directory; }
   std::string cgroup_version() const { return parts_.cgroups->version(); }
 
@@ -176,6 +179,10 @@ class Runtime {
                            std::shared_ptr<const UniqueFd> overlay);
 
   // start.cc
+  // root.cc. Not ok() where the container's users are not remapped.
+  absl::StatusOr<UniqueFd> UserNamespaceOf(const Definition& definition) const;
+  // `tree` with the ids of the container's users, where they are remapped.
+  absl::Status MapIds(const Definition& definition, const UniqueFd& tree) const;
   absl::Status MountRoot(Container& container, RunState& run);
   absl::Status Connect(Container& container, RunState& run);
   absl::Status BindNamespaces(Container& container, RunState& run);

@@ -87,6 +87,7 @@ absl::StatusOr<int> Runtime::RunningPid(const std::string& id, absl::string_view
 absl::Status Runtime::MountRoot(Container& container, RunState& run) {
   run.step = "overlay";
   const Definition& definition = container.definition();
+  ASSIGN_OR_RETURN(run.bindings.user_namespace, UserNamespaceOf(definition));
   ASSIGN_OR_RETURN(run.root, OverlayOf(container, /*skip_sync=*/definition.auto_remove));
   ASSIGN_OR_RETURN(run.bindings.root, CopyOverlay(*run.root));
   run.bindings.user = definition.user;
@@ -200,6 +201,9 @@ absl::Status Runtime::BindFiles(Container& container, RunState& run) {
                    BindText(absl::StrCat(directory, "/resolv.conf"), resolv));
   ASSIGN_OR_RETURN(run.bindings.hostname_file,
                    BindText(absl::StrCat(directory, "/hostname"), definition.hostname + "\n"));
+  RETURN_IF_ERROR(MapIds(definition, run.bindings.hosts_file));
+  RETURN_IF_ERROR(MapIds(definition, run.bindings.resolv_file));
+  RETURN_IF_ERROR(MapIds(definition, run.bindings.hostname_file));
   return absl::OkStatus();
 }
 
@@ -222,6 +226,11 @@ absl::Status Runtime::BindMounts(Container& container, RunState& run) {
       ASSIGN_OR_RETURN(bound.tree, CloneSource(mount));
       if (fstat(bound.tree.get(), &info) != 0) return ErrnoStatus(errno, "stat a mount");
       bound.is_file = !S_ISDIR(info.st_mode);
+      // As with Docker, files of the host stay whose they are; those of volumes are the
+      // container's.
+      if (mount.kind == DefinedMount::Kind::kVolume) {
+        RETURN_IF_ERROR(MapIds(container.definition(), bound.tree));
+      }
     }
     run.bindings.mounts.push_back(std::move(bound));
   }

@@ -81,6 +81,10 @@ absl::Status SetMountAttributes(int dir_fd, const std::string& path, const Mount
   attributes.attr_set = change.set;
   attributes.attr_clr = change.clear;
   attributes.propagation = change.propagation;
+  if (change.user_namespace >= 0) {
+    attributes.attr_set |= MOUNT_ATTR_IDMAP;
+    attributes.userns_fd = static_cast<uint64_t>(change.user_namespace);
+  }
   unsigned flags = (recursive ? AT_RECURSIVE : 0) | (path.empty() ? AT_EMPTY_PATH : 0);
   if (mount_setattr(dir_fd, path.c_str(), flags, &attributes, sizeof(attributes)) != 0) {
     return ErrnoStatus(errno, absl::StrCat("mount_setattr '", path, "'"));

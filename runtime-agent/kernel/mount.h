@@ -63,6 +63,7 @@ struct MountAttributes {
   uint64_t set = 0;          // MOUNT_ATTR_*
   uint64_t clear = 0;        // MOUNT_ATTR_*
   uint64_t propagation = 0;  // MS_PRIVATE and so on; 0 leaves it as it is
+  int user_namespace = -1;   // makes it an idmapped mount, once, with the map of this one
 };
 absl::Status SetMountAttributes(int dir_fd, const std::string& path, const MountAttributes& change,
                                 bool recursive);

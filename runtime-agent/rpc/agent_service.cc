@@ -121,6 +121,7 @@ grpc::Status AgentServiceHandler::GetHost(grpc::ServerContext*, const v1::GetHos
                                           v1::GetHostResponse* response) {
   *response = DescribeHost(runtime_->cgroup_version());
   response->set_host_id(runtime_->host_id());
+  if (runtime_->remaps_users()) response->add_security_options("name=userns");
   response->set_root_directory(root_);
   response->set_volumes_directory(runtime_->volumes_directory());
   return grpc::Status::OK;

@@ -221,6 +221,10 @@ void PutIsolation(const Definition& from, disk::Definition* out) {
   Put(from.limits, out->mutable_limits());
   out->mutable_limits()->set_parent(from.cgroup_parent);
   out->set_init(from.init);
+  if (from.first_uid != 0) {
+    out->add_uid_map()->set_outside(from.first_uid);
+    out->add_gid_map()->set_outside(from.first_gid);
+  }
   out->set_oom_score_adj(from.oom_score_adj);
   for (const DefinedRlimit& limit : from.rlimits) {
     disk::Rlimit* added = out->add_rlimits();
@@ -254,6 +258,10 @@ void GetIsolation(const disk::Definition& in, Definition* to) {
   to->limits = Get(in.limits());
   to->cgroup_parent = in.limits().parent();
   to->init = in.init();
+  if (in.uid_map_size() > 0 && in.gid_map_size() > 0) {
+    to->first_uid = in.uid_map(0).outside();
+    to->first_gid = in.gid_map(0).outside();
+  }
   to->oom_score_adj = in.oom_score_adj();
   for (const disk::Rlimit& limit : in.rlimits()) {
     to->rlimits.push_back({limit.resource(), limit.soft(), limit.hard()});

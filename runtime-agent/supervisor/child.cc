@@ -277,6 +277,10 @@ int RunIdentityStep(Child* child, const PlanStepRecord& step) {
     case PlanStep::kUmask:
       umask(static_cast<mode_t>(step.a));
       return 0;
+    case PlanStep::kHostStdioOwner:
+      return OwnStdio(static_cast<uint32_t>(step.a));
+    case PlanStep::kUserNamespace:
+      return setns(child->fd[step.fd], CLONE_NEWUSER);
     case PlanStep::kBoundingSet:
       return DropBounding(step.a);
     case PlanStep::kStdioOwner:
@@ -357,6 +361,8 @@ int RunStep(Child* child, const PlanStepRecord& step) {
       return setdomainname(text, strlen(text));
     case PlanStep::kLoopbackUp:
       return LoopbackUp();
+    case PlanStep::kFileOwner:
+      return OwnNewFiles(static_cast<uint32_t>(step.a), static_cast<uint32_t>(step.b));
     default:
       return RunMountStep(child, step);
   }

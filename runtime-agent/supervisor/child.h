@@ -70,6 +70,7 @@ int SetCapabilities(uint64_t effective, uint64_t permitted, uint64_t inheritable
 int RaiseAmbient(uint64_t mask);
 int InstallSeccomp(Child* child, const PlanStepRecord& step);
 int OwnStdio(uint32_t uid);
+int OwnNewFiles(uint32_t uid, uint32_t gid);
 
 // Opens `path` below the root without leaving it, following no magic links. -1 with errno.
 int OpenInside(Child* child, const char* path, uint64_t flags);

@@ -23,6 +23,7 @@ constexpr StepName kStepNames[] = {
     {PlanStep::kHostname, "set hostname"},
     {PlanStep::kDomainname, "set domainname"},
     {PlanStep::kLoopbackUp, "bring lo up"},
+    {PlanStep::kFileOwner, "set owner of new files"},
     {PlanStep::kSetPropagation, "set mount propagation"},
     {PlanStep::kRoot, "change root"},
     {PlanStep::kMount, "mount"},
@@ -40,6 +41,8 @@ constexpr StepName kStepNames[] = {
     {PlanStep::kRlimit, "set rlimit"},
     {PlanStep::kUmask, "set umask"},
     {PlanStep::kHold, "wait for start"},
+    {PlanStep::kHostStdioOwner, "give standard streams to user of the host"},
+    {PlanStep::kUserNamespace, "join user namespace"},
     {PlanStep::kBoundingSet, "drop bounding capabilities"},
     {PlanStep::kStdioOwner, "give standard streams to user"},
     {PlanStep::kUser, "set user"},
@@ -60,7 +63,7 @@ constexpr StepName kStepNames[] = {
 
 bool NeedsFd(PlanStep step) {
   return step == PlanStep::kJoinCgroup || step == PlanStep::kJoinNamespace ||
-         step == PlanStep::kRoot || step == PlanStep::kBind;
+         step == PlanStep::kRoot || step == PlanStep::kBind || step == PlanStep::kUserNamespace;
 }
 
 // How many NUL-terminated strings a blob holds.

@@ -30,6 +30,7 @@ enum class PlanStep : uint16_t {
   kHostname = 0x0700,        // s0
   kDomainname = 0x0701,      // s0
   kLoopbackUp = 0x0800,      // none
+  kFileOwner = 0x0880,       // a: uid, b: gid of what the following steps make
   kSetPropagation = 0x0900,  // a: MS_* for "/" (MS_REC | MS_SLAVE...)
   kRoot = 0x0a00,            // fd: detached mount
   // From here on paths are inside the new root.
@@ -51,6 +52,8 @@ enum class PlanStep : uint16_t {
   // -- held here until START --
   kHold = 0x1300,
   kSeccompEarly = 0x1400,      // (reserved)
+  kHostStdioOwner = 0x1401,    // a: uid on the host that gets the pipes or the terminal
+  kUserNamespace = 0x1402,     // fd; from here on ids are those inside of it
   kBoundingSet = 0x1500,       // a: mask of what remains
   kStdioOwner = 0x1600,        // a: uid that gets the pipes or the terminal
   kUser = 0x1700,              // a: uid, b: gid, blob: supplementary gids (uint32)

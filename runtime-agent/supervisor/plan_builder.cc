@@ -248,6 +248,14 @@ void PlanBuilder::User(uint32_t uid, uint32_t gid, absl::Span<const uint32_t> gr
   step.blob.assign(reinterpret_cast<const char*>(groups.data()), groups.size() * sizeof(uint32_t));
 }
 
+void PlanBuilder::UserNamespace(PlanFd ns, uint32_t root_uid, uint32_t root_gid, uint32_t own_uid) {
+  Step& owner = Add(PlanStep::kFileOwner);
+  owner.record.a = root_uid;
+  owner.record.b = root_gid;
+  Add(PlanStep::kHostStdioOwner).record.a = own_uid;
+  Add(PlanStep::kUserNamespace).record.fd = ns;
+}
+
 void PlanBuilder::Capabilities(const CapabilitySets& sets) {
   Add(PlanStep::kBoundingSet).record.a = sets.bounding;
   Step& step = Add(PlanStep::kCapabilities);

@@ -144,6 +144,10 @@ class PlanBuilder {
   void WorkingDirectory(absl::string_view path, bool create);
   // Also makes the standard streams the user's own, as runc does.
   void User(uint32_t uid, uint32_t gid, absl::Span<const uint32_t> groups);
+  // The process's ids become those of the user namespace `ns`, in which uid and gid 0 are
+  // `root_uid` and `root_gid` of the host and the process's own is `own_uid` of the host. Its other
+  // namespaces and its mounts stay the host's root's.
+  void UserNamespace(PlanFd ns, uint32_t root_uid, uint32_t root_gid, uint32_t own_uid);
   void Capabilities(const CapabilitySets& sets);
   void NoNewPrivileges();
   // `program`: struct sock_filter[] as bytes.
