@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 
 import pytest
-from cluster import wait_until
+from cluster import Cluster, wait_until
 
 FIRST = 231072
 
@@ -23,15 +23,26 @@ def restart_agent(cluster, *more):
     return agent
 
 
+@pytest.fixture(scope="module")
+def own():
+    cluster = Cluster()
+    try:
+        cluster.up()
+        cluster.busybox()
+        agent = restart_agent(cluster, f"--userns_remap={FIRST}:65536")
+        yield cluster
+        agent.kill()
+        agent.wait()
+    finally:
+        cluster.close()
+
+
 @pytest.fixture
-def remapped(own_cluster):
-    agent = restart_agent(own_cluster, f"--userns_remap={FIRST}:65536")
-    yield own_cluster
-    ids = own_cluster.docker("ps", "-aq").stdout.split()
+def remapped(own):
+    yield own
+    ids = own.docker("ps", "-aq").stdout.split()
     if ids:
-        own_cluster.docker("rm", "-f", *ids)
-    agent.kill()
-    agent.wait()
+        own.docker("rm", "-f", *ids)
 
 
 def test_remapped_users(remapped, tmp_path):
