@@ -1,5 +1,7 @@
 #include "gateway/docker/host_config_json.h"
 
+#include <algorithm>
+#include <iterator>
 #include <map>
 #include <string>
 
@@ -187,6 +189,14 @@ void AddLabelDisable(const pb::ContainerSpec& spec, json::object& out) {
   options.get_array().emplace_back("label=disable");
 }
 
+// What an update changes: the client's first wish says nothing of it.
+bool IsUpdated(absl::string_view name) {
+  static constexpr absl::string_view kUpdated[] = {
+      "BlkioWeight", "CpuPeriod",         "CpuQuota",   "CpuShares", "CpusetCpus", "CpusetMems",
+      "Memory",      "MemoryReservation", "MemorySwap", "NanoCpus",  "PidsLimit",  "RestartPolicy"};
+  return std::find(std::begin(kUpdated), std::end(kUpdated), name) != std::end(kUpdated);
+}
+
 }  // namespace
 
 std::string NetworkModeOf(const pb::ContainerSpec& spec) {
@@ -212,6 +222,7 @@ json::object HostConfigToJson(const pb::ContainerSpec& spec, const json::object*
       if (member.key() == "MemorySwappiness" || member.key() == "PidsLimit") continue;
       // A list of ports without bindings was completed in the spec.
       if (member.key() == "PortBindings") continue;
+      if (IsUpdated({member.key().data(), member.key().size()})) continue;
       out[member.key()] = member.value();
     }
   }

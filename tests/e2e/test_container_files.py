@@ -24,7 +24,7 @@ def pair(shared_cluster, dockerd):
         one.docker("run", "--network", "none", "--name", "files", "busybox", "sh", "-c", SETUP)
     yield shared_cluster, dockerd
     for one in (shared_cluster, dockerd):
-        one.docker("rm", "-f", "files")
+        one.docker("rm", "-f", "files", check=False)
 
 
 def head(one, path):
@@ -151,18 +151,18 @@ def test_hostile_archives_stay_inside(pair, tmp_path):
     assert status == 200 and found["up"][0] == tarfile.SYMTYPE
 
 
-def test_diff_as_dockerd(dockerd, cluster):
+def test_diff_as_dockerd(pair):
     script = ("echo x >/new; mkdir /dir; echo y >/dir/in; rm -rf /bin/[; echo z >>/etc/passwd; rm -rf /var; mkdir /var; chmod 700 /tmp;"
               " ln -s a /link")
     found = []
-    dockerd.docker("import", "-", "busybox", input=images.busybox_tar(), text=False)
-    for one in (cluster, dockerd):
+    for one in pair:
         one.docker("run", "--network", "none", "--name", "differs", "busybox", "sh", "-c", script)
         found.append(sorted(one.docker("diff", "differs").stdout.splitlines()))
         one.docker("rm", "differs")
     assert found[0] == found[1]
-    cluster.docker("create", "--name", "same", "busybox")
-    assert cluster.docker("diff", "same").stdout == ""
+    pair[0].docker("create", "--name", "same", "busybox")
+    assert pair[0].docker("diff", "same").stdout == ""
+    pair[0].docker("rm", "same")
 
 
 def test_export_as_dockerd(pair):
@@ -198,7 +198,7 @@ def test_cp_both_ways_with_the_stock_client(cluster, tmp_path):
     cluster.docker("unpause", "runs")
     assert (tmp_path / "paused" / "one").read_text() == "1"
     missing = cluster.docker("cp", "runs:/nope", tmp_path, check=False)
-    assert missing.returncode != 0 and "Could not find the file /nope in container runs" in missing.stderr
+    assert missing.returncode != 0 and "runs:/nope" in missing.stderr
     cluster.docker("stop", "-t", "0", "runs")
     cluster.docker("cp", tmp_path / "back", "runs:/vol/after")
     assert (tmp_path / "volume" / "after").read_text() == "back\n"
