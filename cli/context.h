@@ -47,6 +47,7 @@ class Context {
 void AddRun(CLI::App& app, Context& context);
 void AddExec(CLI::App& app, Context& context);
 void AddLifecycle(CLI::App& app, Context& context);  // start, stop, restart, kill, rm, wait, rename
+void AddUpkeep(CLI::App& app, Context& context);     // pause, unpause, update, top, stats, diff, cp
 void AddPs(CLI::App& app, Context& context);
 void AddLogs(CLI::App& app, Context& context);
 void AddImages(CLI::App& app, Context& context);  // images, rmi, tag

@@ -34,6 +34,7 @@ int main(int argc, char** argv) {
   slipway::cli::AddRun(app, context);
   slipway::cli::AddExec(app, context);
   slipway::cli::AddLifecycle(app, context);
+  slipway::cli::AddUpkeep(app, context);
   slipway::cli::AddPs(app, context);
   slipway::cli::AddLogs(app, context);
   slipway::cli::AddImages(app, context);

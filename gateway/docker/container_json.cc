@@ -17,6 +17,51 @@ namespace {
 namespace json = boost::json;
 namespace pb = slipway::container::v1;
 
+absl::string_view HealthWord(pb::Health::Status status) {
+  switch (status) {
+    case pb::Health::STATUS_STARTING:
+      return "starting";
+    case pb::Health::STATUS_HEALTHY:
+      return "healthy";
+    case pb::Health::STATUS_UNHEALTHY:
+      return "unhealthy";
+    default:
+      return "none";
+  }
+}
+
+json::object HealthToJson(const pb::Health& health) {
+  json::array log;
+  for (const pb::HealthProbe& probe : health.log()) {
+    json::object entry;
+    entry["Start"] = Rfc3339Nano(probe.started_unix_ns());
+    entry["End"] = Rfc3339Nano(probe.finished_unix_ns());
+    entry["ExitCode"] = probe.exit_code();
+    entry["Output"] = ValidUtf8(probe.output());
+    log.push_back(std::move(entry));
+  }
+  const absl::string_view word = HealthWord(health.status());
+  json::object out;
+  out["Status"] = json::string(word.data(), word.size());
+  out["FailingStreak"] = health.failing_streak();
+  out["Log"] = std::move(log);
+  return out;
+}
+
+// What `docker ps` adds to "Up 5 minutes".
+std::string HealthText(const pb::Health& health) {
+  switch (health.status()) {
+    case pb::Health::STATUS_STARTING:
+      return " (health: starting)";
+    case pb::Health::STATUS_HEALTHY:
+      return " (healthy)";
+    case pb::Health::STATUS_UNHEALTHY:
+      return " (unhealthy)";
+    default:
+      return "";
+  }
+}
+
 json::object StateToJson(const pb::ContainerState& state) {
   const pb::ContainerStatus status = state.status();
   json::object out;
@@ -34,7 +79,13 @@ json::object StateToJson(const pb::ContainerState& state) {
   out["Error"] = state.error();
   out["StartedAt"] = Rfc3339Nano(state.started_unix_ns());
   out["FinishedAt"] = Rfc3339Nano(state.finished_unix_ns());
+  if (state.has_health()) out["Health"] = HealthToJson(state.health());
   return out;
+}
+
+void AddSizes(const pb::Container& container, json::object& out) {
+  if (container.has_written_bytes()) out["SizeRw"] = container.written_bytes();
+  if (container.has_root_bytes()) out["SizeRootFs"] = container.root_bytes();
 }
 
 json::object MountToJson(const pb::Mount& mount) {
@@ -92,7 +143,7 @@ json::object ConfigToJson(const pb::Container& container, const json::object* ke
   out["StdinOnce"] = spec.stdin_once();
   out["Env"] = StringArray(merged.env());
   out["Cmd"] = merged.command().empty() ? json::value(nullptr) : StringArray(merged.command());
-  if (spec.has_healthcheck()) out["Healthcheck"] = HealthcheckToJson(spec.healthcheck());
+  if (merged.has_healthcheck()) out["Healthcheck"] = HealthcheckToJson(merged.healthcheck());
   out["Image"] = spec.image();
   json::object volumes = KeyObject(merged.volumes());
   for (const std::string& volume : spec.volumes()) volumes.emplace(volume, json::object());
@@ -159,7 +210,7 @@ std::string StatusText(const pb::ContainerState& state, int64_t now_unix_ns) {
   };
   switch (state.status()) {
     case pb::CONTAINER_STATUS_RUNNING:
-      return absl::StrCat("Up ", since(state.started_unix_ns()));
+      return absl::StrCat("Up ", since(state.started_unix_ns()), HealthText(state.health()));
     case pb::CONTAINER_STATUS_PAUSED:
       return absl::StrCat("Up ", since(state.started_unix_ns()), " (Paused)");
     case pb::CONTAINER_STATUS_RESTARTING:
@@ -205,6 +256,7 @@ json::object ContainerToJson(const pb::Container& container, ApiVersion version)
   out["Mounts"] = MountsToJson(container.spec());
   out["Config"] = ConfigToJson(container, Member(kept, "Config"));
   out["NetworkSettings"] = NetworkSettingsToJson(container, version);
+  AddSizes(container, out);
   return out;
 }
 
@@ -226,6 +278,7 @@ json::object ContainerSummaryToJson(const pb::Container& container, int64_t now_
   out["HostConfig"] = json::object{{"NetworkMode", NetworkModeOf(container.spec())}};
   out["NetworkSettings"] = json::object{{"Networks", EndpointsToJson(container)}};
   out["Mounts"] = MountsToJson(container.spec());
+  AddSizes(container, out);
   return out;
 }
 

@@ -14,6 +14,7 @@
 #include "base/status/status_macros.h"
 #include "gateway/docker/create_mounts.h"
 #include "gateway/docker/json_fields.h"
+#include "gateway/docker/restart_policy.h"
 
 namespace slipway::gateway {
 namespace {
@@ -178,37 +179,6 @@ absl::Status ReadNetwork(JsonFields& fields, pb::ContainerSpec& spec) {
   return fields.status();
 }
 
-absl::Status ReadRestartPolicy(JsonFields& host_config, pb::ContainerSpec& spec) {
-  const json::object* object = host_config.Object("RestartPolicy");
-  if (object == nullptr) return host_config.status();
-  JsonFields fields(*object, "HostConfig.RestartPolicy");
-  const std::string name = fields.String("Name");
-  const int64_t retries = fields.Int("MaximumRetryCount");
-  RETURN_IF_ERROR(fields.status());
-  pb::RestartPolicy& policy = *spec.mutable_restart_policy();
-  if (name == "always") {
-    policy.set_mode(pb::RestartPolicy::MODE_ALWAYS);
-  } else if (name == "on-failure") {
-    policy.set_mode(pb::RestartPolicy::MODE_ON_FAILURE);
-  } else if (name == "unless-stopped") {
-    policy.set_mode(pb::RestartPolicy::MODE_UNLESS_STOPPED);
-  } else if (name.empty() || name == "no") {
-    policy.set_mode(pb::RestartPolicy::MODE_NO);
-  } else {
-    return absl::InvalidArgumentError(absl::StrCat("invalid restart policy '", name, "'"));
-  }
-  if (retries < 0 || retries > std::numeric_limits<int32_t>::max()) {
-    return absl::InvalidArgumentError(
-        "invalid restart policy: maximum retry count cannot be negative");
-  }
-  if (retries != 0 && name != "on-failure") {
-    return absl::InvalidArgumentError(
-        "invalid restart policy: maximum retry count can only be used with 'on-failure'");
-  }
-  policy.set_maximum_retries(static_cast<int32_t>(retries));
-  return absl::OkStatus();
-}
-
 absl::Status ReadLogConfig(JsonFields& host_config, pb::ContainerSpec& spec) {
   const json::object* object = host_config.Object("LogConfig");
   if (object == nullptr) return host_config.status();
@@ -323,7 +293,8 @@ absl::Status ReadHostConfig(const json::object& object, pb::ContainerSpec& spec)
   RETURN_IF_ERROR(ReadNamespaces(fields, spec));
   RETURN_IF_ERROR(ReadNetwork(fields, spec));
   RETURN_IF_ERROR(ReadMounts(fields, spec));
-  RETURN_IF_ERROR(ReadRestartPolicy(fields, spec));
+  ASSIGN_OR_RETURN(const auto policy, ReadRestartPolicy(fields));
+  if (policy.has_value()) *spec.mutable_restart_policy() = *policy;
   RETURN_IF_ERROR(ReadLogConfig(fields, spec));
   RETURN_IF_ERROR(ReadUlimits(fields, spec));
   RETURN_IF_ERROR(ReadConsoleSize(fields, spec));

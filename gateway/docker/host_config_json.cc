@@ -1,5 +1,7 @@
 #include "gateway/docker/host_config_json.h"
 
+#include <algorithm>
+#include <iterator>
 #include <map>
 #include <string>
 
@@ -171,6 +173,14 @@ void AddResources(const pb::ContainerSpec& spec, json::object& out) {
   out["IOMaximumBandwidth"] = 0;
 }
 
+// What an update changes: the client's first wish says nothing of it.
+bool IsUpdated(absl::string_view name) {
+  static constexpr absl::string_view kUpdated[] = {
+      "BlkioWeight", "CpuPeriod",         "CpuQuota",   "CpuShares", "CpusetCpus", "CpusetMems",
+      "Memory",      "MemoryReservation", "MemorySwap", "NanoCpus",  "PidsLimit",  "RestartPolicy"};
+  return std::find(std::begin(kUpdated), std::end(kUpdated), name) != std::end(kUpdated);
+}
+
 }  // namespace
 
 std::string NetworkModeOf(const pb::ContainerSpec& spec) {
@@ -196,6 +206,7 @@ json::object HostConfigToJson(const pb::ContainerSpec& spec, const json::object*
       if (member.key() == "MemorySwappiness") continue;
       // A list of ports without bindings was completed in the spec.
       if (member.key() == "PortBindings") continue;
+      if (IsUpdated({member.key().data(), member.key().size()})) continue;
       out[member.key()] = member.value();
     }
   }

@@ -1,7 +1,11 @@
 #include "gateway/endpoints/api_request.h"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/logging/logging.h"
 
 namespace slipway::gateway {
 
@@ -13,8 +17,29 @@ absl::Status NameMissing(const absl::Status& status, absl::string_view kind,
   return absl::NotFoundError(absl::StrCat("No such ", kind, ": ", name));
 }
 
-Awaitable<absl::StatusOr<pb::Container>> FindContainer(ApiRequest& request) {
+void Announce(ApiRequest& request, const std::string& container,
+              pb::RecordAccessRequest::Action action,
+              std::vector<std::pair<std::string, std::string>> attributes) {
+  pb::RecordAccessRequest record;
+  record.set_container(container);
+  record.set_action(action);
+  for (auto& [name, value] : attributes) (*record.mutable_attributes())[name] = std::move(value);
+  auto tell = [](Backends& backends, pb::RecordAccessRequest record,
+                 CallOptions options) -> Awaitable<void> {
+    const auto told = co_await backends.Call(backends.container(), &ContainerCalls::RecordAccess,
+                                             std::move(record), std::move(options));
+    if (!told.ok()) {
+      Log(LogLevel::kWarning, "an access was not recorded",
+          {{"error", std::string(told.status().message())}});
+    }
+  };
+  asio::co_spawn(request.http.stream()->get_executor(),
+                 tell(request.backends, std::move(record), request.options()), asio::detached);
+}
+
+Awaitable<absl::StatusOr<pb::Container>> FindContainer(ApiRequest& request, bool with_size) {
   pb::GetContainerRequest get;
+  get.set_with_size(with_size);
   get.set_container(request.name);
   auto found = co_await request.backends.Call(
       request.backends.container(), &ContainerCalls::GetContainer, get, request.options());

@@ -2,6 +2,8 @@
 #define GATEWAY_ENDPOINTS_API_REQUEST_H_
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -36,8 +38,14 @@ using Handler = Awaitable<absl::Status> (*)(ApiRequest&);
 absl::Status NameMissing(const absl::Status& status, absl::string_view kind,
                          absl::string_view name);
 
+// Has the container service write an event of something that passes by it. Does not wait.
+void Announce(ApiRequest& request, const std::string& container,
+              slipway::container::v1::RecordAccessRequest::Action action,
+              std::vector<std::pair<std::string, std::string>> attributes = {});
+
 // The container by its id, prefix or name; Docker's words when there is none.
-Awaitable<absl::StatusOr<slipway::container::v1::Container>> FindContainer(ApiRequest& request);
+Awaitable<absl::StatusOr<slipway::container::v1::Container>> FindContainer(ApiRequest& request,
+                                                                           bool with_size = false);
 
 }  // namespace slipway::gateway
 

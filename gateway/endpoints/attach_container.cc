@@ -1,5 +1,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "gateway/docker/detach_keys.h"
 #include "gateway/endpoints/handlers.h"
 #include "gateway/endpoints/hijacked_stream.h"
 #include "gateway/endpoints/log_reader.h"
@@ -49,9 +50,14 @@ Awaitable<absl::Status> ContainerAttach(ApiRequest& request) {
   const Framing framing = spec.tty() ? Framing::kRaw : Framing::kMultiplexed;
   const bool live = request.query.GetBool("stream");
   const absl::string_view content_type = HijackContentType(request, spec.tty());
-  const HijackOptions options{.framing = framing,
-                              .stdin = request.query.GetBool("stdin") && spec.open_stdin(),
-                              .eof_closes_stdin = spec.stdin_once() && !spec.tty()};
+  CO_ASSIGN_OR_RETURN(const std::string keys, ParseDetachKeys(request.query.Get("detachKeys")));
+  HijackOptions options{.framing = framing,
+                        .stdin = request.query.GetBool("stdin") && spec.open_stdin(),
+                        .eof_closes_stdin = spec.stdin_once() && !spec.tty()};
+  if (spec.tty()) options.detach_keys = keys;
+  options.on_detach = [&request, &container] {
+    Announce(request, container.id(), cpb::RecordAccessRequest::ACTION_DETACH);
+  };
   if (!live) {
     CO_RETURN_IF_ERROR(co_await request.http.Hijack(content_type));
     if (!request.query.GetBool("logs")) co_return absl::OkStatus();
@@ -67,6 +73,7 @@ Awaitable<absl::Status> ContainerAttach(ApiRequest& request) {
   const auto ready = co_await BeginAttach(stream, std::move(start));
   if (!ready.ok()) co_return NameMissing(ready.status(), "container", request.name);
   const int64_t attached_unix_ns = absl::ToUnixNanos(absl::Now());
+  Announce(request, container.id(), cpb::RecordAccessRequest::ACTION_ATTACH);
   CO_RETURN_IF_ERROR(co_await request.http.Hijack(content_type));
   if (request.query.GetBool("logs")) {
     CO_RETURN_IF_ERROR(co_await Replay(request, container, attached_unix_ns, framing));

@@ -35,10 +35,8 @@ absl::Status ReadGrace(const Query& query, T& message) {
 }  // namespace
 
 Awaitable<absl::Status> ContainerInspect(ApiRequest& request) {
-  if (request.query.GetBool("size")) {
-    co_return absl::UnimplementedError("sizes of containers are not supported yet");
-  }
-  CO_ASSIGN_OR_RETURN(const pb::Container container, co_await FindContainer(request));
+  const bool with_size = request.query.GetBool("size");
+  CO_ASSIGN_OR_RETURN(const pb::Container container, co_await FindContainer(request, with_size));
   co_return co_await request.http.SendJson(200, ContainerToJson(container, request.version));
 }
 
@@ -117,6 +115,9 @@ Awaitable<absl::Status> ContainerResize(ApiRequest& request) {
         absl::StrCat("Container ", container.id(), " is not running"));
   }
   resize.set_id(container.id());
+  Announce(request, container.id(), pb::RecordAccessRequest::ACTION_RESIZE,
+           {{"height", absl::StrCat(resize.size().rows())},
+            {"width", absl::StrCat(resize.size().columns())}});
   const auto resized = co_await request.backends.Call(
       request.backends.stream(), &StreamCalls::ResizeTerminal, resize, request.options());
   co_return co_await Answer(request, resized, 200);

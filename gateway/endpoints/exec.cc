@@ -4,6 +4,7 @@
 #include <boost/json/object.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "gateway/docker/detach_keys.h"
 #include "gateway/docker/json_build.h"
 #include "gateway/docker/json_fields.h"
 #include "gateway/endpoints/handlers.h"
@@ -34,6 +35,10 @@ absl::StatusOr<pb::ExecSpec> ExecFromJson(const json::value& body) {
   spec.set_detach_keys(fields.String("DetachKeys"));
   RETURN_IF_ERROR(fields.status());
   if (spec.command().empty()) return absl::InvalidArgumentError("No exec command specified");
+  if (!ParseDetachKeys(spec.detach_keys()).ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("Invalid escape keys (", spec.detach_keys(), ") provided"));
+  }
   return spec;
 }
 
@@ -90,7 +95,8 @@ Awaitable<absl::Status> TellOnStream(ApiRequest& request, bool tty, const absl::
   co_return co_await request.http.WriteRaw(out);
 }
 
-Awaitable<absl::Status> RunAttached(ApiRequest& request, const pb::ExecSpec& spec) {
+Awaitable<absl::Status> RunAttached(ApiRequest& request, const pb::GetExecResponse& exec) {
+  const pb::ExecSpec& spec = exec.spec();
   slipway::agent::v1::AttachStart start;
   start.set_id(request.name);
   start.set_stdin(spec.attach_stdin());
@@ -101,9 +107,16 @@ Awaitable<absl::Status> RunAttached(ApiRequest& request, const pb::ExecSpec& spe
   CO_ASSIGN_OR_RETURN(const auto ready, co_await BeginAttach(stream, std::move(start)));
   (void)ready;
   CO_RETURN_IF_ERROR(co_await request.http.Hijack(HijackContentType(request, spec.tty())));
-  const HijackOptions options{.framing = spec.tty() ? Framing::kRaw : Framing::kMultiplexed,
-                              .stdin = spec.attach_stdin(),
-                              .eof_closes_stdin = true};
+  HijackOptions options{.framing = spec.tty() ? Framing::kRaw : Framing::kMultiplexed,
+                        .stdin = spec.attach_stdin(),
+                        .eof_closes_stdin = true};
+  if (spec.tty()) {
+    CO_ASSIGN_OR_RETURN(options.detach_keys, ParseDetachKeys(spec.detach_keys()));
+  }
+  options.on_detach = [&request, &exec] {
+    Announce(request, exec.container_id(), pb::RecordAccessRequest::ACTION_EXEC_DETACH,
+             {{"execID", exec.exec_id()}});
+  };
   co_return co_await RunHijacked(request.http, stream, options,
                                  [&request] { return AwaitExit(request); });
 }
@@ -152,7 +165,7 @@ Awaitable<absl::Status> ExecStart(ApiRequest& request) {
     co_return NameMissing(started.status(), "exec instance", request.name);
   }
   if (options.detach) co_return co_await request.http.SendEmpty(200);
-  co_return co_await RunAttached(request, exec.spec());
+  co_return co_await RunAttached(request, exec);
 }
 
 Awaitable<absl::Status> ExecResize(ApiRequest& request) {
@@ -177,7 +190,7 @@ Awaitable<absl::Status> ExecInspect(ApiRequest& request) {
   out["OpenStdout"] = exec.spec().attach_stdout();
   out["CanRemove"] = false;
   out["ContainerID"] = exec.container_id();
-  out["DetachKeys"] = "";
+  out["DetachKeys"] = exec.spec().detach_keys();
   out["Pid"] = exec.pid();
   co_return co_await request.http.SendJson(200, out);
 }

@@ -35,6 +35,20 @@ Awaitable<absl::Status> ContainerKill(ApiRequest& request);
 Awaitable<absl::Status> ContainerRename(ApiRequest& request);
 Awaitable<absl::Status> ContainerDelete(ApiRequest& request);
 Awaitable<absl::Status> ContainerResize(ApiRequest& request);
+// container_upkeep.cc
+Awaitable<absl::Status> ContainerPause(ApiRequest& request);
+Awaitable<absl::Status> ContainerUnpause(ApiRequest& request);
+Awaitable<absl::Status> ContainerUpdate(ApiRequest& request);
+Awaitable<absl::Status> ContainerPrune(ApiRequest& request);
+// container_stats.cc
+Awaitable<absl::Status> ContainerStats(ApiRequest& request);
+Awaitable<absl::Status> ContainerTop(ApiRequest& request);
+// container_files.cc
+Awaitable<absl::Status> ContainerChanges(ApiRequest& request);
+Awaitable<absl::Status> ContainerExport(ApiRequest& request);
+Awaitable<absl::Status> ArchiveStat(ApiRequest& request);
+Awaitable<absl::Status> ArchiveRead(ApiRequest& request);
+Awaitable<absl::Status> ArchiveWrite(ApiRequest& request);
 // wait_container.cc, attach_container.cc, container_logs.cc
 Awaitable<absl::Status> ContainerWait(ApiRequest& request);
 Awaitable<absl::Status> ContainerAttach(ApiRequest& request);

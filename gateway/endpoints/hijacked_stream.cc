@@ -4,6 +4,8 @@
 #include <memory>
 #include <vector>
 
+#include "gateway/docker/detach_keys.h"
+
 namespace slipway::gateway {
 namespace {
 
@@ -14,6 +16,7 @@ constexpr size_t kInputBytes = 32 << 10;
 // The client's input into the stream.
 Awaitable<void> CopyInput(Exchange& http, AttachStream stream, HijackOptions options,
                           std::shared_ptr<bool> over) {
+  DetachScanner scanner(options.detach_keys);
   while (!*over) {
     pb::AttachRequest piece;
     std::string& data = *piece.mutable_stdin();
@@ -27,8 +30,13 @@ Awaitable<void> CopyInput(Exchange& http, AttachStream stream, HijackOptions opt
     if (*count == 0) break;
     if (!options.stdin) continue;
     data.resize(*count);
-    const bool taken = co_await stream->Write(std::move(piece));
+    const bool detached = scanner.Scan(data);
+    const bool taken = data.empty() || co_await stream->Write(std::move(piece));
     if (!taken) co_return;
+    if (!detached) continue;
+    if (options.on_detach) options.on_detach();
+    stream->Cancel();
+    co_return;
   }
   if (*over) co_return;
   if (options.stdin && !options.eof_closes_stdin) {

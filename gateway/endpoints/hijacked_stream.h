@@ -1,6 +1,9 @@
 #ifndef GATEWAY_ENDPOINTS_HIJACKED_STREAM_H_
 #define GATEWAY_ENDPOINTS_HIJACKED_STREAM_H_
 
+#include <functional>
+#include <string>
+
 #include "gateway/docker/stdcopy.h"
 #include "gateway/endpoints/api_request.h"
 
@@ -15,6 +18,10 @@ struct HijackOptions {
   // What the end of the client's input means: the end of the process's input, or that the client
   // leaves.
   bool eof_closes_stdin = true;
+  // Bytes by which the client leaves a terminal; none: there are none.
+  std::string detach_keys;
+  // Called when it did so.
+  std::function<void()> on_detach;
 };
 
 // Sends the first message and waits until nothing of the output is missed any more. The error is

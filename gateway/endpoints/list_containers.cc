@@ -46,9 +46,8 @@ absl::StatusOr<pb::ListContainersRequest> ListRequest(const Query& query, const 
   list.set_all(query.GetBool("all"));
   ASSIGN_OR_RETURN(const std::optional<int64_t> limit, query.GetInt("limit"));
   if (limit && *limit > 0) list.set_limit(static_cast<int32_t>(std::min<int64_t>(*limit, 1 << 30)));
-  if (query.GetBool("size")) {
-    return absl::UnimplementedError("sizes of containers are not supported yet");
-  }
+  list.set_with_size(query.GetBool("size"));
+  for (const std::string& health : filters.Get("health")) list.add_health(health);
   for (const std::string& id : filters.Get("id")) list.add_ids(id);
   for (const std::string& name : filters.Get("name")) list.add_names(name);
   for (const std::string& label : filters.Get("label")) list.add_labels(label);
@@ -103,7 +102,7 @@ bool Passes(const pb::Container& container, const Filters& filters) {
   return (!filters.Has("publish") || IsPublished(container, filters.Get("publish"))) &&
          (!filters.Has("expose") || IsExposed(container, filters.Get("expose"))) &&
          (!filters.Has("volume") || HasVolume(container, filters.Get("volume"))) &&
-         filters.Allows("health", "none") && filters.Allows("isolation", "default");
+         filters.Allows("isolation", "default");
 }
 
 }  // namespace

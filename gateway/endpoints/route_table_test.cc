@@ -34,10 +34,10 @@ TEST(RouteTableTest, ImageNamesHaveSlashes) {
 }
 
 TEST(RouteTableTest, KnownButNotYet) {
-  const RouteMatch match = FindRoute("GET", "/containers/a/top");
+  const RouteMatch match = FindRoute("GET", "/swarm");
   ASSERT_NE(match.route, nullptr);
   EXPECT_EQ(match.route->handler, nullptr);
-  EXPECT_EQ(match.route->verb, "container top");
+  EXPECT_EQ(match.route->verb, "swarm mode");
 }
 
 TEST(ApiVersionTest, TakesTheVersionOffThePath) {

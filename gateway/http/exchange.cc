@@ -228,13 +228,14 @@ Awaitable<absl::Status> Exchange::SendLine(int status, std::string json) {
 
 Awaitable<absl::Status> Exchange::SendEmpty(int status) { co_return co_await Send(status, "", ""); }
 
-Awaitable<absl::Status> Exchange::BeginStream(int status, absl::string_view content_type) {
+Awaitable<absl::Status> Exchange::BeginStream(int status, absl::string_view content_type,
+                                              std::vector<ResponseHeader> headers) {
   started_ = true;
   status_ = status;
   if (!parser_.is_done()) reusable_ = false;
   chunked_ = parser_.get().version() >= 11;
   if (!chunked_) reusable_ = false;
-  std::string head = Head(status, content_type, {});
+  std::string head = Head(status, content_type, headers);
   if (chunked_) head += "Transfer-Encoding: chunked\r\n";
   if (!KeepAlive()) {
     reusable_ = false;

@@ -90,7 +90,8 @@ class Exchange {
   Awaitable<absl::Status> SendEmpty(int status);
 
   // An answer in pieces, each on the wire when the call returns. Slow readers are waited for.
-  Awaitable<absl::Status> BeginStream(int status, absl::string_view content_type);
+  Awaitable<absl::Status> BeginStream(int status, absl::string_view content_type,
+                                      std::vector<ResponseHeader> headers = {});
   Awaitable<absl::Status> Write(absl::string_view piece);
   Awaitable<absl::Status> EndStream();
   // Gives an answer up that has begun: the client sees it cut off.

@@ -89,9 +89,9 @@ TEST_F(HostileHttpTest, BadTargets) {
   const auto missing = Call("GET", "/nonsense");
   EXPECT_EQ(missing.status, 404);
   EXPECT_EQ(missing.body, "{\"message\":\"page not found\"}\n");
-  const auto later = Call("GET", "/containers/x/top");
+  const auto later = Call("GET", "/swarm");
   EXPECT_EQ(later.status, 501);
-  EXPECT_TRUE(absl::StrContains(later.body, "container top")) << later.body;
+  EXPECT_TRUE(absl::StrContains(later.body, "swarm mode")) << later.body;
 }
 
 TEST_F(HostileHttpTest, RequestsInOneGoAndAfterErrors) {

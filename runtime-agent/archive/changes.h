@@ -9,9 +9,8 @@
 namespace slipway::agent {
 
 // Calls `found` with 'A', 'C' or 'D' and the path for what an overlay's upper directory `upper`
-// changes in `lower`, as `docker diff` tells it: parents before their content, sorted; a directory
-// that is only there because of what is in it counts as changed where something was added or
-// deleted in it.
+// changes in `lower`, by dockerd's rules: parents before their content, sorted; a directory counts
+// as changed where its mode or owner was changed, or something in it was.
 absl::Status FindChanges(
     const std::string& upper, const std::string& lower,
     const std::function<absl::Status(char kind, const std::string& path)>& found);

@@ -205,7 +205,16 @@ TEST_F(Archive, ChangesAsDockerTellsThem) {
     const timespec times[2] = {{1000, 0}, {1000, 0}};
     utimensat(AT_FDCWD, (base + "same").c_str(), times, 0);
   }
-  Write(lower + "etc/passwd", "x");
+  Write(lower + "etc/passwd", "xx");
+  Write(lower + "gone", "x");
+  mkdir((lower + "fresh").c_str(), 0755);
+  Write(lower + "fresh/old", "x");
+  mkdir(From("fresh").c_str(), 0755);
+  ASSERT_EQ(setxattr(From("fresh").c_str(), "trusted.overlay.opaque", "y", 1, 0), 0);
+  mkdir((lower + "dir").c_str(), 0755);
+  Write(lower + "dir/inside", "x");
+  Write(From("dir"), "now a file");
+  ASSERT_EQ(mknod(From("never").c_str(), S_IFCHR, 0), 0);
   Write(From("etc/passwd"), "y");
   Write(From("etc/added"), "y");
   mkdir(From("new").c_str(), 0755);
@@ -218,7 +227,8 @@ TEST_F(Archive, ChangesAsDockerTellsThem) {
                           return absl::OkStatus();
                         }),
             absl::OkStatus());
-  EXPECT_EQ(found, (std::vector<std::string>{"C /etc", "A /etc/added", "C /etc/passwd", "D /gone",
+  EXPECT_EQ(found, (std::vector<std::string>{"C /dir", "D /dir/inside", "C /etc", "A /etc/added",
+                                             "C /etc/passwd", "C /fresh", "D /fresh/old", "D /gone",
                                              "A /new", "A /new/file"}));
 }
 

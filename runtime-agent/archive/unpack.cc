@@ -163,11 +163,7 @@ class Unpacker {
       slash = parent.find('/', slash + 1);
       const std::string part = parent.substr(0, slash);
       if (stat(part.c_str(), &info) == 0) continue;
-      if (mkdir(part.c_str(), 0777) != 0) return Failed(errno, "mkdir", part);
-      if (options_.owner.has_value() &&
-          lchown(part.c_str(), options_.owner->first, options_.owner->second) != 0) {
-        return Failed(errno, "chown", part);
-      }
+      if (mkdir(part.c_str(), 0755) != 0) return Failed(errno, "mkdir", part);
     }
     last_parent_ = parent;
     return absl::OkStatus();

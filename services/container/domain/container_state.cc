@@ -102,6 +102,7 @@ absl::string_view HealthName(Health::Status status) {
 
 absl::string_view DockerStatus(const Container& container) {
   if (container.state == State::kStarting) {
+    if (container.restart_count > 0) return "restarting";
     return container.started_unix_ns == 0 ? "created" : "exited";
   }
   if (container.state == State::kStopping) return "running";

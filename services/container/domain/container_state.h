@@ -71,7 +71,7 @@ constexpr bool HasProcess(State state) {
 }
 
 // Docker's word: "created", "running", "paused", "restarting", "removing", "exited", "dead". What
-// starts is still what it was: "created" or "exited".
+// starts is still what it was: "created", "exited" or, by its policy, "restarting".
 absl::string_view DockerStatus(const Container& container);
 absl::string_view StateName(State state);
 // "starting", "healthy", "unhealthy", "none".

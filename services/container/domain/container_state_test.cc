@@ -76,6 +76,8 @@ TEST(ContainerStateTest, IntentsLookLikeWhatTheyWere) {
   EXPECT_EQ(DockerStatus(container), "created");
   container.started_unix_ns = 1;
   EXPECT_EQ(DockerStatus(container), "exited");
+  container.restart_count = 1;
+  EXPECT_EQ(DockerStatus(container), "restarting");
   EXPECT_EQ(DockerStatus(In(State::kStopping)), "running");
   EXPECT_EQ(DockerStatus(In(State::kRemoving)), "removing");
 }

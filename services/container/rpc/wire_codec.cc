@@ -10,6 +10,7 @@ v1::ContainerStatus StatusOf(const Container& container) {
     case State::kCreated:
       return v1::CONTAINER_STATUS_CREATED;
     case State::kStarting:
+      if (container.restart_count > 0) return v1::CONTAINER_STATUS_RESTARTING;
       return container.started_unix_ns == 0 ? v1::CONTAINER_STATUS_CREATED
                                             : v1::CONTAINER_STATUS_EXITED;
     case State::kRunning:
