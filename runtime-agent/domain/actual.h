@@ -54,7 +54,7 @@ struct ExecExit {
 };
 
 struct HostEvent {
-  enum class Kind { kStarted, kExited, kExecExited, kRemoved };
+  enum class Kind { kStarted, kExited, kExecExited, kRemoved, kOutOfMemory };
   uint64_t sequence = 0;
   int64_t time_ns = 0;
   Kind kind = Kind::kStarted;

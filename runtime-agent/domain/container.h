@@ -44,6 +44,14 @@ class RunHandles {
     absl::MutexLock lock(&mutex_);
     terminal_ = std::move(terminal);
   }
+  std::shared_ptr<OomWatch> oom() const {
+    absl::MutexLock lock(&mutex_);
+    return oom_;
+  }
+  void SetOom(std::shared_ptr<OomWatch> oom) {
+    absl::MutexLock lock(&mutex_);
+    oom_ = std::move(oom);
+  }
   void DropInput() { SetInput(nullptr); }
   void EndOfRun() {
     absl::MutexLock lock(&mutex_);
@@ -55,6 +63,7 @@ class RunHandles {
   mutable absl::Mutex mutex_;
   std::shared_ptr<UniqueFd> input_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<UniqueFd> terminal_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<OomWatch> oom_ ABSL_GUARDED_BY(mutex_);
 };
 
 // One container of this host. Reading it never waits for what is being done to it: `mutex` is held

@@ -131,6 +131,7 @@ void Runtime::ContainerExited(const EntryInfo& entry) {
 // What is left of a run whose process ended. Everything here may be repeated.
 void Runtime::CleanUpRun(const std::shared_ptr<Container>& container) {
   const std::string& id = container->id();
+  UnwatchOom(*container);
   absl::Status removed = parts_.cgroups->Remove(id);
   if (!removed.ok()) {
     parts_.cgroups->Kill(id).IgnoreError();

@@ -212,7 +212,11 @@ absl::Status Runtime::Reconcile() {
     if (!over) {
       RETURN_IF_ERROR(AdoptRun(*container, *found->second));
       if (actual.endpoint.has_value()) live.push_back(*actual.endpoint);
-      if (found->second->state == EntryState::kExited) exited.push_back(found->second);
+      if (found->second->state == EntryState::kExited) {
+        exited.push_back(found->second);
+      } else {
+        WatchOom(container);
+      }
       continue;
     }
     if (found != by_id.end()) Forget(container->id());

@@ -195,6 +195,12 @@ class Runtime {
   // observe.cc
   std::optional<StatsSampler::Subject> SubjectOf(const std::string& id) const;
   std::vector<std::string> RunningContainers() const;
+  void WatchOom(const std::shared_ptr<Container>& container);
+  void UnwatchOom(const Container& container);
+  void AwaitOom(const std::shared_ptr<Container>& container, std::shared_ptr<OomWatch> watch,
+                uint64_t known_kills);
+  void ReportOom(const std::shared_ptr<Container>& container,
+                 const std::shared_ptr<OomWatch>& watch, uint64_t known_kills);
 
   // reconcile.cc
   void KillStray(const EntryInfo& entry);

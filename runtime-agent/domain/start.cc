@@ -281,6 +281,9 @@ absl::StatusOr<StartOutcome> Runtime::Finish(Container& container, RunState& run
   parts_.observer->Started(absl::ToDoubleSeconds(absl::Now() - run.began),
                            run.connected.has_value());
   OnProgress();
+  if (auto self = Find(container.id()); self.ok()) {
+    executor_->Post([this, self = *std::move(self)] { WatchOom(self); });
+  }
   return StartOutcome{.report = container.Report()};
 }
 

@@ -46,6 +46,12 @@ struct CgroupJoin {
   UniqueFd clone_into_fd;
 };
 
+// Readiness that says: a group ran out of memory since the descriptor was last read.
+struct OomWatch {
+  UniqueFd fd;
+  uint32_t events = 0;  // of epoll
+};
+
 class CgroupDriver;
 
 // A group that removes itself on destruction unless released. Move-only. Must not outlive its
@@ -106,6 +112,8 @@ class CgroupDriver {
   absl::StatusOr<CgroupStats> ReadStats(const std::string& name);
   // Processes the kernel killed for memory since the group was made. Ask before Remove.
   virtual absl::StatusOr<uint64_t> ReadOomKills(const std::string& name) = 0;
+  // v1 tells before the kernel kills, and once more when the group is removed.
+  virtual absl::StatusOr<OomWatch> WatchOom(const std::string& name) = 0;
   virtual absl::StatusOr<std::vector<pid_t>> ListProcesses(const std::string& name) = 0;
   // Retries while dying processes keep the group busy, at most 1 s; then Unavailable.
   // OK when there was none.

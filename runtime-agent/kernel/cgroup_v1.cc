@@ -1,5 +1,7 @@
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -158,6 +160,18 @@ class CgroupV1Driver : public CgroupDriver {
     if (memory == nullptr) return 0;
     ASSIGN_OR_RETURN(std::string text, memory->Read(name, "memory.oom_control"));
     return FindKey(ParseFlatKeyed(text), "oom_kill");
+  }
+
+  absl::StatusOr<OomWatch> WatchOom(const std::string& name) override {
+    RETURN_IF_ERROR(ValidateGroupName(name));
+    const GroupDirectory* memory = Find("memory");
+    if (memory == nullptr) return absl::UnimplementedError("the memory controller is not mounted");
+    ASSIGN_OR_RETURN(const UniqueFd control, memory->Open(name, "memory.oom_control", O_RDONLY));
+    OomWatch watch{.fd = UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), .events = EPOLLIN};
+    if (!watch.fd.ok()) return ErrnoStatus(errno, "make an eventfd");
+    RETURN_IF_ERROR(memory->Write(name, "cgroup.event_control",
+                                  absl::StrCat(watch.fd.get(), " ", control.get())));
+    return watch;
   }
 
   absl::StatusOr<std::vector<pid_t>> ListProcesses(const std::string& name) override {

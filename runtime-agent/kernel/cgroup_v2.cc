@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/statfs.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/status/errno_status.h"
 #include "base/status/status_macros.h"
 #include "runtime-agent/kernel/cgroup.h"
 #include "runtime-agent/kernel/cgroup_files.h"
@@ -146,6 +148,18 @@ class CgroupV2Driver : public CgroupDriver {
     if (absl::IsNotFound(events.status()) && directory_.Exists(name)) return 0;
     RETURN_IF_ERROR(events.status());
     return FindKey(ParseFlatKeyed(*events), "oom_kill");
+  }
+
+  absl::StatusOr<OomWatch> WatchOom(const std::string& name) override {
+    RETURN_IF_ERROR(ValidateGroupName(name));
+    OomWatch watch{.events = EPOLLPRI};
+    ASSIGN_OR_RETURN(watch.fd, directory_.Open(name, "memory.events", O_RDONLY));
+    // Readiness is relative to what was read.
+    char ignored[512];
+    if (read(watch.fd.get(), ignored, sizeof(ignored)) < 0) {
+      return ErrnoStatus(errno, "read memory.events");
+    }
+    return watch;
   }
 
   absl::StatusOr<std::vector<pid_t>> ListProcesses(const std::string& name) override {

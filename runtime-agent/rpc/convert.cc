@@ -236,6 +236,9 @@ v1::WatchAgentEventsResponse ToWire(const HostEvent& event) {
     case HostEvent::Kind::kRemoved:
       out.set_container_removed(event.container.id);
       break;
+    case HostEvent::Kind::kOutOfMemory:
+      out.set_container_out_of_memory(event.container.id);
+      break;
   }
   return out;
 }

@@ -268,6 +268,23 @@ def test_oom_is_reported(cluster):
     assert state["OOMKilled"] and state["ExitCode"] == 137
 
 
+def test_out_of_memory_of_a_child_is_told_at_once(cluster):
+    """The container goes on, and nobody has to wait for its end to learn of it; told once at its end, too."""
+    run(cluster, "starved", "sh", "-c", "(x=x; while true; do x=$x$x; done); echo went on; sleep 600",
+        options=("-m", "12m", "--memory-swap", "12m"))
+
+    def ooms():
+        return cluster.docker("events", "--since", "1", "--until", str(int(time.time()) + 1), "--filter", "container=starved",
+                              "--filter", "event=oom", "--format", "{{.Status}}").stdout.splitlines()
+    wait_until(ooms, "the event is there", 20)
+    wait_until(lambda: "went on" in cluster.docker("logs", "starved").stdout, "the container goes on")
+    assert inspect(cluster, "starved")["State"]["Running"]
+    cluster.docker("kill", "starved")
+    cluster.docker("wait", "starved")
+    assert ooms() == ["oom"]
+    assert inspect(cluster, "starved")["State"]["OOMKilled"]
+
+
 def test_restart_policy_backs_off_and_counts(cluster):
     run(cluster, "again", "sh", "-c", "exit 3", options=("--restart", "on-failure:3"))
     wait_until(lambda: inspect(cluster, "again")["State"]["Status"] == "exited", "three restarts are enough", 30)

@@ -63,6 +63,9 @@ class Entry : public std::enable_shared_from_this<Entry> {
     uint64_t stop_timer = 0;
     // Which series of health probes still counts.
     uint64_t health_series = 0;
+    uint64_t burial_timer = 0;
+    // The present run's lack of memory was told already.
+    bool out_of_memory = false;
   };
   Pending pending;
 

@@ -7,6 +7,8 @@
 namespace slipway::container {
 namespace {
 
+constexpr absl::Duration kDeadKept = absl::Hours(24);
+
 // A report about a run before the recorded one.
 bool IsOld(const Container& now, const Actual& actual, uint64_t sequence) {
   if (sequence != 0 && sequence <= now.agent_sequence) return true;
@@ -14,9 +16,10 @@ bool IsOld(const Container& now, const Actual& actual, uint64_t sequence) {
          actual.started_unix_ns < now.started_unix_ns;
 }
 
-std::vector<Event> ExitEvents(Core& core, const Container& next, bool stopped) {
+std::vector<Event> ExitEvents(Core& core, const Entry& entry, const Container& next, bool stopped) {
   std::vector<Event> events;
-  if (next.oom_killed) events.push_back(core.MakeEvent(next, "oom"));
+  if (next.oom_killed && !entry.pending.out_of_memory)
+    events.push_back(core.MakeEvent(next, "oom"));
   const int64_t seconds =
       std::max<int64_t>(0, (next.finished_unix_ns - next.started_unix_ns) / 1'000'000'000);
   events.push_back(core.MakeEvent(
@@ -45,6 +48,23 @@ void AfterExit(Core& core, const EntryPtr& entry, bool restart_now) {
     const absl::Status removed = RemoveNow(core, entry);
     if (!removed.ok()) core.observer().Warning("automatic removal", now->id(), removed);
   }
+}
+
+// What its host does not know holds nothing: its record goes after a day, in which somebody may
+// look at it, or the host may be repaired.
+void ScheduleBurial(Core& core, const EntryPtr& entry) {
+  const uint64_t timer = ++entry->pending.burial_timer;
+  const int64_t dead_ns = core.clock().NowUnixNs() - entry->snapshot()->finished_unix_ns;
+  const absl::Duration left = kDeadKept - absl::Nanoseconds(dead_ns);
+  core.clock().RunAfter(std::max(left, absl::ZeroDuration()), [&core, entry, timer] {
+    entry->Post([&core, entry, timer] {
+      const ContainerPtr now = entry->snapshot();
+      if (entry->removed() || entry->pending.burial_timer != timer) return;
+      if (now->state != State::kDead) return;
+      const absl::Status removed = RemoveNow(core, entry);
+      if (!removed.ok()) core.observer().Warning("removal of a dead one", now->id(), removed);
+    });
+  });
 }
 
 void CountRestart(Container& next) {
@@ -78,7 +98,7 @@ void RecordExit(Core& core, const EntryPtr& entry, const Actual& actual, uint64_
   const bool restart_now = stopped && now->restart_after_stop;
   next->stop_has_deadline = false;
   if (next->state == State::kExited && !restart_now && ShouldRestart(*next)) CountRestart(*next);
-  std::vector<Event> events = ExitEvents(core, *next, stopped);
+  std::vector<Event> events = ExitEvents(core, *entry, *next, stopped);
   core.Record(*entry, std::move(next), std::move(events), Entry::Fire::kExit);
   AfterExit(core, entry, restart_now);
 }
@@ -104,15 +124,24 @@ void RecordStarted(Core& core, const EntryPtr& entry, const Actual& actual, uint
   next->exit_code = 0;
   next->error.clear();
   next->health = FreshHealth(*next);
+  entry->pending.out_of_memory = false;
   std::vector<Event> events = {core.MakeEvent(*next, "start")};
   core.Record(*entry, std::move(next), std::move(events), Entry::Fire::kNothing);
   BeginHealth(core, entry);
 }
 
+void RecordOutOfMemory(Core& core, const EntryPtr& entry) {
+  const ContainerPtr now = entry->snapshot();
+  if (entry->removed() || !HasProcess(now->state)) return;
+  entry->pending.out_of_memory = true;
+  core.Write({}, {core.MakeEvent(*now, "oom")}, Durability::kSoon).IgnoreError();
+}
+
 void RecordLost(Core& core, const EntryPtr& entry, uint64_t sequence) {
   const ContainerPtr now = entry->snapshot();
   const std::optional<State> state = Next(now->state, Transition::kLost);
-  if (entry->removed() || !state.has_value() || now->state == State::kDead) return;
+  if (entry->removed() || !state.has_value()) return;
+  if (now->state == State::kDead) return ScheduleBurial(core, entry);
   auto next = std::make_shared<Container>(*now);
   EndHealth(entry);
   next->state = *state;
@@ -124,9 +153,12 @@ void RecordLost(Core& core, const EntryPtr& entry, uint64_t sequence) {
   if (HasProcess(now->state) || now->state == State::kStarting) {
     next->exit_code = 255;
     next->finished_unix_ns = core.clock().NowUnixNs();
-    events = ExitEvents(core, *next, false);
+    events = ExitEvents(core, *entry, *next, false);
   }
+  // From here on it says since when it is dead.
+  next->finished_unix_ns = core.clock().NowUnixNs();
   core.Record(*entry, std::move(next), std::move(events), Entry::Fire::kExit);
+  ScheduleBurial(core, entry);
   core.observer().Warning("container is lost", now->id(),
                           absl::NotFoundError("its host does not know it"));
 }

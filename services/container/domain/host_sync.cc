@@ -212,6 +212,8 @@ void HostSync::OnEvent(const AgentEvent& event) {
     id = exited->actual.container_id;
   } else if (const auto* removed = std::get_if<ContainerRemoved>(&event.kind)) {
     id = removed->container_id;
+  } else if (const auto* starved = std::get_if<OutOfMemory>(&event.kind)) {
+    id = starved->container_id;
   }
   const EntryPtr entry = core_.table().FindById(id);
   if (entry == nullptr) return Finished(sequence);

@@ -29,7 +29,9 @@ void KillRun(Core& core, const EntryPtr& entry);
 void RecordExit(Core& core, const EntryPtr& entry, const Actual& actual, uint64_t sequence);
 // A run that the record does not have.
 void RecordStarted(Core& core, const EntryPtr& entry, const Actual& actual, uint64_t sequence);
-// The host does not have it.
+// A process of the present run was killed for lack of memory.
+void RecordOutOfMemory(Core& core, const EntryPtr& entry);
+// The host does not have it: it is "dead", and removed a day later unless the host has it again.
 void RecordLost(Core& core, const EntryPtr& entry, uint64_t sequence);
 // Waits for the delay that the record says, then starts.
 void ScheduleRestart(Core& core, const EntryPtr& entry);

@@ -97,6 +97,8 @@ void ReconcileEvent(Core& core, const EntryPtr& entry, const AgentEvent& event) 
     RecordStarted(core, entry, started->actual, event.sequence);
   } else if (const auto* exited = std::get_if<ContainerExited>(&event.kind)) {
     RecordExit(core, entry, exited->actual, event.sequence);
+  } else if (std::get_if<OutOfMemory>(&event.kind) != nullptr) {
+    RecordOutOfMemory(core, entry);
   } else if (std::get_if<ContainerRemoved>(&event.kind) != nullptr) {
     // Ours are gone from the table, or are about to be.
     if (event.sequence > entry->snapshot()->agent_sequence) {

@@ -73,6 +73,7 @@ absl::StatusOr<bool> StartNow(Core& core, const EntryPtr& entry, Transition tran
   next->oom_killed = false;
   next->error.clear();
   next->health = FreshHealth(*next);
+  entry->pending.out_of_memory = false;
   std::vector<Event> events = {core.MakeEvent(*next, "start")};
   core.Record(*entry, std::move(next), std::move(events), Entry::Fire::kNothing);
   BeginHealth(core, entry);

@@ -56,11 +56,11 @@ TEST(PauseTest, AnAgentThatIsAwayLeavesItRunning) {
 
 TEST(PauseTest, AStopThawsAndAKillDoes) {
   World world;
-  const std::string stopped = world.Run("a");
+  const std::string stopped = world.Run("stopped");
   ASSERT_TRUE(world.Pause(stopped).ok());
   EXPECT_TRUE(world.Stop({.reference = stopped}).ok());
   EXPECT_FALSE(world.agent.Get(stopped).paused);
-  const std::string killed = world.Run("b");
+  const std::string killed = world.Run("killed");
   ASSERT_TRUE(world.Pause(killed).ok());
   EXPECT_TRUE(world.Kill(killed).ok());
   EXPECT_FALSE(world.agent.Get(killed).paused);
@@ -262,6 +262,24 @@ TEST(HealthTest, UnhealthyRestartsWhereThatIsAskedFor) {
   }));
   EXPECT_THAT(world.Actions(id), Contains("health_status: unhealthy"));
   EXPECT_THAT(world.Actions(left_alone), Not(Contains("restart")));
+}
+
+TEST(DeadTest, NothingIsDeadForEver) {
+  World world;
+  const std::string id = world.Make("web");
+  world.Down();
+  world.agent.Forget(id);
+  world.Up();
+  ASSERT_TRUE(world.Reaches(id, State::kDead));
+  world.clock.Advance(absl::Hours(23));
+  EXPECT_TRUE(world.Reaches(id, State::kDead));
+  // The time goes on over a restart.
+  world.Down();
+  world.Up();
+  ASSERT_TRUE(World::Eventually([&] { return world.clock.Next() > absl::ZeroDuration(); }));
+  world.clock.Advance(absl::Hours(2));
+  EXPECT_TRUE(World::Eventually([&] { return world.Get(id) == nullptr; }));
+  EXPECT_EQ(world.images.owner_count(), 0u);
 }
 
 }  // namespace
