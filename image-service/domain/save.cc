@@ -63,10 +63,12 @@ absl::Status Saver::Choose(const std::string& text, std::vector<Chosen>& chosen)
       any = true;
     }
     if (any) return absl::OkStatus();
-    if (!reference->tag().empty()) return absl::NotFoundError("reference does not exist");
   }
-  ASSIGN_OR_RETURN(const ImageView view, catalog_.Get(text));
-  return Add(view.image->id, nullptr, chosen);
+  const absl::StatusOr<ImageView> view = catalog_.Get(text);
+  if (view.ok()) return Add(view->image->id, nullptr, chosen);
+  const bool tagged = reference.ok() && !reference->tag().empty();
+  return absl::IsNotFound(view.status()) && tagged ? absl::NotFoundError("reference does not exist")
+                                                   : view.status();
 }
 
 absl::Status Saver::DoSave(const std::vector<std::string>& references, const ByteSink& sink) {
