@@ -117,7 +117,7 @@ bool CollectFromProc(StatusSlot* slot, int keeper_pid) {
       return true;
     }
   }
-  if (at != nullptr && at[2] != 'Z') return false;  // lives, or is somebody else by now
+  // Being reaped at this moment, or gone.
   StoreExit(slot, 255 << 8, kEntryStatusLost);
   return true;
 }
