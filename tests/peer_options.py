@@ -24,7 +24,7 @@ section names; hostname; cat /proc/sys/kernel/domainname
 section limits; sed 's/  */ /g' /proc/self/limits
 section oom; cat /proc/self/oom_score_adj
 section namespaces; for n in cgroup ipc mnt net pid uts user; do readlink /proc/self/ns/$n; done
-section pid; echo $$; ps | wc -l | sed 's/^[^1]$/few/; s/^[0-9][0-9]*$/many/'
+section pid; [ $$ = 1 ] && echo first || echo among others; ps | wc -l | sed 's/^[^1]$/few/; s/^[0-9][0-9]*$/many/'
 section mounts; sed -E 's/^[0-9]+ [0-9]+ [0-9]+:[0-9]+ //' /proc/self/mountinfo | sort -k 2,2
 section devices; find /dev -type c -o -type b | sort | while read d; do stat -c '%n %F %t:%T %a %u:%g' $d; done
 section links; find /dev -maxdepth 1 -type l | sort | while read d; do echo $d $(readlink $d); done
@@ -127,7 +127,9 @@ def host_config(inspect):
 
 
 def config(inspect):
-    return {key: value for key, value in inspect["Config"].items() if key not in CONFIG and value not in (None, [], {}, "", False)}
+    said = {key: value for key, value in inspect["Config"].items() if key not in CONFIG and value not in (None, [], {}, "", False)}
+    # The client sends variables in the order of a Go map.
+    return {**said, "Env": sorted(said.get("Env", []))}
 
 
 def inspected_mounts(inspect):
