@@ -1,5 +1,6 @@
 #include "runtime-agent/domain/process_plan.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -87,6 +88,27 @@ TEST(ContainerPlan, HostNamespacesAreNotMade) {
   EXPECT_EQ(view.header().clone_flags, uint64_t{CLONE_NEWNS});
   EXPECT_EQ(view.Find(PlanStep::kHostname), nullptr);
   EXPECT_EQ(view.Find(PlanStep::kUnshare), nullptr);
+}
+
+TEST(ContainerPlan, RemappedUsersAndAnInit) {
+  Definition definition = Minimal();
+  definition.init = true;
+  definition.first_uid = 1000;
+  definition.first_gid = 2000;
+  RunBindings bindings;
+  bindings.user = {.uid = 5, .gid = 6};
+  bindings.user_namespace = UniqueFd(open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC));
+  const auto plan = CompileContainerPlan(definition, std::move(bindings));
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  PlanView view;
+  ASSERT_TRUE(
+      view.Parse(plan->bytes.data(), plan->bytes.size(), static_cast<uint32_t>(plan->fds.size())));
+  EXPECT_NE(view.header().flags & kPlanInit, 0u);
+  EXPECT_EQ(view.Find(PlanStep::kFileOwner)->a, 1000u);
+  EXPECT_EQ(view.Find(PlanStep::kFileOwner)->b, 2000u);
+  EXPECT_EQ(view.Find(PlanStep::kHostStdioOwner)->a, 1005u);
+  ASSERT_NE(view.Find(PlanStep::kUserNamespace), nullptr);
+  EXPECT_EQ(view.Find(PlanStep::kUser)->a, 5u);
 }
 
 TEST(ContainerPlan, AUserHasNoCapabilitiesOfItsOwn) {
