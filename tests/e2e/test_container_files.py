@@ -232,6 +232,15 @@ def test_copy_while_it_starts_and_nothing_stays_behind(cluster):
     assert helpers == []
 
 
+def test_files_of_what_is_just_ending(cluster):
+    """Between the end of its process and the record of that, the container still has its files."""
+    cluster.docker("create", "--network", "none", "--name", "short", "busybox", "true")
+    for _ in range(40):
+        raw.request(cluster.socket, "POST", "/containers/short/start")
+        for _ in range(2):
+            assert raw.request(cluster.socket, "GET", "/containers/short/archive?path=/etc/passwd")[0] == 200
+
+
 def _command(pid):
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
