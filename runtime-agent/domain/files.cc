@@ -103,8 +103,12 @@ absl::Status Runtime::BindFilesView(Container& container, ArchiveView view,
   bindings.first_gid = definition.first_gid;
   const bool whole = view == ArchiveView::kFiles;
   if (actual.state == ContainerState::kRunning && actual.pid != 0) {
-    ASSIGN_OR_RETURN(bindings.root, CloneMountOf(static_cast<int>(actual.pid), "/", whole));
-    return SetMountAttributes(bindings.root.get(), "", {.set = kQuiet}, /*recursive=*/true);
+    auto seen = CloneMountOf(static_cast<int>(actual.pid), "/", whole);
+    if (seen.ok()) {
+      bindings.root = *std::move(seen);
+      return SetMountAttributes(bindings.root.get(), "", {.set = kQuiet}, /*recursive=*/true);
+    }
+    // Its process has just ended, which only this turn keeps from being recorded.
   }
   ASSIGN_OR_RETURN(held, OverlayOf(container, /*skip_sync=*/false));
   ASSIGN_OR_RETURN(bindings.root, CopyOverlay(*held));

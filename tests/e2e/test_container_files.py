@@ -1,6 +1,7 @@
 """docker cp, diff and export, beside a real dockerd: names, attributes, links that stay inside, answers to bad input."""
 
 import base64
+import http.client
 import io
 import json
 import os
@@ -231,9 +232,63 @@ def test_copy_while_it_starts_and_nothing_stays_behind(cluster):
     assert helpers == []
 
 
+def test_files_of_what_is_just_ending(cluster):
+    """Between the end of its process and the record of that, the container still has its files."""
+    cluster.docker("create", "--network", "none", "--name", "short", "busybox", "true")
+    for _ in range(40):
+        raw.request(cluster.socket, "POST", "/containers/short/start")
+        for _ in range(2):
+            assert raw.request(cluster.socket, "GET", "/containers/short/archive?path=/etc/passwd")[0] == 200
+
+
 def _command(pid):
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             return file.read().decode(errors="replace")
     except OSError:
         return ""
+
+
+def test_the_process_that_reads_archives_is_confined(cluster):
+    """While an archive is being written: few capabilities, a filter, no descriptors but its own, the container's root."""
+    import socket
+    cluster.docker("run", "-d", "--network", "none", "--name", "conf", "busybox", "sleep", "600")
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(str(cluster.socket))
+    client.sendall(b"PUT /containers/conf/archive?path=/root HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+    try:
+        pid = wait_until(lambda: [p for p in os.listdir("/proc") if p.isdigit() and
+                                  _command(p).startswith("slipway-archive\0write")], "it runs")[0]
+        status = dict(line.split(":\t", 1) for line in open(f"/proc/{pid}/status").read().splitlines() if ":\t" in line)
+        assert status["Seccomp"] == "2" and status["NoNewPrivs"] == "1"
+        # CHOWN, DAC_OVERRIDE, FOWNER, FSETID, MKNOD, SETFCAP
+        assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 1 | 2 | 8 | 16 | 1 << 27 | 1 << 31
+        assert sorted(os.listdir(f"/proc/{pid}/fd")) == ["0", "1", "2"]
+        assert all(os.readlink(f"/proc/{pid}/fd/{fd}").startswith("pipe:") for fd in (0, 1, 2))
+        assert os.stat(f"/proc/{pid}/root").st_dev != os.stat("/").st_dev
+        mounts = open(f"/proc/{pid}/mountinfo").read().splitlines()
+        assert all("nosuid" in line and "nodev" in line for line in mounts)
+        with pytest.raises(OSError):
+            os.close(os.open(f"/proc/{pid}/exe", os.O_WRONLY))
+    finally:
+        client.close()
+    wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "it ends with its client")
+
+
+def test_links_that_change_meanwhile_lead_nowhere(cluster):
+    """A container that swaps a directory for a link to the host's files never sees them copied, in or out."""
+    outside = cluster.dir / "secret"
+    outside.mkdir()
+    (outside / "file").write_text("of the host")
+    cluster.docker("run", "-d", "--network", "none", "--name", "swaps", "busybox", "sh", "-c",
+                   f"cd /root; while true; do mkdir d; echo inside >d/file; rm -rf d; ln -s {outside} d; rm d; done")
+    archive = tar_of(("file", tarfile.REGTYPE, b"written"))
+    for _ in range(60):
+        for path in ("/root/d", "/root/d/", "/root/d/file"):
+            try:
+                _, _, body = raw.request(cluster.socket, "GET", f"/containers/swaps/archive?path={path}")
+            except http.client.IncompleteRead as cut:
+                body = cut.partial  # it vanished between its header and its content
+            assert b"of the host" not in body
+        raw.request(cluster.socket, "PUT", "/containers/swaps/archive?path=/root/d", archive)
+    assert [(p.name, p.read_text()) for p in outside.iterdir()] == [("file", "of the host")]
