@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -89,9 +90,7 @@ absl::Status TarConverter::Run(Input input) {
                                               ErrorText(reader.get())));
     }
     ++entry_count_;
-    if (archive_entry_filetype(entry) == AE_IFREG && archive_entry_hardlink(entry) == nullptr) {
-      content_bytes_ += static_cast<uint64_t>(archive_entry_size(entry));
-    }
+    CountContent(entry);
     const char* name = archive_entry_pathname(entry);
     if (name == nullptr) {
       return absl::InvalidArgumentError(
@@ -100,6 +99,16 @@ absl::Status TarConverter::Run(Input input) {
     if (absl::Status status = AddEntry(reader.get(), entry, name); !status.ok()) {
       return NameEntry(status, name);
     }
+  }
+}
+
+void TarConverter::CountContent(archive_entry* entry) {
+  if (archive_entry_hardlink(entry) != nullptr) return;
+  const char* target = archive_entry_symlink(entry);
+  if (archive_entry_filetype(entry) == AE_IFREG) {
+    content_bytes_ += static_cast<uint64_t>(archive_entry_size(entry));
+  } else if (archive_entry_filetype(entry) == AE_IFLNK && target != nullptr) {
+    content_bytes_ += strlen(target);
   }
 }
 

@@ -35,11 +35,12 @@ class TarConverter {
   absl::Status Run(Input input);
 
   uint64_t entry_count() const { return entry_count_; }
-  // Of all files, as Docker counts an image's size.
+  // Of all files and links, as Docker counts an image's size.
   uint64_t content_bytes() const { return content_bytes_; }
 
  private:
   static ssize_t ReadInput(archive* reader, void* self, const void** bytes);
+  void CountContent(archive_entry* entry);
   absl::Status AddEntry(archive* reader, archive_entry* entry, absl::string_view name);
   absl::Status AddContent(archive* reader, archive_entry* entry, const LayerTree::Path& path);
   absl::Status AddRegular(archive* reader, archive_entry* entry, const LayerTree::Path& path);

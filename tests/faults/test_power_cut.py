@@ -134,6 +134,7 @@ def recording(tmp_path_factory):
                 workload.run()
             finally:
                 service.kill()
+                service.close()
         yield write_recorder.read_record(record), made, workload
     finally:
         registry.close()
