@@ -160,7 +160,7 @@ def test_json_file_is_dockers(cluster, peer):
         docker("run", "--name", "talker", "--network", "none", "--label", "zone=a", "--env", "LEVEL=3", "--log-driver",
                "json-file", "--log-opt", "labels=zone", "--log-opt", "env=LEVEL", "busybox", "sh", "-c",
                r"echo hi; usleep 20000; echo err >&2; usleep 20000; printf '\377<&>\342\200\250\t\001\n'; "
-               r"usleep 20000; head -c 40000 /dev/zero | tr '\0' x; usleep 20000; printf end")
+               r"usleep 20000; head -c 40000 /dev/zero | tr '\0' x; usleep 20000; printf end", text=False)
         path = wait_until(lambda: docker("inspect", "-f", "{{.LogPath}}", "talker").stdout.strip(), "a path")
         wait_until(lambda: b'"end' in pathlib.Path(path).read_bytes(), "it is written")
         files[name] = re.sub(rb'"time":"[^"]*"', b'"time":"T"', pathlib.Path(path).read_bytes())
