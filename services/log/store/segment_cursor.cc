@@ -12,11 +12,11 @@ SegmentCursor::SegmentCursor(std::shared_ptr<const ContainerLog> log, const Posi
 
 void SegmentCursor::Enter(ContainerLog::Extent extent, uint64_t offset) {
   extent_ = std::move(extent);
+  scanner_.emplace(*extent_.file, std::max<uint64_t>(offset, kSegmentPrologueBytes), extent_.end);
   payload_end_ = extent_.payload_end;
   counted_to_ = scanner_->offset();
   payload_.reset();
   if (counted_to_ == kSegmentPrologueBytes) payload_ = Payload(extent_.file->header.before);
-  scanner_.emplace(*extent_.file, std::max<uint64_t>(offset, kSegmentPrologueBytes), extent_.end);
 }
 
 absl::StatusOr<bool> SegmentCursor::Advance(uint64_t& lost_bytes) {
