@@ -44,8 +44,7 @@ json::object LogConfig(const pb::LogPolicy& log) {
        std::map<std::string, std::string>(log.options().begin(), log.options().end())) {
     options.emplace(key, value);
   }
-  return {{"Type", log.driver().empty() ? "local" : log.driver()},
-          {"Config", std::move(options)}};
+  return {{"Type", log.driver().empty() ? "local" : log.driver()}, {"Config", std::move(options)}};
 }
 
 json::array Ulimits(const pb::ContainerSpec& spec) {

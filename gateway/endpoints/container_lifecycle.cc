@@ -37,9 +37,8 @@ Awaitable<std::string> LogPath(ApiRequest& request, const pb::Container& contain
   if (container.spec().log().driver() != "json-file") co_return "";
   slipway::log::v1::GetLogStatsRequest stats;
   stats.set_container_id(container.id());
-  const auto answer = co_await request.backends.Call(request.backends.log(),
-                                                     &LogCalls::GetLogStats, stats,
-                                                     request.options());
+  const auto answer = co_await request.backends.Call(request.backends.log(), &LogCalls::GetLogStats,
+                                                     stats, request.options());
   co_return answer.ok() ? answer->outlet().path() : "";
 }
 

@@ -39,7 +39,8 @@ json::object Plugins() {
   return {{"Volume", json::array{"local"}},
           {"Network", json::array{"bridge", "host", "null"}},
           {"Authorization", nullptr},
-          {"Log", json::array{"fluentd", "journald", "json-file", "local", "loki", "none", "otlp", "syslog"}}};
+          {"Log", json::array{"fluentd", "journald", "json-file", "local", "loki", "none", "otlp",
+                              "syslog"}}};
 }
 
 json::object Commit() { return {{"ID", ""}, {"Expected", ""}}; }

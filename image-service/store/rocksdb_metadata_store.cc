@@ -102,9 +102,9 @@ absl::Status ReadRecord(absl::string_view key, absl::string_view value,
 }
 
 bool ChangesOwnersOnly(const MetadataBatch& batch) {
-  return batch.put_images.empty() && batch.delete_images.empty() &&
-         batch.put_references.empty() && batch.delete_references.empty() &&
-         batch.put_layers.empty() && batch.delete_layers.empty() && batch.put_events.empty();
+  return batch.put_images.empty() && batch.delete_images.empty() && batch.put_references.empty() &&
+         batch.delete_references.empty() && batch.put_layers.empty() &&
+         batch.delete_layers.empty() && batch.put_events.empty();
 }
 
 }  // namespace

@@ -16,8 +16,8 @@ namespace {
 // Moved per stream before others get their turn.
 constexpr uint32_t kTurnBytes = 1u << 20;
 constexpr size_t kTerminalChunkBytes = 64 << 10;
-// A stream that moves so much within a rest's time is not looked at before the next: few large
-// moves instead of many small ones, and followers see it at most that much later.
+// A stream that moves so much within a rest's time in smaller pieces is not looked at before the
+// next: few large moves instead of many small ones, and followers see it at most that much later.
 constexpr uint64_t kBusyBytes = 128 << 10;
 constexpr uint64_t kRestNs = 1000000;
 constexpr int kTerminalDrainChunks = 64;
@@ -50,7 +50,8 @@ void Supervisor::EndStream(uint32_t slot, FdRole role) {
 }
 
 void Supervisor::RestIfBusy(uint32_t slot, FdRole role, uint64_t moved_bytes) {
-  if (page_->slot[slot].spool_capacity < kLargeSpoolBytes) return;
+  // Where one move is large the pipe fills by itself, and a rest would only hold the writer up.
+  if (moved_bytes >= kBusyBytes || page_->slot[slot].spool_capacity < kLargeSpoolBytes) return;
   uint64_t now = MonotonicNs();
   Runtime& runtime = runtime_[slot];
   if (now - runtime.moved_since_ns > kRestNs) {

@@ -49,7 +49,7 @@ class FilledStore {
           TestId(), {at, at + text.size(), {Out(text, static_cast<int64_t>(at + 1))}});
       if (!offset.ok()) abort();
     }
-    if (sealed && !store_->SealAll().ok()) abort();
+    if (sealed) store_->AwaitSealed();
   }
   std::shared_ptr<ReadableLog> log() { return *store_->Open(TestId()); }
 

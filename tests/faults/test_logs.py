@@ -15,7 +15,7 @@ def test_every_line_once_and_in_order(own_cluster):
     """Short form; SLIPWAY_LONG=faults: a million lines of 50 containers."""
     cluster = own_cluster
     long = "faults" in os.environ.get("SLIPWAY_LONG", "")
-    containers, lines = (50, 20000) if long else (8, 6000)
+    containers, lines = (50, 20000) if long else (8, 60000)
     seed = random.randrange(1 << 30)
     print("seed", seed)
     chooser = random.Random(seed)

@@ -20,7 +20,8 @@ using Names = std::initializer_list<absl::string_view>;
 struct Driver {
   absl::string_view name;
   absl::string_view unknown_option_suffix;
-  Names options;
+  // No initializer_list: what that refers to ends with the expression.
+  std::vector<absl::string_view> options;
 };
 
 // What every driver that adds facts of the container to its records knows.

@@ -135,8 +135,8 @@ class FakeAgent : public AgentPort {
   absl::StatusOr<int64_t> StartExec(const ExecCommand& command) override {
     absl::MutexLock lock(&mu_);
     if (!start_error.ok()) return start_error;
-    execs_[command.exec_id] = ExecStatus{
-        .container_id = command.container_id, .running = true, .pid = ++next_pid_};
+    execs_[command.exec_id] =
+        ExecStatus{.container_id = command.container_id, .running = true, .pid = ++next_pid_};
     return next_pid_;
   }
 

@@ -23,7 +23,7 @@ absl::StatusOr<std::unique_ptr<RE2>> Compile(const std::string& pattern, bool ig
   options.set_max_mem(kMostProgramBytes);
   // An expression stays within a line: many lines are searched at once.
   options.set_never_nl(true);
-  auto regex = std::make_unique<RE2>(absl::StrCat("(?m:", pattern, ")"), options);
+  auto regex = std::make_unique<RE2>(absl::StrCat("(?m)", pattern), options);
   if (regex->ok()) return regex;
   // The message is that of the expression as it was given.
   const RE2 given(pattern, options);

@@ -95,9 +95,7 @@ TEST_F(SearchTest, RandomChunksAgreeWithAPlainLook) {
     at += size;
   }
   for (const bool sealed : {false, true}) {
-    if (sealed) {
-      ASSERT_TRUE(store_->SealAll().ok());
-    }
+    if (sealed) store_->AwaitSealed();
     for (const size_t answer : {size_t{1}, size_t{5000}, size_t{1} << 20}) {
       Strings found;
       for (const auto& kept : Read({.matcher = Matcher({.substring = "777"})}, answer))

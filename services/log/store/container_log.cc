@@ -33,11 +33,6 @@ absl::StatusOr<uint64_t> SizeOnDisk(const std::string& path) {
   return static_cast<uint64_t>(st.st_size);
 }
 
-// Bytes that the container wrote, and those that were dropped on the way.
-uint64_t Payload(const RunningState& state) {
-  return state.stdout_bytes + state.stderr_bytes + state.dropped_bytes;
-}
-
 }  // namespace
 
 ContainerLog::ContainerLog(std::string directory, const StoreLimits& limits, Counters& counters)

@@ -157,6 +157,7 @@ absl::Status ContainerLog::StartSegment(uint64_t begin_offset) {
 
 // A small log is kept in small segments, so that its end is not all that is left of it.
 uint64_t ContainerLog::SegmentBytes() const {
+  if (limit_ >= limits_.container_bytes) return limits_.segment_bytes;
   return std::min(limits_.segment_bytes, std::max<uint64_t>(limit_ / 4, kBlockBytes));
 }
 

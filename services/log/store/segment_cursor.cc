@@ -12,8 +12,11 @@ SegmentCursor::SegmentCursor(std::shared_ptr<const ContainerLog> log, const Posi
 
 void SegmentCursor::Enter(ContainerLog::Extent extent, uint64_t offset) {
   extent_ = std::move(extent);
-  payload_end_ = extent_.payload_end;
   scanner_.emplace(*extent_.file, std::max<uint64_t>(offset, kSegmentPrologueBytes), extent_.end);
+  payload_end_ = extent_.payload_end;
+  counted_to_ = scanner_->offset();
+  payload_.reset();
+  if (counted_to_ == kSegmentPrologueBytes) payload_ = Payload(extent_.file->header.before);
 }
 
 absl::StatusOr<bool> SegmentCursor::Advance(uint64_t& lost_bytes) {
@@ -44,9 +47,8 @@ absl::StatusOr<bool> SegmentCursor::Advance(uint64_t& lost_bytes) {
   if (extent_.last) return false;
   ASSIGN_OR_RETURN(ContainerLog::Extent next, log_->ExtentFrom(extent_.segment + 1));
   if (next.file == nullptr) return false;
-  const uint64_t before = next.file->header.before.stdout_bytes +
-                          next.file->header.before.stderr_bytes +
-                          next.file->header.before.dropped_bytes;
+  const uint64_t before = Payload(next.file->header.before);
+  if (payload_end_ == 0) payload_end_ = payload_.value_or(0);
   if (payload_end_ != 0) {
     lost_bytes = before > payload_end_ ? before - payload_end_ : 0;
   } else if (spool_end_bytes_ != 0 && next.segment > spool_end_bytes_) {
@@ -72,8 +74,14 @@ absl::StatusOr<bool> SegmentCursor::Next(ReadBuffer& buffer, LogItem& item) {
   item.position = {.segment = extent_.segment, .offset = scanner_->found_offset()};
   if (found == RecordScanner::Found::kEnd) return false;
   const RecordHeader& header = scanner_->header();
+  const bool known =
+      found != RecordScanner::Found::kDamaged && found != RecordScanner::Found::kTorn;
+  if (known) {
+    Count(header, scanner_->data());
+  } else {
+    payload_.reset();
+  }
   if (found != RecordScanner::Found::kRecord) {
-    const bool known = found == RecordScanner::Found::kDamagedData;
     item.lost_bytes = known ? std::max<uint64_t>(header.data_bytes, 1)
                             : scanner_->offset() - scanner_->found_offset();
     item.record.stream = known ? header.stream : StdStream::kNone;
@@ -92,6 +100,13 @@ absl::StatusOr<bool> SegmentCursor::Next(ReadBuffer& buffer, LogItem& item) {
     item.record.dropped_bytes = DecodeGapData(scanner_->data());
   }
   return true;
+}
+
+void SegmentCursor::Count(const RecordHeader& header, absl::string_view data) {
+  if (!payload_ || scanner_->offset() <= counted_to_) return;
+  counted_to_ = scanner_->offset();
+  if (header.kind == RecordKind::kChunk) *payload_ += header.data_bytes;
+  if (header.kind == RecordKind::kGap) *payload_ += DecodeGapData(data);
 }
 
 void SegmentCursor::StepBack() {

@@ -25,6 +25,7 @@ class SegmentCursor : public RecordCursor {
   // Sets `lost_bytes` when segments in between are gone.
   absl::StatusOr<bool> Advance(uint64_t& lost_bytes);
   void Enter(ContainerLog::Extent extent, uint64_t offset);
+  void Count(const RecordHeader& header, absl::string_view data);
 
   const std::shared_ptr<const ContainerLog> log_;
   Position start_;
@@ -35,6 +36,10 @@ class SegmentCursor : public RecordCursor {
   uint64_t spool_end_bytes_ = 0;
   // How much containers had written, dropped bytes included, where the segment ends; zero: unknown.
   uint64_t payload_end_ = 0;
+  // The same where the cursor is; nothing where it came into the segment somewhere in the middle,
+  // or over damage. Records before the offset are counted.
+  std::optional<uint64_t> payload_;
+  uint64_t counted_to_ = 0;
 };
 
 }  // namespace slipway::log

@@ -40,6 +40,11 @@ struct RunningState {
   bool operator==(const RunningState&) const = default;
 };
 
+// How much containers wrote, what was dropped included.
+inline uint64_t Payload(const RunningState& state) {
+  return state.stdout_bytes + state.stderr_bytes + state.dropped_bytes;
+}
+
 struct SegmentHeader {
   uint64_t first_offset_bytes = 0;
   int64_t created_unix_ns = 0;

@@ -337,14 +337,14 @@ void SegmentStore::StepSealing() {
   }
 }
 
-absl::Status SegmentStore::SealAll() {
-  for (const auto& [id, log] : OpenLogs()) {
-    while (const auto segment = log->NextToSeal()) {
-      ASSIGN_OR_RETURN(const uint64_t bytes, SealSegment(log->directory(), *segment));
-      log->CommitSealed(*segment, bytes);
+void SegmentStore::AwaitSealed() {
+  const auto all = [this] {
+    for (const auto& [id, log] : OpenLogs()) {
+      if (log->NextToSeal()) return false;
     }
-  }
-  return absl::OkStatus();
+    return true;
+  };
+  while (!all()) absl::SleepFor(kSealerPoll / 4);
 }
 
 void SegmentStore::RemoveDeleted() {

@@ -47,8 +47,8 @@ class SegmentStore : public LogStore {
 
   // One round of what the thread does each second.
   void Maintain();
-  // Seals everything that can be; for tests and benchmarks.
-  absl::Status SealAll();
+  // Waits until everything that can be is sealed; for tests and benchmarks.
+  void AwaitSealed();
 
  private:
   // Opening a log reads from disk: those who want the same log wait for each other only.

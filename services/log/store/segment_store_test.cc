@@ -363,7 +363,7 @@ TEST_F(SegmentStoreTest, SealedSegmentsReadTheSame) {
   }
   const auto before = Show(Read({.since_unix_ns = 30, .tail_lines = 40'000, .lines = true}));
   const uint64_t plain = store_->Stats(TestId())->stored_bytes;
-  ASSERT_TRUE(store_->SealAll().ok());
+  store_->AwaitSealed();
   EXPECT_EQ(Files(".seg").size(), 1u);  // that which is appended to
   EXPECT_GE(Files(".zst").size(), 3u);
   EXPECT_TRUE(All() == text);
@@ -392,7 +392,7 @@ TEST_F(SegmentStoreTest, DamageToASealedSegmentCostsAFrame) {
     for (int j = 0; j < 100; ++j) data += line;
     Append({Out(data, i + 1)});
   }
-  ASSERT_TRUE(store_->SealAll().ok());
+  store_->AwaitSealed();
   const std::string whole = All();
   const std::string file = Files(".zst").front();
   const std::string good = ReadBytes(file);
@@ -491,7 +491,7 @@ TEST_F(SegmentStoreTest, AContainerThatEndedStaysEndedWhenItsLogIsRolled) {
   Append({Out(std::string(400'000, 'a') + "\n", 1), End(2)});
   const auto log = *store_->Open(TestId());
   ASSERT_TRUE(static_cast<ContainerLog*>(log.get())->Roll(1000).ok());
-  ASSERT_TRUE(store_->SealAll().ok());
+  store_->AwaitSealed();
   EXPECT_TRUE(log->State().ended);
   Reopen();
   EXPECT_TRUE((*store_->Open(TestId()))->State().ended);
