@@ -6,6 +6,7 @@ import os
 import pathlib
 import random
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -305,7 +306,8 @@ def test_agent_supervisor_and_keeper_at_once(own_cluster):
     cluster.up()
     assert platform.exit_code("counter") == 17
     platform.expect_log("counter", "".join(f"line {i}\n" for i in range(1, 12001)))
-    assert platform.exit_code("ends") == 255
+    # Known only where the host's init had not reaped it yet; otherwise said to be unknown.
+    assert platform.exit_code("ends") in (7, 255)
     platform.run("next", "exit 3")
     assert platform.exit_code("next") == 3
     for name in ("counter", "ends", "next"):
@@ -337,21 +339,31 @@ def test_upgrade_under_load(own_cluster):
     expect_nothing_left(cluster, before)
 
 
+def attach_raw(cluster, name):
+    """A connection to a container's streams, as `docker attach` makes it."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(str(cluster.socket))
+    connection.sendall(f"POST /v1.41/containers/{name}/attach?stream=1&stdin=1&stdout=1 HTTP/1.1\r\nHost: x\r\n"
+                       "Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n".encode())
+    assert b"101" in connection.recv(4096).split(b"\r\n")[0]
+    return connection
+
+
 @pytest.mark.parametrize("victims", [["supervisor"], ["keeper"], ["supervisor", "keeper"]])
 def test_terminal_and_stdin_go_on(own_cluster, victims):
     """A container with a terminal or an open stdin is as well off as another."""
     cluster = own_cluster
-    cluster.docker("run", "-dit", "--name", "terminal", "busybox", "sh", "-c", "while read x; do echo got $x; done; exit 4")
-    cluster.docker("run", "-di", "--name", "input", "busybox", "sh", "-c", "while read x; do echo got $x; done; exit 5")
+    loop = "while read x; do [ $x = quit ] && exit {}; echo got $x; done"
+    cluster.docker("run", "-dit", "--name", "terminal", "busybox", "sh", "-c", loop.format(4))
+    cluster.docker("run", "-di", "--name", "input", "busybox", "sh", "-c", loop.format(5))
     pids = our_processes(cluster)
     kill_at_once([pids[name] for name in victims])
     wait_until(lambda: len(our_processes(cluster)) == 2, "both are there again")
-    for name in ("terminal", "input"):
-        client = subprocess.Popen(["/usr/bin/docker", "attach", name], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                                  env=cluster.env) if name == "input" else None
-        if client is not None:
-            client.communicate(b"one\ntwo\n", timeout=30)
-    assert cluster.docker("wait", "input").stdout == "5\n"
+    with attach_raw(cluster, "input") as stdin:
+        stdin.sendall(b"one\ntwo\nquit\n")
+        assert cluster.docker("wait", "input").stdout == "5\n"
     assert cluster.docker("logs", "input").stdout == "got one\ngot two\n"
-    assert cluster.docker("inspect", "-f", "{{.State.Running}}", "terminal").stdout == "true\n"
-    wait_until(lambda: cluster.docker("exec", "terminal", "true", check=False).returncode == 0, "exec works")
+    with attach_raw(cluster, "terminal") as terminal:
+        terminal.sendall(b"three\nquit\n")
+        assert cluster.docker("wait", "terminal").stdout == "4\n"
+    assert "got three\n" in cluster.docker("logs", "terminal").stdout
