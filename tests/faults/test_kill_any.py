@@ -2,11 +2,13 @@
 starting, logging and exec-ing containers: no container is lost, no line lost or doubled, no exit code lost, and
 nothing is left behind."""
 
+import contextlib
 import os
 import pathlib
 import random
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -22,17 +24,20 @@ PATIENCE = 60
 
 
 def our_processes(cluster):
-    """Keeper and supervisor by what they call themselves: {"keeper": pid, "supervisor": pid}."""
+    """Keeper and supervisor, those that live: {"keeper": pid, "supervisor": pid}. By the status page (status_page.h): a
+    process that is being started looks like the supervisor that it was cloned from."""
     found = {}
-    for entry in pathlib.Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
+    try:
+        pids = struct.unpack("<ii", (cluster.run_dir / "supervisor.status").read_bytes()[16:24])
+    except (OSError, struct.error):
+        return found
+    for name, pid in zip(("supervisor", "keeper"), pids):
         try:
-            command = (entry / "cmdline").read_bytes().split(b"\0")
+            command = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if command[0] == b"slipway-supervisor" and f"--run-dir={cluster.run_dir}".encode() in command:
-            found[command[1].decode()] = int(entry.name)
+        if command[:2] == [b"slipway-supervisor", name.encode()]:
+            found[name] = pid
     return found
 
 
@@ -93,11 +98,22 @@ class Platform:
     def state(self, name):
         return self.again(f"inspect {name}", lambda: self.api.inspect_container(name))["State"]
 
+    def create(self, name, script):
+        """Once it was answered with success, the container has to be there."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.again(f"create {name}",
+                                  lambda: self.api.create_container("busybox", ["sh", "-c", script], name=name))
+            except Refused as error:
+                assert "already in use" in str(error) and time.monotonic() < deadline, error
+            # An earlier try, whose answer did not get through, has the name: it gets somewhere, or gives it up.
+            with contextlib.suppress(docker.errors.NotFound):
+                return self.state(name)
+            time.sleep(0.05)
+
     def run(self, name, script):
-        try:
-            self.again(f"create {name}", lambda: self.api.create_container("busybox", ["sh", "-c", script], name=name))
-        except Refused as error:
-            assert "already in use" in str(error), error  # an earlier try got through, its answer did not
+        self.create(name, script)
         deadline = time.monotonic() + PATIENCE
         while self.state(name)["Status"] == "created":
             try:
@@ -117,7 +133,10 @@ class Platform:
         """What is missing may be on its way; what is wrong or doubled will stay."""
         deadline = time.monotonic() + PATIENCE
         while (text := self.logs(name)) != expected:
-            assert expected.startswith(text), f"{name} logged {text[-300:]!r} at {len(text)} of {len(expected)}"
+            if not expected.startswith(text):
+                at = next(i for i in range(len(text)) if text[i:i + 1] != expected[i:i + 1])
+                raise AssertionError(f"{name} logged {len(text)} bytes, not {len(expected)}; at {at}: "
+                                     f"{text[max(0, at - 40):at + 40]!r}, not {expected[max(0, at - 40):at + 40]!r}")
             assert time.monotonic() < deadline, f"{name}: {len(text)} of {len(expected)} bytes"
             time.sleep(0.1)
 

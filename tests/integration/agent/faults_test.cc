@@ -136,6 +136,27 @@ TEST_F(FaultsTest, ExecExitsWhenSupervisorAndKeeperDie) {
   EXPECT_EQ(host_.AwaitExec(exec.exec_id()).exit_code(), 6);
 }
 
+// A client that lost its answer asks again: the program runs once.
+TEST_F(FaultsTest, AStartThatIsAskedForAgainMeanwhileIsTheSame) {
+  const auto request = host_.Request({"echo", "once"});
+  const std::string& id = request.container_id();
+  ASSERT_TRUE(host_.Prepare(request).ok());
+  const std::vector<pid_t> both = host_.Supervisors();
+  ASSERT_EQ(both.size(), 2u);
+  kill(both[1], SIGSTOP);
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 3; ++i) {
+    clients.emplace_back([this, id] { EXPECT_TRUE(host_.Start(id).ok()); });
+  }
+  usleep(300'000);
+  kill(both[1], SIGCONT);
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(host_.AwaitExit(id).exit_code(), 0);
+  usleep(300'000);
+  EXPECT_EQ(host_.ExitEvents(id), 1);
+  EXPECT_EQ(host_.Log(id), "once\n");
+}
+
 TEST_F(FaultsTest, InputAndSignalsAfterARestart) {
   auto request =
       host_.Request({"sh", "-c", "trap 'echo got; exit 4' TERM; while :; do sleep 0.05; done"});
