@@ -384,8 +384,11 @@ absl::StatusOr<StartOutcome> Runtime::StartInTurn(const std::shared_ptr<Containe
 
 absl::StatusOr<StartOutcome> Runtime::StartContainer(const StartCommand& command) {
   ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, Find(command.id));
+  const uint64_t runs = container->actual().runs;
   const Container::Turn turn(*container);
-  if (container->actual().state == ContainerState::kRunning) {
+  // A start that was asked for while another was under way (again, by a client that lost its
+  // answer) is that one, also when its run is over by now: a short program must not run twice.
+  if (container->actual().state == ContainerState::kRunning || container->actual().runs != runs) {
     return StartOutcome{.report = container->Report(), .was_running = true};
   }
   RETURN_IF_ERROR(container->Apply(ContainerEvent::kStart));
