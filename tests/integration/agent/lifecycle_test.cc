@@ -83,9 +83,6 @@ TEST_F(LifecycleTest, NotExecutable) {
 
 TEST_F(LifecycleTest, OptionsThatAreNotOfferedAreNamed) {
   auto request = host_->Request({"true"});
-  request.mutable_spec()->mutable_log()->set_driver("fluentd");
-  EXPECT_THAT(host_->Prepare(request).error_message(), HasSubstr("fluentd"));
-  request = host_->Request({"true"});
   request.mutable_spec()->mutable_network()->set_mode("overlay1");
   EXPECT_THAT(host_->Prepare(request).error_message(), HasSubstr("overlay1"));
   request = host_->Request({"true"});
