@@ -150,8 +150,10 @@ TEST(ReferenceTest, JoinsFromImageAndTag) {
   EXPECT_EQ(*JoinReference("localhost:5000/a:x", "b"), "localhost:5000/a:b");
   EXPECT_EQ(*JoinReference("a", "sha256:12"), "a@sha256:12");
   EXPECT_EQ(*JoinReference("a:b", ""), "a:b");
-  EXPECT_EQ(JoinReference("localhost:5000/a", "").status().code(),
-            absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(*JoinReference("localhost:5000/a", ""), "localhost:5000/a");
+  EXPECT_FALSE(HasTagOrDigest("localhost:5000/a"));
+  EXPECT_TRUE(HasTagOrDigest("localhost:5000/a:b"));
+  EXPECT_TRUE(HasTagOrDigest("a@sha256:12"));
   for (const char* bad : {"a:b:c", "a@sha256:12", "a@md5:0", "h:5/a:b:c"}) {
     EXPECT_EQ(JoinReference(bad, "x").status().message(), "invalid reference format") << bad;
   }

@@ -160,7 +160,8 @@ TEST_F(DockerApiTest, PullTellsItsProgress) {
                                 "{\"errorDetail\":{\"message\":\"layer 0123456789ab does not "
                                 "match its digest\"}"))
       << broken.body;
-  EXPECT_EQ(Call("POST", "/images/create?fromImage=x").status, 501);
+  // Every tag of a repository that is not there.
+  EXPECT_EQ(Call("POST", "/images/create?fromImage=x").status, 404);
   EXPECT_EQ(Call("POST", "/images/create").status, 400);
 }
 

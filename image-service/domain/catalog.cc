@@ -43,13 +43,14 @@ absl::Status Catalog::Restore(MetadataSnapshot snapshot) {
   for (ImageRecord& record : snapshot.images) RETURN_IF_ERROR(RestoreImage(std::move(record)));
   RestoreReferences(snapshot);
 
-  // What an interrupted pull left and nobody came back for.
+  // What an interrupted pull left and nobody came back for, and what is damaged and in no image.
   std::vector<Digest> stale;
   {
     absl::MutexLock lock(&mu_);
     const int64_t oldest = absl::ToUnixNanos(absl::Now() - kUnusedLayerAge);
     for (const auto& [blob, entry] : layers_) {
-      if (entry.images == 0 && entry.layer.created_unix_ns < oldest) stale.push_back(blob);
+      if (entry.images > 0) continue;
+      if (entry.damaged || entry.layer.created_unix_ns < oldest) stale.push_back(blob);
     }
   }
   DropUnused(stale);

@@ -182,17 +182,22 @@ TEST_F(CatalogTest, LayersOfAnInterruptedPullStayForTheNext) {
   EXPECT_FALSE(catalog_->LeaseLayer(blob).has_value());
 }
 
-TEST_F(CatalogTest, AMissingFileTakesOnlyItsImage) {
+TEST_F(CatalogTest, AMissingFileIsMissedUntilItComesAnew) {
   AddImage(1, {"broken"}, 1);
   AddImage(2, {"whole"}, 2);
   const Layer layer = catalog_->Get("broken")->image->layers[0];
   Close();
   fs::remove(root_ + "/layers/" + layer.diff_id.hex() + ".erofs");
   Open();
-  EXPECT_TRUE(absl::IsNotFound(catalog_->Get("broken").status()));
-  EXPECT_TRUE(catalog_->Get("whole").ok());
-  AddImage(1, {"broken"}, 1);
+  // The image stays; its layer counts as not there.
   EXPECT_TRUE(catalog_->Get("broken").ok());
+  EXPECT_FALSE(catalog_->LeaseLayer(layer.blob).has_value());
+  EXPECT_TRUE(catalog_->LeaseForRepair(layer.blob).has_value());
+  EXPECT_EQ(catalog_->Blobs(/*only_damaged=*/true), std::vector<Digest>{layer.blob});
+  EXPECT_TRUE(catalog_->LeaseLayer(catalog_->Get("whole")->image->layers[0].blob).has_value());
+  AddImage(1, {"broken"}, 1);
+  EXPECT_TRUE(catalog_->LeaseLayer(layer.blob).has_value());
+  EXPECT_TRUE(catalog_->Blobs(/*only_damaged=*/true).empty());
 }
 
 TEST_F(CatalogTest, UnsyncedLayersAreMadeAgainAfterAPowerCut) {

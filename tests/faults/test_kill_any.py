@@ -51,11 +51,17 @@ def kill_at_once(pids):
         except ProcessLookupError:
             pass
     for pid in alive:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     for pid in alive:
-        wait_until(lambda: not pathlib.Path(f"/proc/{pid}/exe").exists()
-                   or pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z",
-                   f"end of process {pid}")
+        wait_until(lambda: is_gone(pid), f"end of process {pid}")
+
+
+def is_gone(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    except OSError:
+        return True
 
 
 class Refused(Exception):
@@ -135,10 +141,15 @@ class Platform:
         while (text := self.logs(name)) != expected:
             if not expected.startswith(text):
                 at = next(i for i in range(len(text)) if text[i:i + 1] != expected[i:i + 1])
-                raise AssertionError(f"{name} logged {len(text)} bytes, not {len(expected)}; at {at}: "
+                raise AssertionError(f"{name} logged {len(text)} bytes, not {len(expected)}, from {self.times_of_first_line(name)} on; at {at}: "
                                      f"{text[max(0, at - 40):at + 40]!r}, not {expected[max(0, at - 40):at + 40]!r}")
             assert time.monotonic() < deadline, f"{name}: {len(text)} of {len(expected)} bytes"
             time.sleep(0.1)
+
+    def times_of_first_line(self, name):
+        """Two when the program ran twice; one twice when a record was stored twice."""
+        lines = self.api.logs(name, timestamps=True).decode().splitlines()
+        return [line.split(" ", 1)[0] for line in lines if line.split(" ", 1)[1:] == lines[0].split(" ", 1)[1:]]
 
     def remove(self, name):
         try:

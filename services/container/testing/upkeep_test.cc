@@ -266,7 +266,7 @@ TEST(HealthTest, UnhealthyRestartsWhereThatIsAskedFor) {
 
 TEST(DeadTest, NothingIsDeadForEver) {
   World world;
-  const std::string id = world.Make("web");
+  const std::string id = world.Run("web");
   world.Down();
   world.agent.Forget(id);
   world.Up();
