@@ -1,12 +1,7 @@
 #include "base/text/utf8.h"
 
-#include <cstddef>
-
 namespace slipway {
-namespace {
-
-// How many bytes the character at the beginning has; zero: it is none.
-size_t CharacterBytes(absl::string_view text) {
+size_t Utf8CharacterBytes(absl::string_view text) {
   const auto byte = [&text](size_t at) { return static_cast<unsigned char>(text[at]); };
   const unsigned char first = byte(0);
   if (first < 0x80) return 1;
@@ -21,13 +16,11 @@ size_t CharacterBytes(absl::string_view text) {
   return overlong || outside ? 0 : length;
 }
 
-}  // namespace
-
 std::string ValidUtf8(absl::string_view text) {
   std::string valid;
   valid.reserve(text.size());
   while (!text.empty()) {
-    const size_t size = CharacterBytes(text);
+    const size_t size = Utf8CharacterBytes(text);
     if (size == 0) {
       valid += "\xef\xbf\xbd";
       text.remove_prefix(1);

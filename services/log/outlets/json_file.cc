@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -21,13 +22,16 @@
 namespace slipway::log {
 namespace {
 
-// As Go's encoder writes it where HTML is escaped.
+// As Docker's encoder writes it.
 void AppendJsonString(absl::string_view text, std::string& out) {
-  const std::string valid = ValidUtf8(text);
   out += '"';
-  for (size_t i = 0; i < valid.size(); ++i) {
-    const auto c = static_cast<unsigned char>(valid[i]);
-    if (c == '"' || c == '\\') {
+  while (!text.empty()) {
+    const size_t size = Utf8CharacterBytes(text);
+    const absl::string_view character = text.substr(0, std::max<size_t>(size, 1));
+    const auto c = static_cast<unsigned char>(text[0]);
+    if (size == 0) {
+      out += "\\ufffd";
+    } else if (c == '"' || c == '\\') {
       out += '\\';
       out += static_cast<char>(c);
     } else if (c == '\n') {
@@ -36,13 +40,12 @@ void AppendJsonString(absl::string_view text, std::string& out) {
       out += "\\r";
     } else if (c < 0x20 || c == '<' || c == '>' || c == '&') {
       absl::StrAppendFormat(&out, "\\u%04x", c);
-    } else if (c == 0xe2 && (valid.compare(i, 3, "\xe2\x80\xa8") == 0 ||
-                             valid.compare(i, 3, "\xe2\x80\xa9") == 0)) {
-      absl::StrAppendFormat(&out, "\\u202%d", static_cast<unsigned char>(valid[i + 2]) & 0xf);
-      i += 2;
+    } else if (character == "\xe2\x80\xa8" || character == "\xe2\x80\xa9") {
+      out += character == "\xe2\x80\xa8" ? "\\u2028" : "\\u2029";
     } else {
-      out += static_cast<char>(c);
+      out.append(character.data(), character.size());
     }
+    text.remove_prefix(character.size());
   }
   out += '"';
 }

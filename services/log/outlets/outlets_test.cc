@@ -113,7 +113,7 @@ TEST(JsonFileTest, LinesAreAsDockerWritesThem) {
             "{\"log\":\"hi\\n\",\"stream\":\"stdout\",\"time\":\"2023-11-14T22:13:20.12Z\"}\n");
   EXPECT_EQ(JsonLine(Line("a\t<&>\"\\\xff\xe2\x80\xa8\x01", true, StdStream::kStderr),
                      {{"b", "c"}, {"d", "e"}}),
-            "{\"log\":\"a\\u0009\\u003c\\u0026\\u003e\\\"\\\\\xef\xbf\xbd\\u2028\\u0001\","
+            "{\"log\":\"a\\u0009\\u003c\\u0026\\u003e\\\"\\\\\\ufffd\\u2028\\u0001\","
             "\"stream\":\"stderr\",\"attrs\":{\"b\":\"c\",\"d\":\"e\"},"
             "\"time\":\"2023-11-14T22:13:20.12Z\"}\n");
 }
