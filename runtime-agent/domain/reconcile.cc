@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -208,10 +209,25 @@ void Runtime::AdoptExecs(const std::vector<EntryInfo>& entries) {
   }
 }
 
+// What a killed agent had asked for may be on its way to its exec: it comes to it within moments,
+// or is gone. Taken for a run before that, it would have begun at no time, and one that failed
+// would never end.
+absl::StatusOr<std::vector<EntryInfo>> Runtime::ListSettled() {
+  const absl::Time give_up = absl::Now() + kSupervisorTimeout;
+  while (true) {
+    ASSIGN_OR_RETURN(std::vector<EntryInfo> entries, supervisor_->List(kSupervisorTimeout));
+    const bool settled = std::none_of(entries.begin(), entries.end(), [](const EntryInfo& entry) {
+      return entry.state == EntryState::kStarting || entry.state == EntryState::kFailed;
+    });
+    if (settled || absl::Now() > give_up) return entries;
+    absl::SleepFor(absl::Milliseconds(2));
+  }
+}
+
 absl::Status Runtime::Reconcile() {
-  ASSIGN_OR_RETURN(std::vector<EntryInfo> entries, supervisor_->List(kSupervisorTimeout));
+  ASSIGN_OR_RETURN(std::vector<EntryInfo> entries, ListSettled());
   if (RestoreOrphans(entries)) {
-    ASSIGN_OR_RETURN(entries, supervisor_->List(kSupervisorTimeout));
+    ASSIGN_OR_RETURN(entries, ListSettled());
   }
   AdoptExecs(entries);
   std::map<std::string, const EntryInfo*> by_id;

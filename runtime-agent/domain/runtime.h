@@ -230,6 +230,7 @@ class Runtime {
   absl::Status Connect();
   absl::Status Reconcile();
   absl::Status AdoptRun(Container& container, const EntryInfo& entry);
+  absl::StatusOr<std::vector<EntryInfo>> ListSettled();
   void AdoptExecs(const std::vector<EntryInfo>& entries);
   void OnResync(const std::vector<EntryInfo>& entries);
   absl::Status OpenOutput(Container& container);

@@ -119,14 +119,17 @@ class Platform:
             time.sleep(0.05)
 
     def run(self, name, script):
+        """A start that was not answered is given time to show: what was begun the platform finishes by itself, and one
+        that is asked for again too soon may run a short program twice."""
         self.create(name, script)
         deadline = time.monotonic() + PATIENCE
-        while self.state(name)["Status"] == "created":
+        while True:
             try:
-                self.api.start(name)
+                return self.api.start(name)
             except (requests.exceptions.RequestException, docker.errors.DockerException, OSError) as error:
                 assert time.monotonic() < deadline, f"start {name}: {error}"
-                time.sleep(0.02)
+            with contextlib.suppress(AssertionError):
+                return wait_until(lambda: self.state(name)["Status"] != "created", "it began", 3)
 
     def exit_code(self, name):
         return wait_until(lambda: (lambda s: (s["ExitCode"],) if s["Status"] == "exited" else None)(self.state(name)),
