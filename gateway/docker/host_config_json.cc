@@ -44,7 +44,9 @@ json::object LogConfig(const pb::LogPolicy& log) {
        std::map<std::string, std::string>(log.options().begin(), log.options().end())) {
     options.emplace(key, value);
   }
-  return {{"Type", log.driver().empty() ? "local" : log.driver()}, {"Config", std::move(options)}};
+  // docker-py reads the output of no driver but this one and journald.
+  return {{"Type", log.driver().empty() ? "json-file" : log.driver()},
+          {"Config", std::move(options)}};
 }
 
 json::array Ulimits(const pb::ContainerSpec& spec) {

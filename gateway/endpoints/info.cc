@@ -70,7 +70,7 @@ void AddAbilities(json::object& out) {
   out["NFd"] = 0;
   out["NGoroutines"] = 0;
   out["SystemTime"] = Rfc3339Nano(absl::ToUnixNanos(absl::Now()));
-  out["LoggingDriver"] = "local";
+  out["LoggingDriver"] = "json-file";
   out["NEventsListener"] = 0;
 }
 
