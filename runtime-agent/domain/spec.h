@@ -158,6 +158,7 @@ struct StartCommand {
   std::string id;
   std::vector<std::string> extra_hosts;
   std::vector<std::string> env;
+  std::optional<int64_t> last_started_ns;
 };
 
 struct ExecCommand {

@@ -386,9 +386,13 @@ absl::StatusOr<StartOutcome> Runtime::StartContainer(const StartCommand& command
   ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, Find(command.id));
   const uint64_t runs = container->actual().runs;
   const Container::Turn turn(*container);
-  // A start that was asked for while another was under way (again, by a client that lost its
-  // answer) is that one, also when its run is over by now: a short program must not run twice.
-  if (container->actual().state == ContainerState::kRunning || container->actual().runs != runs) {
+  const Actual actual = container->actual();
+  // A start that was asked for while another was under way, or before this agent's time (again, by
+  // a client that lost its answer), is that one, also when its run is over by now: a short program
+  // must not run twice.
+  const bool unknown_run = command.last_started_ns.has_value() && actual.runs > 0 &&
+                           actual.started_ns != *command.last_started_ns;
+  if (actual.state == ContainerState::kRunning || actual.runs != runs || unknown_run) {
     return StartOutcome{.report = container->Report(), .was_running = true};
   }
   RETURN_IF_ERROR(container->Apply(ContainerEvent::kStart));

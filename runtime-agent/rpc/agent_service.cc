@@ -24,10 +24,14 @@ grpc::Status AgentServiceHandler::PrepareContainer(grpc::ServerContext*,
 grpc::Status AgentServiceHandler::StartContainer(grpc::ServerContext*,
                                                  const v1::StartContainerRequest* request,
                                                  v1::StartContainerResponse* response) {
-  const auto outcome = runtime_->StartContainer(
-      {.id = request->container_id(),
-       .extra_hosts = {request->extra_hosts().begin(), request->extra_hosts().end()},
-       .env = {request->env().begin(), request->env().end()}});
+  StartCommand command{
+      .id = request->container_id(),
+      .extra_hosts = {request->extra_hosts().begin(), request->extra_hosts().end()},
+      .env = {request->env().begin(), request->env().end()}};
+  if (request->has_last_started_unix_ns()) {
+    command.last_started_ns = request->last_started_unix_ns();
+  }
+  const auto outcome = runtime_->StartContainer(command);
   if (!outcome.ok()) return ToGrpc(outcome.status());
   v1::ContainerActual actual = ToWire(outcome->report);
   response->set_pid(actual.pid());

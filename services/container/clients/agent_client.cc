@@ -170,6 +170,7 @@ absl::StatusOr<StartResult> AgentClient::Start(const std::string& container_id,
   request.set_container_id(container_id);
   codec::PutList(extras.extra_hosts, request.mutable_extra_hosts());
   codec::PutList(extras.env, request.mutable_env());
+  request.set_last_started_unix_ns(extras.last_started_unix_ns);
   ASSIGN_OR_RETURN(const auto response,
                    Call(&agent::v1::AgentService::Stub::StartContainer, request));
   StartResult result{.pid = response.pid(),

@@ -63,8 +63,9 @@ absl::StatusOr<bool> StartNow(Core& core, const EntryPtr& entry, Transition tran
   }
   RETURN_IF_ERROR(core.Commit(*entry, std::move(intent), {}));
 
-  const absl::StatusOr<StartExtras> extras = LinkExtras(core, *now);
+  absl::StatusOr<StartExtras> extras = LinkExtras(core, *now);
   if (!extras.ok()) return StartFailed(core, entry, extras.status());
+  extras->last_started_unix_ns = now->started_unix_ns;
   const absl::StatusOr<StartResult> started = core.agent().Start(now->id(), *extras);
   if (!started.ok()) return StartFailed(core, entry, started.status());
   auto next = std::make_shared<Container>(*entry->snapshot());

@@ -36,6 +36,7 @@ struct PrepareCommand {
 // What one run has beyond the definition.
 struct StartExtras {
   std::vector<std::string> extra_hosts;  // "name name:address"
+  int64_t last_started_unix_ns = 0;      // of the last run that is recorded
   std::vector<std::string> env;
 };
 

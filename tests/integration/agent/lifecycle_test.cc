@@ -81,6 +81,30 @@ TEST_F(LifecycleTest, NotExecutable) {
   EXPECT_TRUE(host_->Remove(request.container_id()).ok());
 }
 
+// A caller whose first call was answered by an agent that died asks again.
+TEST_F(LifecycleTest, AStartWhoseAnswerGotLostRunsTheProgramOnce) {
+  const auto request = host_->Request({"echo", "once"});
+  const v1::ContainerActual ended = host_->Run(request);
+  const auto start_after = [&](int64_t last_started_ns) {
+    grpc::ClientContext context;
+    v1::StartContainerRequest again;
+    again.set_container_id(request.container_id());
+    again.set_last_started_unix_ns(last_started_ns);
+    v1::StartContainerResponse response;
+    EXPECT_TRUE(host_->agent()->StartContainer(&context, again, &response).ok());
+    return response;
+  };
+  const v1::StartContainerResponse repeated = start_after(0);
+  EXPECT_TRUE(repeated.was_running());
+  EXPECT_EQ(repeated.started_unix_ns(), ended.started_unix_ns());
+  EXPECT_EQ(host_->Log(request.container_id()), "once\n");
+  const v1::StartContainerResponse next = start_after(ended.started_unix_ns());
+  EXPECT_FALSE(next.was_running());
+  EXPECT_NE(next.started_unix_ns(), ended.started_unix_ns());
+  EXPECT_EQ(host_->Log(request.container_id()), "once\nonce\n");
+  EXPECT_TRUE(host_->Remove(request.container_id()).ok());
+}
+
 TEST_F(LifecycleTest, OptionsThatAreNotOfferedAreNamed) {
   auto request = host_->Request({"true"});
   request.mutable_spec()->mutable_network()->set_mode("overlay1");
