@@ -19,10 +19,14 @@ def test_every_line_once_and_in_order(own_cluster):
     seed = random.randrange(1 << 30)
     print("seed", seed)
     chooser = random.Random(seed)
-    # Small segments: the log is rotated all the time.
-    script = f"i=0; while [ $i -lt {lines} ]; do i=$((i+1)); echo line $i of a container that counts; done"
+    # Small segments: the log is rotated all the time. At least so many lines, and until enough was killed.
+    script = (f"i=0; while [ $i -lt {lines} ] || [ ! -e /gate/open -a $i -lt {lines * 50} ]; do i=$((i+1)); "
+              "echo line $i of a container that counts; done; echo $i in all")
+    gate = cluster.dir / "gate"
+    gate.mkdir()
     for i in range(containers):
-        cluster.docker("run", "-d", "--name", f"counter{i}", "--network", "none", "busybox", "sh", "-c", script)
+        cluster.docker("run", "-d", "--name", f"counter{i}", "--network", "none", "-v", f"{gate}:/gate:ro", "busybox",
+                       "sh", "-c", script)
     stop = threading.Event()
     kills = {"log": 0, "agent": 0, "supervisor": 0}
 
@@ -47,18 +51,21 @@ def test_every_line_once_and_in_order(own_cluster):
             run = cluster.docker("ps", "-q", check=False)
             return run.returncode == 0 and not run.stdout.split()
 
+        wait_until(lambda: sum(kills.values()) >= 3, "three kills", 60)
+        (gate / "open").touch()
         wait_until(ended, "all have ended", 600 if long else 180)
     finally:
         stop.set()
         killer.join()
     cluster.up()
     print(kills)
-    expected = "".join(f"line {n} of a container that counts\n" for n in range(1, lines + 1))
     for i in range(containers):
         got = wait_until(lambda: (out := cluster.docker("logs", f"counter{i}", timeout=60).stdout) and
-                         len(out) >= len(expected) and out, f"the whole log of counter{i}", 60)
-        assert got == expected, f"counter{i}"
-    assert sum(kills.values()) >= 3
+                         out.endswith(" in all\n") and out, f"the whole log of counter{i}", 60)
+        *numbered, last = got.splitlines()
+        assert len(numbered) >= lines and last == f"{len(numbered)} in all", f"counter{i}"
+        wrong = [n for n, line in enumerate(numbered, 1) if line != f"line {n} of a container that counts"]
+        assert not wrong, f"counter{i}: {wrong[:5]}"
 
 
 def test_a_log_service_that_is_away_holds_nothing_up(own_cluster):
