@@ -44,6 +44,13 @@ int OpenParent(Child* child, const char* path, const char** leaf) {
   return OpenTarget(child, length == 0 ? "/" : parent, false);
 }
 
+// An empty file or a directory.
+int MakeEntry(int parent, const char* name, bool file) {
+  if (!file) return mkdirat(parent, name, 0755);
+  ScopedFd made = {openat(parent, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755)};
+  return made.fd < 0 ? -1 : 0;
+}
+
 // Where only the last component is missing, which is the common case. ENOENT: more is.
 int MakeLast(Child* child, const char* path, bool file) {
   const char* name = strrchr(path, '/');
@@ -57,12 +64,7 @@ int MakeLast(Child* child, const char* path, bool file) {
   parent[length] = '\0';
   ScopedFd holder = {OpenInside(child, length == 0 ? "/" : parent, O_PATH)};
   if (holder.fd < 0) return -1;
-  if (file) {
-    ScopedFd made = {openat(holder.fd, name + 1, O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755)};
-    if (made.fd < 0) return -1;
-  } else if (mkdirat(holder.fd, name + 1, 0755) != 0) {
-    return -1;
-  }
+  if (MakeEntry(holder.fd, name + 1, file) != 0) return -1;
   return OpenInside(child, path, O_PATH);
 }
 
@@ -119,12 +121,7 @@ int OpenTarget(Child* child, const char* path, bool file) {
     const char* name = prefix + start;
     if (strcmp(name, "..") == 0) return -1;
     bool last = path[at + strspn(path + at, "/")] == '\0';
-    if (last && file) {
-      ScopedFd made = {openat(holder.fd, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755)};
-      if (made.fd < 0) return -1;
-    } else if (mkdirat(holder.fd, name, 0755) != 0) {
-      return -1;
-    }
+    if (MakeEntry(holder.fd, name, last && file) != 0) return -1;
     parent = OpenInside(child, prefix, O_PATH);
   }
   return parent;
