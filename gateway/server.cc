@@ -32,7 +32,8 @@ struct Server::Impl {
         images(*slipway::image::v1::ListImagesRequest::descriptor()->file()->FindServiceByName(
                    "ImageService"),
                backends.image_channel(),
-               {"AcquireImage", "ReleaseImage", "ListImageOwners", "GetLayer", "ReadLayer"}),
+               {"AcquireImage", "ReleaseImage", "ListImageOwners", "GetLayer", "ReadLayer",
+                "StatImagePath", "ReadImageFiles"}),
         containers(*slipway::container::v1::Container::descriptor()->file()->FindServiceByName(
                        "ContainerService"),
                    backends.container_channel(), {}),

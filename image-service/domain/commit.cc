@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status/status_macros.h"
+#include "image-service/layer/time_clamp.h"
 
 namespace slipway::image {
 namespace {
@@ -38,6 +39,7 @@ absl::StatusOr<Digest> Committer::Commit(const CommitCommand& command, ByteSourc
 }
 
 absl::Status Committer::TakeParent(const CommitCommand& command, Draft& draft) {
+  if (command.platform.has_value()) draft.platform = *command.platform;
   if (command.parent.empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(const ImageView view, parts_.catalog.Get(command.parent));
   const Image& parent = *view.image;
@@ -57,16 +59,20 @@ absl::Status Committer::TakeParent(const CommitCommand& command, Draft& draft) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::optional<LayerLease>> Committer::TakeLayer(ByteSource& source) {
+absl::StatusOr<std::optional<LayerLease>> Committer::TakeLayer(ByteSource& source,
+                                                               int64_t latest_mtime_unix_s) {
+  // Most tars of builds are empty: an instruction that only changes the configuration.
+  ASSIGN_OR_RETURN(absl::string_view bytes, source.Next());
+  if (bytes.empty()) return std::optional<LayerLease>();
   ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> blob, parts_.content.NewGzipBlob());
   ASSIGN_OR_RETURN(const std::unique_ptr<LayerIntake> intake,
                    LayerIntake::Create(parts_, std::move(blob), /*any_compression=*/false));
-  while (true) {
-    ASSIGN_OR_RETURN(const absl::string_view bytes, source.Next());
-    if (bytes.empty()) break;
-    RETURN_IF_ERROR(intake->Append(bytes));
+  TimeClamp clamp(latest_mtime_unix_s,
+                  [&](absl::string_view piece) { return intake->Append(piece); });
+  while (!bytes.empty()) {
+    RETURN_IF_ERROR(latest_mtime_unix_s > 0 ? clamp.Append(bytes) : intake->Append(bytes));
+    ASSIGN_OR_RETURN(bytes, source.Next());
   }
-  if (intake->size_bytes() == 0) return std::optional<LayerLease>();
   ASSIGN_OR_RETURN(LayerLease lease, intake->Commit(Digest(), ""));
   if (lease.layer().entries > 0) return std::optional<LayerLease>(std::move(lease));
   const Digest unused = lease.layer().blob;
@@ -78,9 +84,10 @@ absl::StatusOr<std::optional<LayerLease>> Committer::TakeLayer(ByteSource& sourc
 absl::StatusOr<Digest> Committer::DoCommit(const CommitCommand& command, ByteSource& source) {
   Draft draft;
   RETURN_IF_ERROR(TakeParent(command, draft));
-  ASSIGN_OR_RETURN(std::optional<LayerLease> layer, TakeLayer(source));
+  ASSIGN_OR_RETURN(std::optional<LayerLease> layer, TakeLayer(source, command.latest_mtime_unix_s));
   HistoryEntry entry;
-  entry.created_unix_ns = absl::GetCurrentTimeNanos();
+  entry.created_unix_ns =
+      command.created_unix_ns != 0 ? command.created_unix_ns : absl::GetCurrentTimeNanos();
   entry.created_by = command.created_by;
   entry.author = command.author;
   entry.comment = command.message;

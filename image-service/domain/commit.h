@@ -21,6 +21,9 @@ struct CommitCommand {
   std::string message;
   std::string created_by;
   std::string container_id;
+  int64_t created_unix_ns = 0;       // 0: now
+  std::optional<Platform> platform;  // of an image without a parent; none: that of the host
+  int64_t latest_mtime_unix_s = 0;   // later times of files become this one; 0: they stay
 };
 
 // Makes an image of a parent's layers and one more, whose tar is compressed and converted in one
@@ -38,7 +41,8 @@ class Committer {
   absl::StatusOr<Digest> DoCommit(const CommitCommand& command, ByteSource& source);
   absl::Status TakeParent(const CommitCommand& command, Draft& draft);
   // None when the tar is empty.
-  absl::StatusOr<std::optional<LayerLease>> TakeLayer(ByteSource& source);
+  absl::StatusOr<std::optional<LayerLease>> TakeLayer(ByteSource& source,
+                                                      int64_t latest_mtime_unix_s);
   absl::StatusOr<Digest> Put(const CommitCommand& command, Draft draft);
 
   const IntakeParts parts_;

@@ -21,6 +21,9 @@ absl::StatusOr<CommitCommand> ParseCommit(const v1::CommitImageRequest& request)
   command.message = options.message();
   command.created_by = options.created_by();
   command.container_id = options.container_id();
+  command.created_unix_ns = options.created_unix_ns();
+  command.latest_mtime_unix_s = options.latest_mtime_unix_s();
+  if (options.has_platform()) command.platform = FromMessage(options.platform());
   return command;
 }
 

@@ -39,8 +39,9 @@ template <typename Base>
 using WithTransfers = v1::ImageService::WithCallbackMethod_PullImage<
     v1::ImageService::WithCallbackMethod_PushImage<v1::ImageService::WithCallbackMethod_LoadImage<
         v1::ImageService::WithCallbackMethod_SaveImages<
-            v1::ImageService::WithCallbackMethod_ImportImage<
-                v1::ImageService::WithCallbackMethod_CommitImage<Base>>>>>>;
+            v1::ImageService::WithCallbackMethod_ReadImageFiles<
+                v1::ImageService::WithCallbackMethod_ImportImage<
+                    v1::ImageService::WithCallbackMethod_CommitImage<Base>>>>>>>;
 template <typename Base>
 using WithJobs = v1::ImageService::WithCallbackMethod_InspectDistribution<
     v1::ImageService::WithCallbackMethod_SearchImages<
@@ -67,6 +68,8 @@ class ImageServiceImpl : public ImageServiceBase {
       grpc::CallbackServerContext* context, const v1::SaveImagesRequest* request) override;
   grpc::ServerReadReactor<v1::CommitImageRequest>* CommitImage(
       grpc::CallbackServerContext* context, v1::CommitImageResponse* response) override;
+  grpc::ServerWriteReactor<v1::ReadImageFilesResponse>* ReadImageFiles(
+      grpc::CallbackServerContext* context, const v1::ReadImageFilesRequest* request) override;
   grpc::ServerUnaryReactor* InspectDistribution(grpc::CallbackServerContext* context,
                                                 const v1::InspectDistributionRequest* request,
                                                 v1::InspectDistributionResponse* response) override;
@@ -105,6 +108,8 @@ class ImageServiceImpl : public ImageServiceBase {
                                v1::ListImageOwnersResponse* response) override;
   grpc::Status GetLayer(grpc::ServerContext* context, const v1::GetLayerRequest* request,
                         v1::GetLayerResponse* response) override;
+  grpc::Status StatImagePath(grpc::ServerContext* context, const v1::StatImagePathRequest* request,
+                             v1::StatImagePathResponse* response) override;
   grpc::Status GetVersion(grpc::ServerContext* context,
                           const slipway::common::v1::GetVersionRequest* request,
                           slipway::common::v1::GetVersionResponse* response) override;

@@ -108,6 +108,8 @@ absl::StatusOr<std::string> ImageClient::Commit(
   options.set_message(image.message);
   options.set_created_by(image.created_by);
   options.set_container_id(image.container_id);
+  options.set_created_unix_ns(image.created_unix_ns);
+  options.set_latest_mtime_unix_s(image.latest_mtime_unix_s);
   bool open = writer->Write(first);
   const absl::Status produced = produce([&](std::string bytes) -> absl::Status {
     image::v1::CommitImageRequest request;

@@ -50,8 +50,12 @@ absl::StatusOr<std::string> CommitNow(Core& core, const Entry& entry,
                  .config = command.config.value_or(definition.effective),
                  .author = command.author,
                  .message = command.message,
-                 .created_by = absl::StrJoin(definition.effective.command, " "),
-                 .container_id = container->id()};
+                 .created_by = command.created_by.empty()
+                                   ? absl::StrJoin(definition.effective.command, " ")
+                                   : command.created_by,
+                 .container_id = container->id(),
+                 .created_unix_ns = command.created_unix_ns,
+                 .latest_mtime_unix_s = command.latest_mtime_unix_s};
   Freeze freeze(core.agent(), *container);
   if (command.pause && container->state == State::kRunning) RETURN_IF_ERROR(freeze.Begin());
   ASSIGN_OR_RETURN(std::string id, core.image().Commit(image, [&](const TarSink& sink) {

@@ -97,6 +97,9 @@ struct CommitCommand {
   std::string message;
   bool pause = false;                 // while its files are read
   std::optional<ImageConfig> config;  // unset: the container's
+  std::string created_by;             // for the history; empty: the container's command
+  int64_t created_unix_ns = 0;        // 0: now
+  int64_t latest_mtime_unix_s = 0;    // later times of files become this one; 0: they stay
 };
 // commit.cc. The new image's id.
 void CommitContainer(Core& core, CommitCommand command, Done<std::string> done);

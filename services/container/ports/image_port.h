@@ -29,6 +29,8 @@ struct NewImage {
   std::string message;
   std::string created_by;
   std::string container_id;
+  int64_t created_unix_ns = 0;      // 0: now
+  int64_t latest_mtime_unix_s = 0;  // later times of files become this one; 0: they stay
 };
 
 // Takes the bytes of a tar in order; an error stops who produces them.

@@ -172,7 +172,10 @@ grpc::ServerUnaryReactor* ContainerServiceImpl::CommitContainer(
                           .image_reference = request->reference(),
                           .author = request->author(),
                           .message = request->message(),
-                          .pause = request->pause()};
+                          .pause = request->pause(),
+                          .created_by = request->created_by(),
+                          .created_unix_ns = request->created_unix_ns(),
+                          .latest_mtime_unix_s = request->latest_mtime_unix_s()};
     if (request->has_config()) command.config = codec::GetImageConfig(request->config());
     verbs::CommitContainer(core_, std::move(command),
                            [call, response](absl::StatusOr<std::string> id) {
