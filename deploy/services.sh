@@ -19,7 +19,7 @@ demo=yes
 all=no
 
 # In the order they start.
-readonly services=(log image agent container gateway)
+readonly services=(log image agent container build gateway)
 
 die() {
   echo "${0##*/}: $*" >&2
@@ -84,6 +84,7 @@ arguments_of() {
     image) common+=(--metrics_address="127.0.0.1:$((port_base + 1))") ;;
     container) common+=(--metrics_address="127.0.0.1:$((port_base + 2))") ;;
     log) common+=(--metrics_address="127.0.0.1:$((port_base + 3))") ;;
+    build) common+=(--metrics_address="127.0.0.1:$((port_base + 4))") ;;
     agent)
       common+=(--metrics_address="127.0.0.1:$((port_base + 5))" --socket_owner="$user"
         --bridge_subnet="$subnet" --supervisor="$bin_dir/slipway-supervisor")

@@ -17,6 +17,7 @@ constexpr char kDockerConfigType[] = "application/vnd.docker.container.image.v1+
 constexpr char kDockerLayerType[] = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 // Docker's bound, and about overlayfs's.
 constexpr size_t kMaxLayers = 125;
+constexpr size_t kMaxEmptyTarBytes = 64 << 10;
 
 }  // namespace
 
@@ -61,14 +62,22 @@ absl::Status Committer::TakeParent(const CommitCommand& command, Draft& draft) {
 
 absl::StatusOr<std::optional<LayerLease>> Committer::TakeLayer(ByteSource& source,
                                                                int64_t latest_mtime_unix_s) {
-  // Most tars of builds are empty: an instruction that only changes the configuration.
+  // Most tars of builds are empty: of an instruction that only changes the configuration there is
+  // none, and one of a command that changed nothing has only the zeros of its end.
   ASSIGN_OR_RETURN(absl::string_view bytes, source.Next());
+  std::string zeros;
+  while (!bytes.empty() && zeros.size() < kMaxEmptyTarBytes &&
+         bytes.find_first_not_of('\0') == absl::string_view::npos) {
+    zeros.append(bytes.data(), bytes.size());
+    ASSIGN_OR_RETURN(bytes, source.Next());
+  }
   if (bytes.empty()) return std::optional<LayerLease>();
   ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> blob, parts_.content.NewGzipBlob());
   ASSIGN_OR_RETURN(const std::unique_ptr<LayerIntake> intake,
                    LayerIntake::Create(parts_, std::move(blob), /*any_compression=*/false));
   TimeClamp clamp(latest_mtime_unix_s,
                   [&](absl::string_view piece) { return intake->Append(piece); });
+  RETURN_IF_ERROR(intake->Append(zeros));
   while (!bytes.empty()) {
     RETURN_IF_ERROR(latest_mtime_unix_s > 0 ? clamp.Append(bytes) : intake->Append(bytes));
     ASSIGN_OR_RETURN(bytes, source.Next());

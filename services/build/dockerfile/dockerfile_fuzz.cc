@@ -2,12 +2,13 @@
 #include <cstdint>
 #include <optional>
 
-#include "services/build/dockerfile/ignore_file.h"
+#include "base/text/ignore_file.h"
 #include "services/build/dockerfile/instruction.h"
 #include "services/build/dockerfile/words.h"
 
 // A Dockerfile, every word of it expanded, and the same text as a .dockerignore.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace slipway;         // NOLINT
   using namespace slipway::build;  // NOLINT
   const absl::string_view text(reinterpret_cast<const char*>(data), size);
   const Variables variables = [](absl::string_view name) {

@@ -1,4 +1,4 @@
-#include "services/build/dockerfile/path_pattern.h"
+#include "base/text/path_pattern.h"
 
 #include <algorithm>
 #include <utility>
@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status/status_macros.h"
 
-namespace slipway::build {
+namespace slipway {
 namespace {
 
 absl::Status BadPattern(absl::string_view pattern) {
@@ -131,4 +131,4 @@ bool PathPattern::Matches(absl::string_view path) const {
   return states.back();
 }
 
-}  // namespace slipway::build
+}  // namespace slipway

@@ -1,4 +1,4 @@
-#include "services/build/dockerfile/ignore_file.h"
+#include "base/text/ignore_file.h"
 
 #include <utility>
 
@@ -11,7 +11,7 @@
 #include "absl/strings/strip.h"
 #include "base/status/status_macros.h"
 
-namespace slipway::build {
+namespace slipway {
 
 std::string CleanPath(absl::string_view path) {
   const bool rooted = absl::StartsWith(path, "/");
@@ -74,4 +74,4 @@ bool IgnoreFile::Ignores(absl::string_view path) const {
   return ignored;
 }
 
-}  // namespace slipway::build
+}  // namespace slipway

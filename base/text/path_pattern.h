@@ -1,5 +1,5 @@
-#ifndef SERVICES_BUILD_DOCKERFILE_PATH_PATTERN_H_
-#define SERVICES_BUILD_DOCKERFILE_PATH_PATTERN_H_
+#ifndef BASE_TEXT_PATH_PATTERN_H_
+#define BASE_TEXT_PATH_PATTERN_H_
 
 #include <string>
 #include <vector>
@@ -7,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
-namespace slipway::build {
+namespace slipway {
 
 // A pattern over paths: *, ? and [a-z] within one element, ** over any number of them, a backslash
 // before what is meant literally (Go's filepath.Match and Docker's patternmatcher). Matching takes
@@ -39,6 +39,6 @@ class PathPattern {
   std::string literal_;
 };
 
-}  // namespace slipway::build
+}  // namespace slipway
 
-#endif  // SERVICES_BUILD_DOCKERFILE_PATH_PATTERN_H_
+#endif  // BASE_TEXT_PATH_PATTERN_H_

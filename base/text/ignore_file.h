@@ -1,14 +1,14 @@
-#ifndef SERVICES_BUILD_DOCKERFILE_IGNORE_FILE_H_
-#define SERVICES_BUILD_DOCKERFILE_IGNORE_FILE_H_
+#ifndef BASE_TEXT_IGNORE_FILE_H_
+#define BASE_TEXT_IGNORE_FILE_H_
 
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "services/build/dockerfile/path_pattern.h"
+#include "base/text/path_pattern.h"
 
-namespace slipway::build {
+namespace slipway {
 
 // Which paths of a build's context are left out: the last pattern that fits a path or a directory
 // above it decides, and one that begins with "!" takes back in. Immutable.
@@ -33,6 +33,6 @@ class IgnoreFile {
 // As Go's path.Clean: no ".", no "..", no double or trailing slash but where nothing else is left.
 std::string CleanPath(absl::string_view path);
 
-}  // namespace slipway::build
+}  // namespace slipway
 
-#endif  // SERVICES_BUILD_DOCKERFILE_IGNORE_FILE_H_
+#endif  // BASE_TEXT_IGNORE_FILE_H_

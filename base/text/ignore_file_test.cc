@@ -1,8 +1,8 @@
-#include "services/build/dockerfile/ignore_file.h"
+#include "base/text/ignore_file.h"
 
 #include <gtest/gtest.h>
 
-namespace slipway::build {
+namespace slipway {
 namespace {
 
 TEST(PathPattern, RefusesWhatIsBroken) {
@@ -76,4 +76,4 @@ TEST(CleanPath, IsGos) {
 }
 
 }  // namespace
-}  // namespace slipway::build
+}  // namespace slipway

@@ -1,0 +1,231 @@
+#include "services/build/clients/image_client.h"
+
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/rpc/status_conversion.h"
+#include "base/status/status_macros.h"
+#include "services/build/clients/config_conversion.h"
+
+namespace slipway::build {
+namespace {
+
+namespace pb = slipway::image::v1;
+
+constexpr absl::Duration kCallTime = absl::Seconds(60);
+
+ImageInfo FromMessage(const pb::Image& message) {
+  ImageInfo info;
+  info.id = message.id();
+  info.author = message.author();
+  info.config = ConfigFromMessage(message.config());
+  info.platform = {message.platform().os(), message.platform().architecture(),
+                   message.platform().variant()};
+  info.size_bytes = message.size_bytes();
+  return info;
+}
+
+FileInfo FromMessage(const pb::ImageFile& message) {
+  FileInfo info;
+  info.path = message.path();
+  info.mode = message.mode();
+  info.uid = message.uid();
+  info.gid = message.gid();
+  info.mtime_s = message.mtime_s();
+  info.mtime_ns = message.mtime_ns();
+  info.size_bytes = message.size_bytes();
+  info.link_target = message.link_target();
+  info.device = message.device();
+  info.link_id = message.link_id();
+  for (const auto& [name, value] : message.xattrs()) info.xattrs[name] = value;
+  return info;
+}
+
+// The registry of "host[:port]/name"; Docker's own otherwise.
+std::string RegistryOf(const std::string& reference) {
+  const std::string first = reference.substr(0, reference.find('/'));
+  const bool is_host =
+      first != reference &&
+      (absl::StrContains(first, '.') || absl::StrContains(first, ':') || first == "localhost");
+  return is_host ? first : "https://index.docker.io/v1/";
+}
+
+std::string PhaseText(pb::PullLayerProgress::Phase phase) {
+  switch (phase) {
+    case pb::PullLayerProgress::PHASE_PULL_COMPLETE:
+      return "Pull complete";
+    case pb::PullLayerProgress::PHASE_ALREADY_EXISTS:
+      return "Already exists";
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
+ImageClient::ImageClient(const std::shared_ptr<grpc::Channel>& channel, Cancellation& cancellation,
+                         std::map<std::string, pb::RegistryAuth> auths)
+    : stub_(pb::ImageService::NewStub(channel)),
+      cancellation_(cancellation),
+      auths_(std::move(auths)) {}
+
+template <typename Request, typename Response>
+absl::StatusOr<Response> ImageClient::Call(
+    grpc::Status (pb::ImageService::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+    const Request& request) {
+  grpc::ClientContext context;
+  context.set_wait_for_ready(true);
+  context.set_deadline(absl::ToChronoTime(absl::Now() + kCallTime));
+  const Cancellation::Watch watch(cancellation_, [&context] { context.TryCancel(); });
+  Response response;
+  RETURN_IF_ERROR(FromGrpc((stub_.get()->*method)(&context, request, &response)));
+  return response;
+}
+
+absl::StatusOr<ImageInfo> ImageClient::Get(const std::string& reference) {
+  pb::GetImageRequest request;
+  request.set_reference(reference);
+  ASSIGN_OR_RETURN(const auto response, Call(&pb::ImageService::Stub::GetImage, request));
+  return FromMessage(response.image());
+}
+
+absl::StatusOr<ImageInfo> ImageClient::Pull(
+    const std::string& reference, const Platform& platform,
+    const std::function<void(absl::string_view)>& progress) {
+  pb::PullImageRequest request;
+  request.set_reference(reference);
+  if (!platform.empty()) {
+    request.mutable_platform()->set_os(platform.os);
+    request.mutable_platform()->set_architecture(platform.architecture);
+    request.mutable_platform()->set_variant(platform.variant);
+  }
+  const auto auth = auths_.find(RegistryOf(reference));
+  if (auth != auths_.end()) *request.mutable_auth() = auth->second;
+  grpc::ClientContext context;
+  const Cancellation::Watch watch(cancellation_, [&context] { context.TryCancel(); });
+  const auto stream = stub_->PullImage(&context, request);
+  pb::PullImageResponse response;
+  std::string id;
+  while (stream->Read(&response)) {
+    if (response.has_done()) {
+      id = response.done().image_id();
+    } else if (response.has_status()) {
+      progress(response.status().text());
+    } else if (const std::string text = PhaseText(response.layer().phase()); !text.empty()) {
+      progress(absl::StrCat(response.layer().id(), ": ", text));
+    }
+  }
+  RETURN_IF_ERROR(FromGrpc(stream->Finish()));
+  return Get(id);
+}
+
+absl::StatusOr<PathInfo> ImageClient::Stat(const std::string& image, const std::string& path) {
+  pb::StatImagePathRequest request;
+  request.set_image(image);
+  request.set_path(path);
+  request.set_follow(true);
+  ASSIGN_OR_RETURN(const auto response, Call(&pb::ImageService::Stub::StatImagePath, request));
+  PathInfo info;
+  info.path = response.path();
+  if (response.has_file()) info.file = FromMessage(response.file());
+  for (const auto& directory : response.directories()) {
+    info.directories.push_back(FromMessage(directory));
+  }
+  return info;
+}
+
+absl::Status ImageClient::ReadFiles(const std::string& image, const std::string& path,
+                                    const std::function<absl::Status(FileInfo)>& on_file,
+                                    const std::function<absl::Status(absl::string_view)>& on_data) {
+  pb::ReadImageFilesRequest request;
+  request.set_image(image);
+  request.set_path(path);
+  grpc::ClientContext context;
+  const Cancellation::Watch watch(cancellation_, [&context] { context.TryCancel(); });
+  const auto stream = stub_->ReadImageFiles(&context, request);
+  pb::ReadImageFilesResponse response;
+  absl::Status taken;
+  while (taken.ok() && stream->Read(&response)) {
+    taken = response.has_file() ? on_file(FromMessage(response.file())) : on_data(response.data());
+  }
+  if (!taken.ok()) {
+    context.TryCancel();
+    while (stream->Read(&response)) {
+    }
+  }
+  const absl::Status finished = FromGrpc(stream->Finish());
+  return taken.ok() ? finished : taken;
+}
+
+absl::StatusOr<std::string> ImageClient::Commit(
+    const NewImage& image, const std::function<absl::Status(const TarSink&)>& produce) {
+  pb::CommitImageRequest first;
+  pb::CommitImageOptions& options = *first.mutable_options();
+  options.set_parent(image.parent);
+  ConfigToMessage(image.config, *options.mutable_config());
+  options.set_author(image.author);
+  options.set_created_by(image.created_by);
+  options.set_created_unix_ns(image.created_unix_ns);
+  options.set_latest_mtime_unix_s(image.latest_mtime_unix_s);
+  if (image.parent.empty() && !image.platform.empty()) {
+    options.mutable_platform()->set_os(image.platform.os);
+    options.mutable_platform()->set_architecture(image.platform.architecture);
+    options.mutable_platform()->set_variant(image.platform.variant);
+  }
+  grpc::ClientContext context;
+  const Cancellation::Watch watch(cancellation_, [&context] { context.TryCancel(); });
+  pb::CommitImageResponse response;
+  const auto writer = stub_->CommitImage(&context, &response);
+  bool open = writer->Write(first);
+  absl::Status produced;
+  if (produce != nullptr) {
+    produced = produce([&](std::string bytes) -> absl::Status {
+      pb::CommitImageRequest request;
+      request.set_data(std::move(bytes));
+      open = open && writer->Write(request);
+      return open ? absl::OkStatus() : absl::CancelledError("the image service takes no more");
+    });
+  }
+  if (produced.ok()) {
+    writer->WritesDone();
+  } else if (open) {
+    context.TryCancel();
+  }
+  const absl::Status finished = FromGrpc(writer->Finish());
+  // Where the service took no more, it says why.
+  if (!produced.ok() && open) return produced;
+  RETURN_IF_ERROR(finished);
+  return response.image_id();
+}
+
+absl::Status ImageClient::Tag(const std::string& image, const std::string& name) {
+  pb::TagImageRequest request;
+  request.set_source(image);
+  request.set_target(name);
+  return Call(&pb::ImageService::Stub::TagImage, request).status();
+}
+
+absl::Status ImageClient::Remove(const std::string& image) {
+  pb::RemoveImageRequest request;
+  request.set_reference(image);
+  request.set_no_prune(true);
+  return Call(&pb::ImageService::Stub::RemoveImage, request).status();
+}
+
+absl::StatusOr<std::vector<ImageSummary>> ImageClient::List() {
+  pb::ListImagesRequest request;
+  request.set_all(true);
+  ASSIGN_OR_RETURN(const auto response, Call(&pb::ImageService::Stub::ListImages, request));
+  std::vector<ImageSummary> images;
+  for (const pb::Image& image : response.images()) {
+    images.push_back({.id = image.id(),
+                      .parent = image.parent_id(),
+                      .has_name = image.repo_tags_size() > 0 || image.container_count() > 0,
+                      .size_bytes = image.size_bytes()});
+  }
+  return images;
+}
+
+}  // namespace slipway::build

@@ -1,0 +1,27 @@
+#ifndef SERVICES_BUILD_DOMAIN_BUILD_H_
+#define SERVICES_BUILD_DOMAIN_BUILD_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "services/build/domain/stage_run.h"
+#include "services/build/files/tar_reader.h"
+
+namespace slipway::build {
+
+struct BuildOutcome {
+  std::string image_id;
+  std::vector<std::string> tags;
+  std::vector<std::string> unused_build_args;
+};
+
+// A whole build: the context is read, the plan told, stages that do not need each other are made at
+// the same time, and the target's image gets its names. Blocks. The error is that of the first step
+// that failed; the others are cancelled.
+absl::StatusOr<BuildOutcome> RunBuild(const BuildParts& parts, const ByteSource& context);
+
+}  // namespace slipway::build
+
+#endif  // SERVICES_BUILD_DOMAIN_BUILD_H_
