@@ -21,6 +21,7 @@ ABSL_FLAG(std::string, image_socket, "", "Image service (default: <run_dir>/imag
 ABSL_FLAG(std::string, container_socket, "",
           "Container service (default: <run_dir>/container.sock).");
 ABSL_FLAG(std::string, log_socket, "", "Log service (default: <run_dir>/log.sock).");
+ABSL_FLAG(std::string, build_socket, "", "Build service (default: <run_dir>/build.sock).");
 ABSL_FLAG(std::string, agent_socket, "", "Agent's streams (default: <run_dir>/agent.sock).");
 
 namespace {
@@ -42,6 +43,7 @@ int main(int argc, char** argv) {
   options.backends.container =
       SocketOr(absl::GetFlag(FLAGS_container_socket), run_dir, "container");
   options.backends.log = SocketOr(absl::GetFlag(FLAGS_log_socket), run_dir, "log");
+  options.backends.build = SocketOr(absl::GetFlag(FLAGS_build_socket), run_dir, "build");
   options.backends.agent = SocketOr(absl::GetFlag(FLAGS_agent_socket), run_dir, "agent");
   absl::StatusOr<std::unique_ptr<slipway::gateway::Server>> server =
       slipway::gateway::Server::Start(options);

@@ -39,6 +39,9 @@ struct Server::Impl {
                    backends.container_channel(), {}),
         logs(*slipway::log::v1::LogRecord::descriptor()->file()->FindServiceByName("LogService"),
              backends.log_channel(), {"AppendLog", "GetLogPosition", "DeleteLog"}),
+        builds(
+            *slipway::build::v1::BuildStep::descriptor()->file()->FindServiceByName("BuildService"),
+            backends.build_channel(), {}),
         streams(*slipway::agent::v1::AttachStart::descriptor()->file()->FindServiceByName(
                     "StreamService"),
                 backends.agent_channel(), {}) {}
@@ -51,6 +54,7 @@ struct Server::Impl {
   ProxyService images;
   ProxyService containers;
   ProxyService logs;
+  ProxyService builds;
   ProxyService streams;
   std::unique_ptr<RpcServer> native;
   IoThreads threads{kThreads};
@@ -66,10 +70,10 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   RpcServerOptions native;
   native.listeners.push_back({.path = options.native_socket, .mode = kDoorMode});
   native.max_threads = 8;
-  ASSIGN_OR_RETURN(impl->native,
-                   RpcServer::Start(std::move(native),
-                                    {&impl->images, &impl->containers, &impl->logs, &impl->streams},
-                                    impl->metrics));
+  ASSIGN_OR_RETURN(impl->native, RpcServer::Start(std::move(native),
+                                                  {&impl->images, &impl->containers, &impl->logs,
+                                                   &impl->builds, &impl->streams},
+                                                  impl->metrics));
   ASSIGN_OR_RETURN(impl->docker_door,
                    Listener::OnUnixSocket(impl->threads, options.docker_socket, kDoorMode,
                                           impl->docker, Listener::Options()));

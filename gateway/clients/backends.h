@@ -9,6 +9,7 @@
 
 #include "gateway/clients/call.h"
 #include "slipway/agent/v1/agent.grpc.pb.h"
+#include "slipway/build/v1/build.grpc.pb.h"
 #include "slipway/container/v1/container.grpc.pb.h"
 #include "slipway/image/v1/image.grpc.pb.h"
 #include "slipway/log/v1/log.grpc.pb.h"
@@ -17,6 +18,7 @@ namespace slipway::gateway {
 
 using ImageCalls = slipway::image::v1::ImageService::StubInterface::async_interface;
 using ContainerCalls = slipway::container::v1::ContainerService::StubInterface::async_interface;
+using BuildCalls = slipway::build::v1::BuildService::StubInterface::async_interface;
 using LogCalls = slipway::log::v1::LogService::StubInterface::async_interface;
 using StreamCalls = slipway::agent::v1::StreamService::StubInterface::async_interface;
 
@@ -28,6 +30,7 @@ class Backends {
     std::string container;
     std::string log;
     std::string agent;
+    std::string build;
   };
 
   explicit Backends(const Addresses& addresses);
@@ -35,12 +38,15 @@ class Backends {
   ImageCalls* image() { return image_->async(); }
   ContainerCalls* container() { return container_->async(); }
   LogCalls* log() { return log_->async(); }
+  BuildCalls* build() { return build_->async(); }
   StreamCalls* stream() { return stream_->async(); }
 
   const std::shared_ptr<grpc::Channel>& image_channel() const { return image_channel_; }
   const std::shared_ptr<grpc::Channel>& container_channel() const { return container_channel_; }
   const std::shared_ptr<grpc::Channel>& log_channel() const { return log_channel_; }
   const std::shared_ptr<grpc::Channel>& agent_channel() const { return agent_channel_; }
+
+  const std::shared_ptr<grpc::Channel>& build_channel() const { return build_channel_; }
 
   CallTracker& calls() { return calls_; }
 
@@ -76,10 +82,12 @@ class Backends {
   const std::shared_ptr<grpc::Channel> container_channel_;
   const std::shared_ptr<grpc::Channel> log_channel_;
   const std::shared_ptr<grpc::Channel> agent_channel_;
+  const std::shared_ptr<grpc::Channel> build_channel_;
   const std::unique_ptr<slipway::image::v1::ImageService::StubInterface> image_;
   const std::unique_ptr<slipway::container::v1::ContainerService::StubInterface> container_;
   const std::unique_ptr<slipway::log::v1::LogService::StubInterface> log_;
   const std::unique_ptr<slipway::agent::v1::StreamService::StubInterface> stream_;
+  const std::unique_ptr<slipway::build::v1::BuildService::StubInterface> build_;
 };
 
 }  // namespace slipway::gateway

@@ -6,6 +6,7 @@
 #include "absl/time/clock.h"
 #include "gateway/docker/container_json.h"
 #include "gateway/docker/image_json.h"
+#include "gateway/docker/times.h"
 #include "gateway/endpoints/handlers.h"
 
 namespace slipway::gateway {
@@ -52,6 +53,31 @@ Awaitable<absl::Status> AddContainers(ApiRequest& request, json::object& answer)
   co_return absl::OkStatus();
 }
 
+Awaitable<absl::Status> AddBuildCache(ApiRequest& request, json::object& answer) {
+  CO_ASSIGN_OR_RETURN(const auto listed,
+                      co_await request.backends.Call(
+                          request.backends.build(), &BuildCalls::ListBuildCache,
+                          slipway::build::v1::ListBuildCacheRequest(), request.options()));
+  json::array entries;
+  int64_t total = 0;
+  for (const slipway::build::v1::BuildCacheEntry& entry : listed.entries()) {
+    total += entry.size_bytes();
+    entries.push_back(json::object{{"ID", entry.id()},
+                                   {"Parent", ""},
+                                   {"Type", "regular"},
+                                   {"Description", entry.description()},
+                                   {"InUse", entry.in_use()},
+                                   {"Shared", entry.shared()},
+                                   {"Size", entry.size_bytes()},
+                                   {"CreatedAt", Rfc3339Nano(entry.created_unix_ns())},
+                                   {"LastUsedAt", Rfc3339Nano(entry.last_used_unix_ns())},
+                                   {"UsageCount", entry.use_count()}});
+  }
+  answer["BuildCache"] = std::move(entries);
+  answer["BuilderSize"] = total;
+  co_return absl::OkStatus();
+}
+
 }  // namespace
 
 Awaitable<absl::Status> SystemDataUsage(ApiRequest& request) {
@@ -68,6 +94,9 @@ Awaitable<absl::Status> SystemDataUsage(ApiRequest& request) {
   if (Wanted(request.query, "image")) CO_RETURN_IF_ERROR(co_await AddImages(request, answer));
   if (Wanted(request.query, "container")) {
     CO_RETURN_IF_ERROR(co_await AddContainers(request, answer));
+  }
+  if (Wanted(request.query, "build-cache")) {
+    CO_RETURN_IF_ERROR(co_await AddBuildCache(request, answer));
   }
   co_return co_await request.http.SendJson(200, answer);
 }

@@ -27,6 +27,10 @@ Awaitable<absl::Status> ImagePush(ApiRequest& request);
 Awaitable<absl::Status> ImageSave(ApiRequest& request);
 Awaitable<absl::Status> ImagesSave(ApiRequest& request);
 Awaitable<absl::Status> ImageCommit(ApiRequest& request);
+// build.cc
+Awaitable<absl::Status> ImageBuild(ApiRequest& request);
+Awaitable<absl::Status> BuildPrune(ApiRequest& request);
+Awaitable<absl::Status> BuildCancel(ApiRequest& request);
 // prune_images.cc, disk_usage.cc, registry.cc
 Awaitable<absl::Status> ImagePrune(ApiRequest& request);
 Awaitable<absl::Status> SystemDataUsage(ApiRequest& request);

@@ -66,7 +66,23 @@ Awaitable<absl::Status> ImageInspect(ApiRequest& request) {
 
 Awaitable<absl::Status> ImageHistory(ApiRequest& request) {
   CO_ASSIGN_OR_RETURN(const pb::Image image, co_await FindImage(request));
-  co_return co_await request.http.SendJson(200, HistoryToJson(image));
+  json::array history = HistoryToJson(image);
+  // A step that was built here is an image of its own.
+  std::string parent = image.parent_id();
+  for (size_t i = 1; i < history.size() && !parent.empty(); ++i) {
+    pb::GetImageRequest get;
+    get.set_reference(parent);
+    const auto found = co_await request.backends.Call(
+        request.backends.image(), &ImageCalls::GetImage, get, request.options());
+    if (!found.ok()) break;
+    json::object& entry = history[i].as_object();
+    entry["Id"] = parent;
+    json::array tags;
+    for (const std::string& tag : found->image().repo_tags()) tags.emplace_back(tag);
+    if (!tags.empty()) entry["Tags"] = std::move(tags);
+    parent = found->image().parent_id();
+  }
+  co_return co_await request.http.SendJson(200, history);
 }
 
 Awaitable<absl::Status> ImageTag(ApiRequest& request) {

@@ -67,9 +67,9 @@ constexpr Route kRoutes[] = {
     Yes("DELETE", "/images/{name...}", ImageDelete),
     Yes("GET", "/distribution/{name...}/json", DistributionInspect),
     Yes("POST", "/commit", ImageCommit),
-    NotYet("POST", "/build", "image build"),
-    NotYet("POST", "/build/prune", "build prune"),
-    NotYet("POST", "/build/cancel", "cancelling a build"),
+    Yes("POST", "/build", ImageBuild),
+    Yes("POST", "/build/prune", BuildPrune),
+    Yes("POST", "/build/cancel", BuildCancel),
     NotYet("POST", "/session", "build session"),
     NotYet("POST", "/grpc", "build session"),
 

@@ -550,7 +550,8 @@ void FakePlatform::Join() {
 }
 
 Backends::Addresses FakePlatform::addresses() const {
-  return {.image = socket_, .container = socket_, .log = socket_, .agent = socket_};
+  return {
+      .image = socket_, .container = socket_, .log = socket_, .agent = socket_, .build = socket_};
 }
 
 cpb::CreateContainerRequest FakePlatform::last_create() const {

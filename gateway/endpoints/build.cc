@@ -1,0 +1,122 @@
+// POST /build and /build/prune: the classic builder's protocol.
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "gateway/docker/build_messages.h"
+#include "gateway/docker/build_options.h"
+#include "gateway/docker/filters.h"
+#include "gateway/docker/until_filter.h"
+#include "gateway/endpoints/handlers.h"
+
+namespace slipway::gateway {
+namespace {
+
+namespace json = boost::json;
+namespace pb = slipway::build::v1;
+using BuildStream = BidiStream<pb::BuildImageRequest, pb::BuildImageResponse>;
+
+constexpr size_t kPieceBytes = 1 << 20;
+
+// The body into the call. What breaks is the body: the call's own outcome tells of the rest.
+Awaitable<absl::Status> Upload(Exchange& http, BuildStream stream, pb::BuildImageRequest first) {
+  bool taken = co_await stream->Write(std::move(first));
+  while (taken) {
+    pb::BuildImageRequest piece;
+    std::string& data = *piece.mutable_context();
+    data.resize(kPieceBytes);
+    auto count = co_await http.ReadSome(data.data(), data.size());
+    if (!count.ok()) {
+      stream->Cancel();
+      co_return count.status();
+    }
+    if (*count == 0) break;
+    data.resize(*count);
+    taken = co_await stream->Write(std::move(piece));
+  }
+  if (taken) {
+    // From here on the client only listens: a hang-up ends the build.
+    http.WatchDisconnect([stream] { stream->Cancel(); });
+    stream->WritesDone();
+  }
+  co_return absl::OkStatus();
+}
+
+// The messages out of the call, to the client.
+Awaitable<absl::Status> Download(Exchange& http, BuildStream stream, BuildMessages& messages) {
+  pb::BuildImageResponse response;
+  absl::Status written;
+  while (co_await stream->Next(response)) {
+    const std::string text = messages.Take(response);
+    if (text.empty() || !written.ok()) continue;
+    if (!http.started()) written = co_await http.BeginStream(200, "application/json");
+    if (written.ok()) written = co_await http.Write(text);
+    if (!written.ok()) stream->Cancel();
+  }
+  co_return written;
+}
+
+absl::StatusOr<pb::PruneBuildCacheRequest> PruneRequest(const Query& query) {
+  ASSIGN_OR_RETURN(const Filters filters, Filters::Parse(query.Get("filters")));
+  RETURN_IF_ERROR(filters.CheckNames(
+      {"until", "id", "parent", "type", "description", "inuse", "shared", "private"}));
+  pb::PruneBuildCacheRequest prune;
+  prune.set_all(query.GetBool("all"));
+  ASSIGN_OR_RETURN(const std::optional<int64_t> keep, query.GetInt("keep-storage"));
+  prune.set_keep_bytes(keep.value_or(0));
+  ASSIGN_OR_RETURN(const int64_t until_unix_ns, ReadUntil(filters, absl::GetCurrentTimeNanos()));
+  prune.set_until_unix_ns(until_unix_ns);
+  for (const std::string& id : filters.Get("id")) prune.add_ids(id);
+  return prune;
+}
+
+}  // namespace
+
+Awaitable<absl::Status> ImageBuild(ApiRequest& request) {
+  using boost::asio::experimental::awaitable_operators::operator&&;
+  Exchange& http = request.http;
+  pb::BuildImageRequest first;
+  CO_ASSIGN_OR_RETURN(*first.mutable_options(),
+                      ReadBuildOptions(request.query, http.Header("X-Registry-Config")));
+  BuildMessages messages(request.query.GetBool("q"));
+  BuildStream stream =
+      request.backends.Bidi(request.backends.build(), &BuildCalls::BuildImage, request.endless());
+  auto [uploaded, downloaded] =
+      co_await (Upload(http, stream, std::move(first)) && Download(http, stream, messages));
+  absl::Status finished = co_await stream->Finish();
+  CO_RETURN_IF_ERROR(downloaded);
+  // A broken body is the reason for the cancelled call.
+  if (!uploaded.ok()) finished = uploaded;
+  if (!finished.ok()) {
+    if (!http.started()) co_return finished;
+    const std::string text = messages.Fail(finished);
+    CO_RETURN_IF_ERROR(co_await http.Write(text));
+  }
+  if (!http.started()) CO_RETURN_IF_ERROR(co_await http.BeginStream(200, "application/json"));
+  co_return co_await http.EndStream();
+}
+
+Awaitable<absl::Status> BuildPrune(ApiRequest& request) {
+  CO_ASSIGN_OR_RETURN(const pb::PruneBuildCacheRequest prune, PruneRequest(request.query));
+  CO_ASSIGN_OR_RETURN(
+      const pb::PruneBuildCacheResponse pruned,
+      co_await request.backends.Call(request.backends.build(), &BuildCalls::PruneBuildCache, prune,
+                                     request.endless()));
+  json::array ids;
+  for (const std::string& id : pruned.ids()) ids.emplace_back(id);
+  json::object answer;
+  answer["CachesDeleted"] = ids.empty() ? json::value(nullptr) : json::value(std::move(ids));
+  answer["SpaceReclaimed"] = pruned.reclaimed_bytes();
+  co_return co_await request.http.SendJson(200, answer);
+}
+
+// The classic builder has no builds that outlive their connection.
+Awaitable<absl::Status> BuildCancel(ApiRequest& request) {
+  co_return absl::NotFoundError(
+      absl::StrCat("No such build: ", request.query.Get("id"), " (hang up to end a build)"));
+}
+
+}  // namespace slipway::gateway
