@@ -42,6 +42,11 @@ agent::v1::StreamService::Stub& Context::streams() {
   return *streams_;
 }
 
+build::v1::BuildService::Stub& Context::builds() {
+  if (builds_ == nullptr) builds_ = build::v1::BuildService::NewStub(channel());
+  return *builds_;
+}
+
 bool Context::Check(const absl::Status& status, int failure_code) {
   if (status.ok()) return true;
   std::string message(status.message());

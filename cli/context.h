@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "slipway/agent/v1/agent.grpc.pb.h"
+#include "slipway/build/v1/build.grpc.pb.h"
 #include "slipway/container/v1/container.grpc.pb.h"
 #include "slipway/image/v1/image.grpc.pb.h"
 #include "slipway/log/v1/log.grpc.pb.h"
@@ -27,6 +28,7 @@ class Context {
   image::v1::ImageService::Stub& images();
   container::v1::ContainerService::Stub& containers();
   log::v1::LogService::Stub& logs();
+  build::v1::BuildService::Stub& builds();
   agent::v1::StreamService::Stub& streams();
 
   // Prints "slipway: <message>" and sets the exit code when `status` is not OK. True when it is OK.
@@ -41,6 +43,7 @@ class Context {
   std::unique_ptr<container::v1::ContainerService::Stub> containers_;
   std::unique_ptr<log::v1::LogService::Stub> logs_;
   std::unique_ptr<agent::v1::StreamService::Stub> streams_;
+  std::unique_ptr<build::v1::BuildService::Stub> builds_;
 };
 
 // Verbs, a file each. Each adds its subcommands to the application.
@@ -52,6 +55,7 @@ void AddPs(CLI::App& app, Context& context);
 void AddLogs(CLI::App& app, Context& context);
 void AddImages(CLI::App& app, Context& context);  // images, rmi, tag, commit
 void AddPull(CLI::App& app, Context& context);
+void AddBuild(CLI::App& app, Context& context);
 void AddPush(CLI::App& app, Context& context);  // push, save
 void AddLoad(CLI::App& app, Context& context);  // load, import
 void AddInspect(CLI::App& app, Context& context);

@@ -39,6 +39,7 @@ int main(int argc, char** argv) {
   slipway::cli::AddLogs(app, context);
   slipway::cli::AddImages(app, context);
   slipway::cli::AddPull(app, context);
+  slipway::cli::AddBuild(app, context);
   slipway::cli::AddPush(app, context);
   slipway::cli::AddLoad(app, context);
   slipway::cli::AddInspect(app, context);
