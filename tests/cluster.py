@@ -14,7 +14,7 @@ import time
 import docker
 
 SOURCE = pathlib.Path(__file__).resolve().parents[1]
-SERVICES = ("log", "image", "agent", "container", "gateway")
+SERVICES = ("log", "image", "agent", "container", "build", "gateway")
 
 # The agent keeps so many network namespaces ready.
 READY_NAMESPACES = 8

@@ -402,7 +402,8 @@ def row_list(bench):
             clients[peer.name].call("DELETE", f"/containers/{identity}")
 
 
-from log_rows import LOG_ROWS  # noqa: E402 (it uses what is above)
+from build_rows import BUILD_ROWS  # noqa: E402 (it uses what is above)
+from log_rows import LOG_ROWS  # noqa: E402
 
 ROWS = {"memory": row_memory, "api": row_api, "run": row_run, "exec": row_exec, "concurrent": row_concurrent,
-        "pull": row_pull, "commit": row_commit, "images": row_images, **LOG_ROWS, "list": row_list}
+        "pull": row_pull, "commit": row_commit, "images": row_images, **BUILD_ROWS, **LOG_ROWS, "list": row_list}
