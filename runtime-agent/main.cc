@@ -25,6 +25,9 @@ ABSL_FLAG(std::string, bridge_subnet, "172.29.0.0/16", "IPv4 subnet of the defau
 ABSL_FLAG(std::string, host_id, "", "Identity of this host; made and kept when empty.");
 ABSL_FLAG(std::string, fail_start_at_file, "",
           "For tests: every start fails at the step that this file names.");
+ABSL_FLAG(int, ready_runs, 16,
+          "How many created containers may stand ready for their start at a time, each for 2 s; 0: "
+          "none.");
 ABSL_FLAG(std::string, userns_remap, "",
           "Ids of the host that containers' users get: <first>:<count>, or a user of /etc/subuid "
           "(\"default\": dockremap). Not remapped when empty.");
@@ -75,6 +78,8 @@ int main(int argc, char** argv) {
   options.bridge_subnet = absl::GetFlag(FLAGS_bridge_subnet);
   options.host_id = absl::GetFlag(FLAGS_host_id);
   options.fail_start_at_file = absl::GetFlag(FLAGS_fail_start_at_file);
+  if (absl::GetFlag(FLAGS_ready_runs) < 0) Usage("--ready_runs must not be negative");
+  options.ready_runs = static_cast<size_t>(absl::GetFlag(FLAGS_ready_runs));
   options.cgroup_parent = absl::GetFlag(FLAGS_cgroup_parent);
   if (options.cgroup_parent.empty()) options.cgroup_parent = options.service.prefix;
   slipway::agent::UserRemap remap;

@@ -92,6 +92,7 @@ absl::Status RunServer(const ServerOptions& options) {
                       .remap = options.remap,
                       .layer_directory = LayerDirectoryOf(service.root),
                       .fail_start_at_file = options.fail_start_at_file,
+                      .ready_runs = options.ready_runs,
                       .revive_supervisor = [&options] { Revive(options); }}));
   observer.Watch(runtime.get(), cgroups.get());
 

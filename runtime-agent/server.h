@@ -23,6 +23,7 @@ struct ServerOptions {
   const UserRemap* remap = nullptr;  // outlives the server
   std::string cgroup_parent;         // below the root of each hierarchy
   std::string fail_start_at_file;    // for tests; see main.cc
+  size_t ready_runs = 0;
 };
 
 // Wires everything, serves until SIGTERM or SIGINT. Containers go on when it returns.

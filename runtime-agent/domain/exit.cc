@@ -88,8 +88,12 @@ void Runtime::ContainerExited(const EntryInfo& entry) {
   const Container::Turn turn(*container);
   const Actual before = container->actual();
   const bool known = before.incarnation != entry.incarnation || before.pid == 0;
-  // Told again after a reconnection, or of a start that was given up.
-  if (known) return Forget(entry.id);
+  if (known) {
+    // Told again after a reconnection, or of a start that was given up; by now it may be forgotten,
+    // and the id another run's.
+    if (supervisor_->GetSlot(entry.slot, entry.incarnation).ok()) Forget(entry.id);
+    return;
+  }
   const auto oom_kills = parts_.cgroups->ReadOomKills(container->definition().cgroup_name());
   container->Apply(ContainerEvent::kExit).IgnoreError();
   const auto finish = [&](Actual& now) {

@@ -127,6 +127,10 @@ absl::StatusOr<std::unique_ptr<Archiver>> Runtime::OpenArchiver(const std::strin
         absl::StrCat("more than ", kMaxArchivers, " archives are being read or written"));
   }
   auto count = std::shared_ptr<void>(nullptr, [this](void*) { --archivers_; });
+  {
+    const Container::Turn turn(*container);
+    DropReady(id);
+  }
   ArchiverBindings bindings;
   std::shared_ptr<const UniqueFd> overlay;
   RETURN_IF_ERROR(BindFilesView(*container, command.view, bindings, overlay));

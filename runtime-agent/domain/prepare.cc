@@ -223,8 +223,11 @@ absl::StatusOr<std::vector<std::string>> Runtime::Prepare(const PrepareCommand& 
   RETURN_IF_ERROR(parts_.store->Save(
       {.definition = &container->definition(), .id = container->id(), .actual = &actual}));
   std::move(undo).Cancel();
-  absl::MutexLock lock(&mutex_);
-  containers_.emplace(command.id, std::move(container));
+  {
+    absl::MutexLock lock(&mutex_);
+    containers_.emplace(command.id, container);
+  }
+  MakeReadySoon(*container);
   return result.warnings;
 }
 

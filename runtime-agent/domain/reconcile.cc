@@ -73,6 +73,7 @@ Runtime::Runtime(Parts parts, Settings settings)
                              .running = [this] { return RunningContainers(); }})) {}
 
 Runtime::~Runtime() {
+  DropAllReady();
   supervisor_.reset();
   sampler_.reset();
   reaper_.reset();
@@ -142,7 +143,8 @@ absl::Status Runtime::OpenOutput(Container& container) {
                           uint64_t incarnation) { return supervisor_->GetSlot(slot, incarnation); },
       .runs = actual.pid == 0 ? actual.runs : actual.runs - 1,
       .run_ends = actual.run_ends,
-      .last_exit_code = actual.exit_code}));
+      .last_exit_code = actual.exit_code,
+      .stored = actual.runs > 0}));
   return absl::OkStatus();
 }
 
@@ -219,7 +221,10 @@ absl::StatusOr<std::vector<EntryInfo>> Runtime::ListSettled() {
     const bool settled = std::none_of(entries.begin(), entries.end(), [](const EntryInfo& entry) {
       return entry.state == EntryState::kStarting || entry.state == EntryState::kFailed;
     });
-    if (settled || absl::Now() > give_up) return entries;
+    if (settled || absl::Now() > give_up) {
+      EndHeldRuns(entries);
+      return entries;
+    }
     absl::SleepFor(absl::Milliseconds(2));
   }
 }

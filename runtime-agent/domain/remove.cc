@@ -46,6 +46,7 @@ absl::Status Runtime::Remove(const std::string& id, bool remove_volumes) {
 void Runtime::Reap(const std::shared_ptr<Container>& container, absl::Time since) {
   const std::string& id = container->id();
   const Container::Turn turn(*container);
+  DropReady(id);
   if (container->actual().pid != 0) {
     if (const auto handles = container->handles(); handles != nullptr && handles->pidfd.ok()) {
       syscall(SYS_pidfd_send_signal, handles->pidfd.get(), SIGKILL, nullptr, 0);
@@ -56,9 +57,12 @@ void Runtime::Reap(const std::shared_ptr<Container>& container, absl::Time since
   if (!container->ClaimReaping()) return;
   parts_.network->Disconnect(id).IgnoreError();
   parts_.cgroups->Remove(container->definition().cgroup_name()).IgnoreError();
-  const bool has_log = container->actual().runs > 0 && container->definition().ship_log;
-  // Who follows the log of a container that is removed at once gets the end of it.
-  if (has_log) shipper_->Flush(id, absl::Now() + kLastFlush).IgnoreError();
+  bool has_log = false;
+  if (container->actual().runs > 0 && container->definition().ship_log) {
+    // Who follows the log of a container that is removed at once gets the end of it.
+    const auto flushed = shipper_->Flush(id, absl::Now() + kLastFlush, /*announce=*/false);
+    has_log = !flushed.ok() || container->output()->stored();
+  }
   shipper_->Forget(id);
   unlink(SpoolPath(id).c_str());
   const absl::Status removed = RemoveTree(Directory(id));
@@ -71,12 +75,12 @@ void Runtime::Reap(const std::shared_ptr<Container>& container, absl::Time since
   container->SetHandles(nullptr);
   container->SetLayers({});
   if (!has_log) {
-    FinishRemoval(container, since, kFirstRetry);
+    FinishRemoval(container, since, has_log, kFirstRetry);
     return;
   }
   // dockerd's readers keep the unlinked file; here followers have a moment to read to the end.
   reaper_->After(kLogOutlives,
-                 [this, container, since] { FinishRemoval(container, since, kFirstRetry); });
+                 [this, container, since] { FinishRemoval(container, since, true, kFirstRetry); });
 }
 
 // Those of its anonymous volumes that no other container has.
@@ -106,13 +110,13 @@ void Runtime::RemoveAnonymousVolumes(const Definition& definition) {
 
 // The tombstone stays until the log service has let go of the container's records.
 void Runtime::FinishRemoval(const std::shared_ptr<Container>& container, absl::Time since,
-                            absl::Duration backoff) {
+                            bool has_log, absl::Duration backoff) {
   const std::string& id = container->id();
-  if (container->actual().runs > 0 && container->definition().ship_log) {
+  if (has_log) {
     const absl::Status deleted = parts_.log->Delete(id);
     if (!deleted.ok()) {
       reaper_->After(backoff, [this, container, since, backoff] {
-        FinishRemoval(container, since, std::min(backoff * 2, kLastRetry));
+        FinishRemoval(container, since, true, std::min(backoff * 2, kLastRetry));
       });
       return;
     }

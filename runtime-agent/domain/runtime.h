@@ -84,6 +84,7 @@ class Runtime {
     const UserRemap* remap = nullptr;  // outlives the runtime; null: users are not remapped
     std::string layer_directory;       // where the image service keeps layers; for leftovers only
     std::string fail_start_at_file;    // failure_injection.cc; empty but in tests
+    size_t ready_runs = 0;             // at most so many at a time (ready.cc)
     // Starts a supervisor where there was one and none is any more. May block.
     std::function<void()> revive_supervisor;
   };
@@ -148,7 +149,8 @@ class Runtime {
   void Unlisten(uint64_t listener);
 
  private:
-  struct RunState;  // start.cc
+  struct RunState;  // run_state.h
+  struct ReadyRun;  // ready.cc
 
   Runtime(Parts parts, Settings settings);
 
@@ -191,11 +193,25 @@ class Runtime {
   absl::Status OpenSpool(Container& container, RunState& run);
   void BindOwnGroups(const Definition& definition, RunState& run);
   absl::Status Execute(Container& container, RunState& run);
+  absl::StatusOr<SpawnResult> Spawn(Container& container, RunState& run, bool hold);
+  absl::StatusOr<SpawnResult> SpawnFresh(Container& container, RunState& run);
   absl::StatusOr<StartOutcome> StartInTurn(const std::shared_ptr<Container>& container,
                                            const StartCommand& command);
   absl::StatusOr<StartOutcome> Finish(Container& container, RunState& run, SpawnResult spawned);
   void BindStreams(const Container& container, EntryFds fds, RunHandles& handles);
   absl::StatusOr<int> RunningPid(const std::string& id, absl::string_view what) const;
+
+  // ready.cc
+  void MakeReadySoon(const Container& container);
+  void MakeReady(const std::shared_ptr<Container>& container);
+  std::shared_ptr<ReadyRun> TakeReady(const std::string& id);
+  // In the container's turn.
+  void DropReady(const std::string& id);
+  void DropAllReady();
+  void EndHeld(const EntryInfo& entry, int pidfd);
+  void EndHeldRuns(std::vector<EntryInfo>& entries);
+  absl::StatusOr<SpawnResult> StartReady(Container& container, const StartCommand& command,
+                                         std::unique_ptr<RunState>& run);
 
   // exit.cc
   absl::Status SaveActual(Container& container);
@@ -211,7 +227,7 @@ class Runtime {
   // remove.cc
   void Reap(const std::shared_ptr<Container>& container, absl::Time since);
   void RemoveAnonymousVolumes(const Definition& definition);
-  void FinishRemoval(const std::shared_ptr<Container>& container, absl::Time since,
+  void FinishRemoval(const std::shared_ptr<Container>& container, absl::Time since, bool has_log,
                      absl::Duration backoff);
 
   // observe.cc
@@ -273,6 +289,8 @@ class Runtime {
     absl::Time used;
   };
   std::map<std::string, RecentLayers> recent_layers_ ABSL_GUARDED_BY(mutex_);
+  // Null while it is made.
+  std::map<std::string, std::shared_ptr<ReadyRun>> ready_ ABSL_GUARDED_BY(mutex_);
   bool reconciled_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<EntryInfo> early_exits_ ABSL_GUARDED_BY(mutex_);
   bool progress_posted_ ABSL_GUARDED_BY(mutex_) = false;

@@ -16,6 +16,7 @@
 #include "base/status/errno_status.h"
 #include "base/status/status_macros.h"
 #include "runtime-agent/domain/network_files.h"
+#include "runtime-agent/domain/run_state.h"
 #include "runtime-agent/domain/runtime.h"
 #include "runtime-agent/domain/start_error.h"
 #include "runtime-agent/kernel/mount.h"
@@ -61,18 +62,6 @@ absl::StatusOr<UniqueFd> BindText(const std::string& path, absl::string_view tex
 }
 
 }  // namespace
-
-// What a start holds. Undone in reverse order when it goes away before Finish() released it.
-struct Runtime::RunState {
-  RunBindings bindings;
-  std::shared_ptr<const UniqueFd> root;  // the overlay; the container gets a copy
-  EndpointLease endpoint;
-  std::optional<Endpoint> connected;
-  CgroupLease cgroup;
-  std::vector<std::string> extra_hosts;
-  absl::Time began = absl::Now();
-  const char* step = "";
-};
 
 absl::StatusOr<int> Runtime::RunningPid(const std::string& id, absl::string_view what) const {
   ASSIGN_OR_RETURN(const std::shared_ptr<Container> other, Find(id));
@@ -342,40 +331,42 @@ absl::StatusOr<StartOutcome> Runtime::Finish(Container& container, RunState& run
   return StartOutcome{.report = container.Report()};
 }
 
+absl::StatusOr<SpawnResult> Runtime::Spawn(Container& container, RunState& run, bool hold) {
+  SpawnRequest request{.id = container.id(), .hold = hold};
+  ASSIGN_OR_RETURN(request.plan,
+                   CompileContainerPlan(container.definition(), std::move(run.bindings)));
+  InjectFailure(request.plan);
+  run.step = "spawn";
+  absl::StatusOr<SpawnResult> spawned = supervisor_->Spawn(std::move(request), kSpawnTimeout);
+  // Without an answer it may run: what was given up must not.
+  if (!spawned.ok() && !GetSpawnFailure(spawned.status()).has_value()) {
+    parts_.cgroups->Kill(container.definition().cgroup_name()).IgnoreError();
+  }
+  return spawned;
+}
+
+absl::StatusOr<SpawnResult> Runtime::SpawnFresh(Container& container, RunState& run) {
+  RETURN_IF_ERROR(Execute(container, run));
+  // Recorded before anything of it can outlive this process.
+  container.Update([&](Actual& now) { now.endpoint = run.connected; });
+  RETURN_IF_ERROR(SaveActual(container));
+  return Spawn(container, run, /*hold=*/false);
+}
+
 absl::StatusOr<StartOutcome> Runtime::StartInTurn(const std::shared_ptr<Container>& container,
                                                   const StartCommand& command) {
-  RunState run;
-  run.extra_hosts = command.extra_hosts;
-  run.bindings.more_env = command.env;
-  absl::Status status = Execute(*container, run);
-  if (status.ok()) {
-    // Recorded before anything of it can outlive this process.
-    container->Update([&](Actual& now) { now.endpoint = run.connected; });
-    status = SaveActual(*container);
+  auto run = std::make_unique<RunState>();
+  absl::StatusOr<SpawnResult> spawned = StartReady(*container, command, run);
+  if (!spawned.ok() && !GetSpawnFailure(spawned.status()).has_value()) {
+    run = std::make_unique<RunState>();
+    run->extra_hosts = command.extra_hosts;
+    run->bindings.more_env = command.env;
+    spawned = SpawnFresh(*container, *run);
   }
-  absl::StatusOr<SpawnResult> spawned = absl::UnknownError("not started");
-  if (status.ok()) {
-    SpawnRequest request{.id = container->id()};
-    auto plan = CompileContainerPlan(container->definition(), std::move(run.bindings));
-    if (plan.ok()) {
-      request.plan = *std::move(plan);
-      InjectFailure(request.plan);
-      spawned = supervisor_->Spawn(std::move(request), kSpawnTimeout);
-      if (!spawned.ok()) {
-        run.step = "spawn";
-        // Without an answer it may run: what was given up must not.
-        if (!GetSpawnFailure(spawned.status()).has_value()) {
-          parts_.cgroups->Kill(container->definition().cgroup_name()).IgnoreError();
-        }
-      }
-      status = spawned.status();
-    } else {
-      status = plan.status();
-    }
-  }
-  if (status.ok()) return Finish(*container, run, *std::move(spawned));
-  parts_.observer->StartFailed(run.step == absl::string_view("spawn") ? FailedStep(status)
-                                                                      : run.step);
+  if (spawned.ok()) return Finish(*container, *run, *std::move(spawned));
+  const absl::Status& status = spawned.status();
+  parts_.observer->StartFailed(run->step == absl::string_view("spawn") ? FailedStep(status)
+                                                                       : run->step);
   container->Apply(ContainerEvent::kStartFailed).IgnoreError();
   container->Update([](Actual& now) { now.endpoint.reset(); });
   SaveActual(*container).IgnoreError();

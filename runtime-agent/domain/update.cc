@@ -10,6 +10,7 @@ absl::StatusOr<std::vector<std::string>> Runtime::UpdateLimits(const std::string
   ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, Find(id));
   ASSIGN_OR_RETURN(CgroupLimits next, DefineLimits(resources, facts_));
   const Container::Turn turn(*container);
+  DropReady(id);
   next.all_devices = container->limits().all_devices;
   next.devices = container->limits().devices;
   std::vector<std::string> warnings;

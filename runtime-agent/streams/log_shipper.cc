@@ -41,10 +41,11 @@ void LogShipper::Follow(std::shared_ptr<Output> output,
     feed = std::make_shared<Feed>();
     feed->output = std::move(output);
     feed->container = std::move(container);
-    feed->position_known = fresh;
+    feed->position_known = fresh || !feed->output->stored();
     feed->released = feed->output->trimmed();
   }
   feed->announced_on = 0;
+  feed->since = absl::Now();
   wake_ = true;
   changed_.Signal();
 }
@@ -61,13 +62,14 @@ void LogShipper::Wake() {
   changed_.Signal();
 }
 
-absl::Status LogShipper::Flush(const std::string& id, absl::Time deadline) {
+absl::Status LogShipper::Flush(const std::string& id, absl::Time deadline, bool announce) {
   uint64_t target = 0;
   uint64_t seen = 0;
   absl::Time patience = absl::Now() + kFlushPatience;
   absl::MutexLock lock(&mutex_);
   if (const auto found = feeds_.find(id); found != feeds_.end()) {
     target = found->second->output->Committed();
+    if (announce) found->second->wanted = true;
   }
   wake_ = true;
   changed_.Signal();
@@ -135,16 +137,15 @@ void LogShipper::Run() {
     {
       absl::MutexLock lock(&mutex_);
       while (!wake_ && !stop_) {
-        if (changed_.WaitWithDeadline(
-                &mutex_, retry_at_ > absl::Now() ? retry_at_ : absl::InfiniteFuture())) {
-          break;
-        }
+        const absl::Time retry = retry_at_ > absl::Now() ? retry_at_ : absl::InfiniteFuture();
+        if (changed_.WaitWithDeadline(&mutex_, std::min(retry, look_at_))) break;
       }
       if (stop_) break;
       wake_ = false;
       for (const auto& [id, feed] : feeds_) feeds.push_back(feed);
     }
     DropBrokenStream();
+    look_at_ = absl::InfiniteFuture();
     bool wrote = false;
     for (const FeedPtr& feed : feeds) wrote |= Turn(*feed);
     for (const FeedPtr& feed : feeds) Settle(*feed);
@@ -203,6 +204,28 @@ bool LogShipper::Locate(Feed& feed) {
   return true;
 }
 
+// Many containers are gone before they print anything or anybody asks for their log: it is not
+// begun for them.
+bool LogShipper::IsSilent(Feed& feed) {
+  feed.silent = false;
+  if (feed.output->stored() || feed.wanted) return false;
+  const bool running = feed.output->running();
+  const ShippedBatch batch = ReadBatch(feed);
+  for (const ShippedRecord& record : batch.records) {
+    if (record.kind != ShippedRecord::Kind::kEnd) return false;
+  }
+  feed.silent = !running;
+  if (!running) return true;
+  absl::Time due;
+  {
+    absl::MutexLock lock(&mutex_);
+    due = feed.since + kSilentFor;
+  }
+  if (absl::Now() >= due) return false;
+  look_at_ = std::min(look_at_, due);
+  return true;
+}
+
 bool LogShipper::Turn(Feed& feed) {
   const uint64_t committed = feed.output->Committed();
   if (feed.container == nullptr) {
@@ -213,6 +236,7 @@ bool LogShipper::Turn(Feed& feed) {
   const bool idle = feed.position_known && feed.position >= committed;
   const bool announced = stream_ != nullptr && feed.announced_on == streams_;
   if (idle && (announced || !feed.output->running())) return false;
+  if (IsSilent(feed)) return false;
   if (!EnsureStream() || !Locate(feed)) return false;
   {
     absl::MutexLock lock(&mutex_);
@@ -228,6 +252,7 @@ bool LogShipper::Turn(Feed& feed) {
   uint64_t bytes = 0;
   for (const ShippedRecord& record : batch.records) bytes += record.data.size();
   const uint64_t end = batch.end_offset;
+  feed.output->MarkStored();
   if (!stream_->Write(std::move(batch))) {
     retry_at_ = absl::Now() + backoff_;
     backoff_ = std::min(backoff_ * 2, kMaxBackoff);
@@ -317,15 +342,16 @@ void LogShipper::Settle(Feed& feed) {
     options_.release(id, needed);
     feed.released = needed;
   }
-  const bool finished = !running && acknowledged >= committed;
-  if (needed >= feed.output->trimmed() + kTrimStepBytes || finished) {
+  const bool stored = !running && acknowledged >= committed;
+  if (needed >= feed.output->trimmed() + kTrimStepBytes || stored) {
     const absl::Status trimmed = feed.output->Trim(needed);
     if (!trimmed.ok()) {
       Log(LogLevel::kWarning, "a spool cannot be trimmed",
           {{"container", id}, {"error", std::string(trimmed.message())}});
     }
   }
-  if (!finished) return;
+  // What a silent run left is shipped with what a later one prints.
+  if (!stored && !(feed.silent && !running)) return;
   absl::MutexLock lock(&mutex_);
   const auto found = feeds_.find(id);
   if (found != feeds_.end() && found->second.get() == &feed && !feed.output->running()) {

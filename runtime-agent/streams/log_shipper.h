@@ -28,6 +28,8 @@ class LogShipper {
   static constexpr uint64_t kWindowBytes = 4 << 20;
   // How far an attached reader may be behind before its bytes are given up.
   static constexpr uint64_t kReaderPatienceBytes = 16 << 20;
+  // How long a container may run and print nothing before the log service hears of it.
+  static constexpr absl::Duration kSilentFor = absl::Milliseconds(100);
 
   struct Options {
     LogSink* sink = nullptr;
@@ -46,10 +48,11 @@ class LogShipper {
   void Forget(const std::string& id);
   // Some spool grew or some run ended.
   void Wake();
-  // Waits until what is committed now is stored by the log service, and it knows the container.
+  // Waits until what is committed now is stored by the log service, and it knows the container
+  // while that runs. Of what never printed anything the service need not know, unless `announce`.
   // DeadlineExceeded says how much is missing: at the deadline, or earlier when nothing was stored
   // for two seconds.
-  absl::Status Flush(const std::string& id, absl::Time deadline);
+  absl::Status Flush(const std::string& id, absl::Time deadline, bool announce = true);
   // The same for every container.
   absl::Status FlushAll(absl::Time deadline);
 
@@ -68,6 +71,9 @@ class LogShipper {
     // Likewise, that a run goes on which has nothing to ship: who follows it waits. Zero: a new
     // run.
     std::atomic<uint64_t> announced_on{0};
+    std::atomic<bool> wanted{false};  // somebody asks for it, though it may have printed nothing
+    bool silent = false;              // only the thread: a run ended that printed nothing
+    absl::Time since;                 // under mutex_: of the run
     uint64_t released = 0;
     uint64_t acknowledged = 0;  // under mutex_
     bool known = false;         // likewise: the service has answered once
@@ -81,6 +87,7 @@ class LogShipper {
   // Whether something was written.
   bool Turn(Feed& feed);
   bool Locate(Feed& feed);
+  bool IsSilent(Feed& feed);
   ShippedBatch ReadBatch(Feed& feed);
   void AddRecord(Feed& feed, struct SpoolRecord record, ShippedBatch& batch);
   void Settle(Feed& feed);
@@ -99,6 +106,7 @@ class LogShipper {
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   bool wake_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Time retry_at_ = absl::InfinitePast();
+  absl::Time look_at_ = absl::InfiniteFuture();  // only the thread: a silent one is announced
   LogStream* cancel_ ABSL_GUARDED_BY(mutex_) = nullptr;
   std::map<std::string, FeedPtr> feeds_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_;

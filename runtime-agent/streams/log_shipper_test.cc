@@ -170,6 +170,39 @@ TEST_F(ShipperTest, AServiceThatIsAwayLosesNothing) {
   EXPECT_EQ(log_.text(), "one two");
 }
 
+TEST_F(ShipperTest, ASilentRunIsNotTold) {
+  output_->BeginRun(0, 1);
+  shipper_->Follow(output_, kContainer, true);
+  End();
+  EXPECT_TRUE(shipper_->Flush("c", absl::Now() + absl::Seconds(10), /*announce=*/false).ok());
+  EXPECT_EQ(log_.streams, 0);
+  EXPECT_FALSE(output_->stored());
+  // What it left comes with what the next run prints.
+  output_->BeginRun(0, 2);
+  shipper_->Follow(output_, kContainer, false);
+  Put(SpoolRecordType::kStdout, "text");
+  EXPECT_TRUE(Flush().ok());
+  EXPECT_EQ(log_.text(), "text");
+  EXPECT_EQ(log_.ends(), 1);
+}
+
+TEST_F(ShipperTest, ASilentRunIsToldToWhoAsksAndWhenItGoesOn) {
+  output_->BeginRun(0, 1);
+  shipper_->Follow(output_, kContainer, true);
+  EXPECT_TRUE(Flush().ok());
+  EXPECT_EQ(log_.streams, 1);
+  auto other = std::make_shared<Output>(Output::Options{
+      .id = "d",
+      .file = UniqueFd(memfd_create("spool", MFD_CLOEXEC)),
+      .read_slot = [](uint32_t, uint64_t) { return absl::StatusOr<SlotStatus>(SlotStatus{}); }});
+  other->BeginRun(0, 1);
+  const absl::Time begin = absl::Now();
+  shipper_->Follow(other, kContainer, true);
+  EXPECT_TRUE(shipper_->Flush("d", begin + absl::Seconds(10), /*announce=*/false).ok());
+  EXPECT_GE(absl::Now() - begin, LogShipper::kSilentFor);
+  EXPECT_TRUE(other->stored());
+}
+
 TEST_F(ShipperTest, BrokenStreamsShipEveryByteOnce) {
   output_->BeginRun(0, 1);
   shipper_->Follow(output_, kContainer, true);

@@ -13,6 +13,7 @@ Output::Output(Options options)
       file_(std::move(options.file)),
       read_slot_(std::move(options.read_slot)),
       trimmed_(options.trimmed),
+      stored_(options.stored),
       runs_(options.runs) {
   uint64_t run = options.runs - options.run_ends.size();
   for (uint64_t offset : options.run_ends) {

@@ -41,6 +41,7 @@ class Output {
     std::vector<uint64_t> run_ends;  // of the last runs, the latest last
     int last_exit_code = 0;
     uint64_t trimmed = 0;
+    bool stored = false;
   };
   explicit Output(Options options);
 
@@ -86,11 +87,16 @@ class Output {
   absl::Status Trim(uint64_t offset);
   uint64_t trimmed() const { return trimmed_.load(std::memory_order_relaxed); }
 
+  // Whether the log service may know of it.
+  bool stored() const { return stored_.load(std::memory_order_relaxed); }
+  void MarkStored() { stored_.store(true, std::memory_order_relaxed); }
+
  private:
   const std::string id_;
   const UniqueFd file_;
   const SlotReader read_slot_;
   std::atomic<uint64_t> trimmed_;
+  std::atomic<bool> stored_;
 
   mutable absl::Mutex mutex_;
   uint64_t runs_ ABSL_GUARDED_BY(mutex_);

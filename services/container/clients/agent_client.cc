@@ -8,6 +8,7 @@
 #include "base/rpc/channel.h"
 #include "base/rpc/status_conversion.h"
 #include "base/status/status_macros.h"
+#include "services/container/clients/pending_call.h"
 #include "services/container/codec/spec_codec.h"
 
 namespace slipway::container {
@@ -131,7 +132,8 @@ absl::StatusOr<HostInfo> AgentClient::GetHost() {
                   response.volumes_directory()};
 }
 
-absl::StatusOr<std::vector<std::string>> AgentClient::Prepare(const PrepareCommand& command) {
+std::function<absl::StatusOr<std::vector<std::string>>()> AgentClient::BeginPrepare(
+    const PrepareCommand& command) {
   const Definition& definition = *command.definition;
   agent::v1::PrepareContainerRequest request;
   request.set_container_id(definition.id);
@@ -159,9 +161,20 @@ absl::StatusOr<std::vector<std::string>> AgentClient::Prepare(const PrepareComma
   }
   request.set_image_id(definition.image_id);
   request.set_created_unix_ns(definition.created_unix_ns);
-  ASSIGN_OR_RETURN(const auto response,
-                   Call(&agent::v1::AgentService::Stub::PrepareContainer, request));
-  return codec::GetList(response.warnings());
+  using Stub = agent::v1::AgentService::Stub;
+  if (const absl::Status connected = WaitForConnection(); !connected.ok()) {
+    return [connected] { return connected; };
+  }
+  auto pending = std::make_shared<
+      PendingCall<agent::v1::PrepareContainerRequest, agent::v1::PrepareContainerResponse>>(
+      *stub_, &Stub::AsyncPrepareContainer, request, absl::Now() + kCallTime);
+  return [this, pending, request]() -> absl::StatusOr<std::vector<std::string>> {
+    const absl::Status status = FromGrpc(pending->Finish());
+    if (status.ok()) return codec::GetList(pending->response().warnings());
+    if (!absl::IsUnavailable(status)) return status;
+    ASSIGN_OR_RETURN(const auto response, Call(&Stub::PrepareContainer, request));
+    return codec::GetList(response.warnings());
+  };
 }
 
 absl::StatusOr<StartResult> AgentClient::Start(const std::string& container_id,

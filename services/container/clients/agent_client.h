@@ -2,6 +2,7 @@
 #define SERVICES_CONTAINER_CLIENTS_AGENT_CLIENT_H_
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,7 +21,8 @@ class AgentClient : public AgentPort {
   explicit AgentClient(absl::string_view address);
 
   absl::StatusOr<HostInfo> GetHost() override;
-  absl::StatusOr<std::vector<std::string>> Prepare(const PrepareCommand& command) override;
+  std::function<absl::StatusOr<std::vector<std::string>>()> BeginPrepare(
+      const PrepareCommand& command) override;
   absl::StatusOr<StartResult> Start(const std::string& container_id,
                                     const StartExtras& extras) override;
   absl::StatusOr<bool> Signal(const std::string& container_id, int signal) override;

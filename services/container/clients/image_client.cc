@@ -7,6 +7,7 @@
 #include "base/rpc/channel.h"
 #include "base/rpc/status_conversion.h"
 #include "base/status/status_macros.h"
+#include "services/container/clients/pending_call.h"
 #include "services/container/codec/spec_codec.h"
 
 namespace slipway::container {
@@ -71,6 +72,22 @@ absl::Status ImageClient::Release(const std::string& owner) {
   image::v1::ReleaseImageRequest request;
   request.set_owner(owner);
   return Call(&image::v1::ImageService::Stub::ReleaseImage, request).status();
+}
+
+std::function<absl::Status()> ImageClient::BeginRelease(const std::string& owner) {
+  using Stub = image::v1::ImageService::Stub;
+  if (const absl::Status connected = WaitForConnection(); !connected.ok()) {
+    return [connected] { return connected; };
+  }
+  image::v1::ReleaseImageRequest request;
+  request.set_owner(owner);
+  auto pending = std::make_shared<
+      PendingCall<image::v1::ReleaseImageRequest, image::v1::ReleaseImageResponse>>(
+      *stub_, &Stub::AsyncReleaseImage, request, absl::Now() + kCallTime);
+  return [this, pending, owner] {
+    const absl::Status status = FromGrpc(pending->Finish());
+    return absl::IsUnavailable(status) ? Release(owner) : status;
+  };
 }
 
 absl::StatusOr<std::vector<std::string>> ImageClient::ListOwners() {

@@ -18,6 +18,7 @@ class ImageClient : public ImagePort {
 
   absl::StatusOr<Image> Acquire(const std::string& reference, const std::string& owner) override;
   absl::Status Release(const std::string& owner) override;
+  std::function<absl::Status()> BeginRelease(const std::string& owner) override;
   absl::StatusOr<std::vector<std::string>> ListOwners() override;
   absl::StatusOr<int64_t> SizeOf(const std::string& image_id) override;
   absl::StatusOr<std::string> Resolve(const std::string& reference) override;

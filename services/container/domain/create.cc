@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <thread>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -67,14 +66,16 @@ absl::StatusOr<std::shared_ptr<const Definition>> Define(Definition definition, 
   return std::make_shared<const Definition>(std::move(definition));
 }
 
-absl::StatusOr<std::vector<std::string>> PrepareOnHost(Core& core, const Container& container,
-                                                       const Image& image) {
+std::function<absl::StatusOr<std::vector<std::string>>()> BeginPrepare(Core& core,
+                                                                       const Container& container,
+                                                                       const Image& image) {
   const Definition& definition = *container.definition;
   const bool joins = definition.sandbox_id != definition.id;
-  return core.agent().Prepare(PrepareCommand{.definition = &definition,
-                                             .name = container.name,
-                                             .join_sandbox_id = joins ? definition.sandbox_id : "",
-                                             .layer_diff_ids = image.layer_diff_ids});
+  return core.agent().BeginPrepare(
+      PrepareCommand{.definition = &definition,
+                     .name = container.name,
+                     .join_sandbox_id = joins ? definition.sandbox_id : "",
+                     .layer_diff_ids = image.layer_diff_ids});
 }
 
 // Lets go of host and image. What cannot be let go now keeps its intent record, by which a later
@@ -104,10 +105,9 @@ absl::StatusOr<std::vector<std::string>> PrepareAndSync(Core& core, const Contai
   StoreBatch batch;
   batch.put_definition = container->definition;
   batch.put_container = container;
-  absl::Status written;
-  std::thread writer([&] { written = core.Write(std::move(batch), {}, Durability::kSynced); });
-  auto prepared = PrepareOnHost(core, *container, image);
-  writer.join();
+  const auto finish = BeginPrepare(core, *container, image);
+  const absl::Status written = core.Write(std::move(batch), {}, Durability::kSynced);
+  auto prepared = finish();
   RETURN_IF_ERROR(written);
   return prepared;
 }
@@ -167,7 +167,7 @@ absl::StatusOr<CreateResult> CreateNow(Core& core, CreateCommand command) {
 absl::Status PrepareAgain(Core& core, const Container& container) {
   ASSIGN_OR_RETURN(const Image image,
                    core.image().Acquire(container.definition->image_id, container.id()));
-  return PrepareOnHost(core, container, image).status();
+  return BeginPrepare(core, container, image)().status();
 }
 
 void CreateContainer(Core& core, CreateCommand command, Done<CreateResult> done) {

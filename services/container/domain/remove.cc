@@ -26,10 +26,12 @@ void TellRemovers(Entry& entry, const absl::Status& status) {
 
 absl::Status FreeEverything(Core& core, const EntryPtr& entry) {
   const ContainerPtr now = entry->snapshot();
+  // Whatever becomes of the rest: what is being removed is never started again.
+  const auto finish_release = core.image().BeginRelease(now->id());
   const absl::Status removed =
       core.agent().Remove(now->id(), now->remove_volumes || now->definition->spec.auto_remove);
+  const absl::Status released = finish_release();
   if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
-  const absl::Status released = core.image().Release(now->id());
   // Found again by ListOwners() after the next start.
   if (!released.ok() && !absl::IsNotFound(released)) {
     core.observer().Warning("image was not released", now->id(), released);

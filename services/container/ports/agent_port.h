@@ -129,8 +129,10 @@ class AgentPort {
   virtual ~AgentPort() = default;
 
   virtual absl::StatusOr<HostInfo> GetHost() = 0;
-  // Warnings for the client.
-  virtual absl::StatusOr<std::vector<std::string>> Prepare(const PrepareCommand& command) = 0;
+  // Begins to prepare. What is returned is to be called once: it waits for the end, and has
+  // warnings for the client.
+  virtual std::function<absl::StatusOr<std::vector<std::string>>()> BeginPrepare(
+      const PrepareCommand& command) = 0;
   virtual absl::StatusOr<StartResult> Start(const std::string& container_id,
                                             const StartExtras& extras) = 0;
   // Whether it ran.

@@ -42,6 +42,8 @@ class ImagePort {
   // NOT_FOUND names the reference. The image stays until Release(owner).
   virtual absl::StatusOr<Image> Acquire(const std::string& reference, const std::string& owner) = 0;
   virtual absl::Status Release(const std::string& owner) = 0;
+  // Begins to. What is returned is to be called once, and waits for the end.
+  virtual std::function<absl::Status()> BeginRelease(const std::string& owner) = 0;
   virtual absl::StatusOr<std::vector<std::string>> ListOwners() = 0;
   // Bytes of the files in its layers.
   virtual absl::StatusOr<int64_t> SizeOf(const std::string& image_id) = 0;

@@ -35,7 +35,11 @@ class FakeAgent : public AgentPort {
     return HostInfo{"host-1", "testhost", 4};
   }
 
-  absl::StatusOr<std::vector<std::string>> Prepare(const PrepareCommand& command) override {
+  std::function<absl::StatusOr<std::vector<std::string>>()> BeginPrepare(
+      const PrepareCommand& command) override {
+    return [prepared = Prepare(command)] { return prepared; };
+  }
+  absl::StatusOr<std::vector<std::string>> Prepare(const PrepareCommand& command) {
     absl::MutexLock lock(&mu_);
     if (down_) return Down();
     if (!prepare_error.ok()) return prepare_error;
@@ -327,6 +331,9 @@ class FakeImages : public ImagePort {
     absl::MutexLock lock(&mu_);
     owners_.erase(owner);
     return absl::OkStatus();
+  }
+  std::function<absl::Status()> BeginRelease(const std::string& owner) override {
+    return [released = Release(owner)] { return released; };
   }
   absl::StatusOr<std::vector<std::string>> ListOwners() override {
     absl::MutexLock lock(&mu_);

@@ -1,0 +1,29 @@
+#ifndef RUNTIME_AGENT_DOMAIN_RUN_STATE_H_
+#define RUNTIME_AGENT_DOMAIN_RUN_STATE_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "runtime-agent/domain/runtime.h"
+
+namespace slipway::agent {
+
+// What a start holds. Undone in reverse order when it goes away before Finish() released it.
+struct Runtime::RunState {
+  RunBindings bindings;
+  std::shared_ptr<const UniqueFd> root;  // the overlay; the container gets a copy
+  EndpointLease endpoint;
+  std::optional<Endpoint> connected;
+  CgroupLease cgroup;
+  std::vector<std::string> extra_hosts;
+  absl::Time began = absl::Now();
+  const char* step = "";
+};
+
+}  // namespace slipway::agent
+
+#endif  // RUNTIME_AGENT_DOMAIN_RUN_STATE_H_
