@@ -91,7 +91,8 @@ void Runtime::ContainerExited(const EntryInfo& entry) {
   if (known) {
     // Told again after a reconnection, or of a start that was given up; by now it may be forgotten,
     // and the id another run's.
-    if (supervisor_->GetSlot(entry.slot, entry.incarnation).ok()) Forget(entry.id);
+    const auto slot = supervisor_->GetSlot(entry.slot, entry.incarnation);
+    if (!absl::IsNotFound(slot.status())) Forget(entry.id);
     return;
   }
   const auto oom_kills = parts_.cgroups->ReadOomKills(container->definition().cgroup_name());
