@@ -67,7 +67,6 @@ void BuildMessages::TakeStep(const pb::BuildStep& update, std::string& now) {
     put("\n");
   }
   if (update.triggers() > 0) {
-    put(absl::StrCat(" ---> ", Short(update.image_id()), "\n"));
     put(absl::StrCat("# Executing ", update.triggers(), " build trigger",
                      update.triggers() > 1 ? "s" : "", "\n"));
     return;

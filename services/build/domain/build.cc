@@ -52,16 +52,24 @@ absl::StatusOr<std::shared_ptr<const FileSet>> WithoutIgnored(std::shared_ptr<co
 
 // The context from a URL: an archive, or a Dockerfile alone.
 absl::StatusOr<Context> FetchContext(const BuildParts& parts) {
+  const std::string& url = parts.request.remote;
+  if (!absl::StartsWith(url, "http://") && !absl::StartsWith(url, "https://")) {
+    return absl::UnimplementedError(
+        absl::StrCat("the context ", url, " is no URL of an archive or a Dockerfile"));
+  }
+  if (absl::StrContains(absl::StrCat(url, "#"), ".git#")) {
+    return absl::UnimplementedError(absl::StrCat(
+        "a git repository (", url, ") as context is not supported: clone it and send the files"));
+  }
   ASSIGN_OR_RETURN(const std::unique_ptr<FileSet::Writer> writer,
                    FileSet::Writer::Create(parts.spool_directory));
   FileInfo info;
   info.path = "Dockerfile";
   info.mode = S_IFREG | 0644;
   RETURN_IF_ERROR(writer->Add(info));
-  RETURN_IF_ERROR(parts.fetcher
-                      .Fetch(parts.request.remote,
-                             [&](absl::string_view bytes) { return writer->Append(bytes); })
-                      .status());
+  RETURN_IF_ERROR(
+      parts.fetcher.Fetch(url, [&](absl::string_view bytes) { return writer->Append(bytes); })
+          .status());
   ASSIGN_OR_RETURN(const std::shared_ptr<const FileSet> fetched, writer->Finish());
   const FileSet::File& file = *fetched->Find("Dockerfile");
   Context context;

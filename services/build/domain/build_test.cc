@@ -136,7 +136,7 @@ TEST_F(BuildTest, HistoryIsDockers) {
   ASSERT_TRUE(outcome.ok()) << outcome.status();
   std::vector<std::string> lines = platform_->history(outcome->image_id);
   // The digest of what was copied is our own.
-  EXPECT_TRUE(absl::StartsWith(lines[0], "/bin/bash -c #(nop) COPY --chown=user file:"));
+  EXPECT_TRUE(absl::StartsWith(lines[0], "/bin/bash -c #(nop) COPY --chown=userfile:"));
   EXPECT_TRUE(absl::EndsWith(lines[0], " in /to/ ")) << lines[0];
   const std::vector<std::string> expected = {
       "/bin/bash -c #(nop)  MAINTAINER me",
@@ -278,6 +278,19 @@ TEST_F(BuildTest, MountsAndSecrets) {
   EXPECT_FALSE(absl::StrContains(platform_->output(), "s3cret"));
   // The files that were mounted are gone.
   EXPECT_TRUE(std::filesystem::is_empty(directory_));
+}
+
+TEST_F(BuildTest, ContextsOfElsewhere) {
+  BuildRequest request;
+  request.remote = "https://h/x.git#main";
+  EXPECT_TRUE(absl::IsUnimplemented(Build("", {}, request).status()));
+  request.remote = "git://h/x";
+  EXPECT_TRUE(absl::IsUnimplemented(Build("", {}, request).status()));
+  request.remote = "http://gone/x";
+  EXPECT_TRUE(absl::IsNotFound(Build("", {}, request).status()));
+  request.remote = "http://there/Dockerfile";  // "fetched": what is no archive is a Dockerfile
+  EXPECT_TRUE(
+      absl::StrContains(Build("", {}, request).status().message(), "unknown instruction: fetched"));
 }
 
 TEST_F(BuildTest, TimesCanBeGiven) {

@@ -145,7 +145,7 @@ absl::Status StageRun::AddRemote(const Instruction& instruction, const std::stri
   ASSIGN_OR_RETURN(const Fetched fetched, parts_.fetcher.Fetch(url, [&](absl::string_view bytes) {
     return writer->Append(bytes);
   }));
-  (void)fetched;
+  writer->SetTime(fetched.modified_unix_s);
   ASSIGN_OR_RETURN(std::shared_ptr<const FileSet> files, writer->Finish());
   if (const std::string* checksum = instruction.FindFlag("checksum")) {
     const std::string actual = absl::StrCat("sha256:", files->Find(info.path)->digest);
@@ -154,7 +154,18 @@ absl::Status StageRun::AddRemote(const Instruction& instruction, const std::stri
           absl::StrCat("digest mismatch ", *checksum, ": ", actual, " of ", url));
     }
   }
+  const std::string* unpack = instruction.FindFlag("unpack");
   sources.push_back({std::move(files), info.path});
+  return unpack != nullptr && *unpack == "true" ? Unpack(sources.back()) : absl::OkStatus();
+}
+
+// An archive is replaced by what is in it; anything else stays as it is.
+absl::Status StageRun::Unpack(CopySource& source) const {
+  const std::string clean = CleanPath(absl::StrCat("/", source.pattern)).substr(1);
+  const FileSet::File* file = source.files->Find(source.files->Resolve(clean).value_or(""));
+  if (file == nullptr || !S_ISREG(file->info.mode)) return absl::OkStatus();
+  ASSIGN_OR_RETURN(auto unpacked, ReadNestedTar(*source.files, *file, parts_.spool_directory));
+  if (unpacked != nullptr) source = {std::move(unpacked), source.pattern, true};
   return absl::OkStatus();
 }
 
@@ -198,12 +209,9 @@ absl::StatusOr<std::vector<CopySource>> StageRun::CopySources(const Instruction&
       return absl::NotFoundError(absl::StrCat("COPY failed: stage ", *from, " has no files"));
     } else {
       sources.push_back({context_, word});
-      if (instruction.verb != Verb::kAdd) continue;
-      const std::string clean = CleanPath(absl::StrCat("/", word)).substr(1);
-      const FileSet::File* file = context_->Find(context_->Resolve(clean).value_or(""));
-      if (file == nullptr || !S_ISREG(file->info.mode)) continue;
-      ASSIGN_OR_RETURN(auto unpacked, ReadNestedTar(*context_, *file, parts_.spool_directory));
-      if (unpacked != nullptr) sources.back() = {std::move(unpacked), word, true};
+      const std::string* unpack = instruction.FindFlag("unpack");
+      if (instruction.verb != Verb::kAdd || (unpack != nullptr && *unpack == "false")) continue;
+      RETURN_IF_ERROR(Unpack(sources.back()));
     }
   }
   return sources;
@@ -230,7 +238,7 @@ absl::Status StageRun::TakeCopy(const Instruction& instruction) {
   if (chown != nullptr) {
     ASSIGN_OR_RETURN(const std::string owner, Expand(*chown));
     ASSIGN_OR_RETURN(options.owner, FindOwner(owner));
-    shown_owner = absl::StrCat("--chown=", owner, " ");
+    shown_owner = absl::StrCat("--chown=", owner);
   }
   std::string mode_text;
   if (chmod != nullptr) {
@@ -247,11 +255,10 @@ absl::Status StageRun::TakeCopy(const Instruction& instruction) {
   destination = CleanPath(absl::StrCat("/", destination));
   ASSIGN_OR_RETURN(const PathInfo info, Stat(destination));
   ASSIGN_OR_RETURN(const CopyLayer layer, CopyLayer::Plan(sources, info, options));
-  // As dockerd shows it: the slash of a directory stays.
-  if (options.ends_with_slash && !absl::EndsWith(destination, "/")) destination += "/";
-  const std::string created_by = Comment(absl::StrCat(verb, " ", shown_owner, layer.kind(), ":",
-                                                      layer.digest(), " in ", destination, " "),
-                                         /*one_blank=*/true);
+  // Just as dockerd writes it.
+  const std::string created_by = Comment(
+      absl::StrCat(verb, " ", shown_owner, layer.kind(), ":", layer.digest(), " in ", written, " "),
+      /*one_blank=*/true);
   return Commit(created_by, mode_text, [&layer](const TarSink& sink) { return layer.Write(sink); });
 }
 

@@ -152,6 +152,7 @@ class StageRun {
   absl::StatusOr<std::vector<CopySource>> CopySources(const Instruction& instruction);
   absl::Status AddRemote(const Instruction& instruction, const std::string& url,
                          std::vector<CopySource>& sources);
+  absl::Status Unpack(CopySource& source) const;
   absl::StatusOr<std::string> SourceImage(const std::string& from);
   absl::StatusOr<Owner> FindOwner(const std::string& chown);
   absl::StatusOr<uint32_t> FindId(const std::string& name, const std::string& file);

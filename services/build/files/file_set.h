@@ -41,6 +41,10 @@ class FileSet {
     absl::Status Add(FileInfo info);
     // Content of the file before.
     absl::Status Append(absl::string_view bytes);
+    // Of the file before.
+    void SetTime(int64_t mtime_s) {
+      if (open_ != nullptr) open_->info.mtime_s = mtime_s;
+    }
     // Another name of a file that is there already.
     absl::Status AddHardLink(const std::string& path, const std::string& target);
     absl::StatusOr<std::shared_ptr<const FileSet>> Finish();
