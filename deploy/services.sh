@@ -12,6 +12,7 @@ log_dir=/var/log/slipway
 bin_dir=/usr/local/lib/slipway
 prefix=slipway
 subnet=172.29.0.0/16
+network_pool=172.30.0.0/15
 port_base=9480
 user=slipway
 build=yes
@@ -35,6 +36,7 @@ usage: deploy/${0##*/} [options]
   --bin-dir DIR    where the binaries are installed (default $bin_dir)
   --prefix NAME    of the bridge, firewall table and cgroups (default $prefix)
   --subnet CIDR    of the default bridge (default $subnet)
+  --network-pool CIDR  where other networks get their subnets (default $network_pool)
   --port-base N    web page; metrics are on the ports after it (default $port_base)
   --user NAME      that the unprivileged services run as (default $user)
   --no-build       use the binaries in --bin-dir as they are
@@ -46,7 +48,7 @@ END
 parse_options() {
   while [ $# -gt 0 ]; do
     case "$1" in
-      --root | --run-dir | --log-dir | --bin-dir | --prefix | --subnet | --port-base | --user)
+      --root | --run-dir | --log-dir | --bin-dir | --prefix | --subnet | --network-pool | --port-base | --user)
         [ $# -ge 2 ] || die "$1 needs a value"
         local name=${1#--}
         printf -v "${name//-/_}" '%s' "$2"
@@ -82,7 +84,9 @@ arguments_of() {
   local common=(--root="$root/$1" --run_dir="$run_dir" --prefix="$prefix")
   case "$1" in
     image) common+=(--metrics_address="127.0.0.1:$((port_base + 1))") ;;
-    container) common+=(--metrics_address="127.0.0.1:$((port_base + 2))") ;;
+    container)
+      common+=(--metrics_address="127.0.0.1:$((port_base + 2))" --network_pool="$network_pool")
+      ;;
     log) common+=(--metrics_address="127.0.0.1:$((port_base + 3))") ;;
     build) common+=(--metrics_address="127.0.0.1:$((port_base + 4))") ;;
     agent)

@@ -37,6 +37,9 @@ struct Server::Impl {
         containers(*slipway::container::v1::Container::descriptor()->file()->FindServiceByName(
                        "ContainerService"),
                    backends.container_channel(), {}),
+        networks(*slipway::container::v1::VirtualNetwork::descriptor()->file()->FindServiceByName(
+                     "NetworkService"),
+                 backends.container_channel(), {}),
         logs(*slipway::log::v1::LogRecord::descriptor()->file()->FindServiceByName("LogService"),
              backends.log_channel(), {"AppendLog", "GetLogPosition", "DeleteLog"}),
         builds(
@@ -53,6 +56,7 @@ struct Server::Impl {
   WebApp web;
   ProxyService images;
   ProxyService containers;
+  ProxyService networks;
   ProxyService logs;
   ProxyService builds;
   ProxyService streams;
@@ -70,10 +74,11 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   RpcServerOptions native;
   native.listeners.push_back({.path = options.native_socket, .mode = kDoorMode});
   native.max_threads = 8;
-  ASSIGN_OR_RETURN(impl->native, RpcServer::Start(std::move(native),
-                                                  {&impl->images, &impl->containers, &impl->logs,
-                                                   &impl->builds, &impl->streams},
-                                                  impl->metrics));
+  ASSIGN_OR_RETURN(impl->native,
+                   RpcServer::Start(std::move(native),
+                                    {&impl->images, &impl->containers, &impl->networks, &impl->logs,
+                                     &impl->builds, &impl->streams},
+                                    impl->metrics));
   ASSIGN_OR_RETURN(impl->docker_door,
                    Listener::OnUnixSocket(impl->threads, options.docker_socket, kDoorMode,
                                           impl->docker, Listener::Options()));

@@ -18,10 +18,14 @@ ABSL_FLAG(std::string, supervisor, "/usr/local/lib/slipway/slipway-supervisor",
 ABSL_FLAG(
     std::string, archiver, "",
     "Path of slipway-archive, which reads and writes containers' files; beside --supervisor.");
+ABSL_FLAG(std::string, dns, "",
+          "Path of slipway-dns, which answers for names in networks; beside --supervisor.");
 ABSL_FLAG(std::string, image_socket, "", "Socket of the image service; <run_dir>/image.sock.");
 ABSL_FLAG(std::string, log_socket, "", "Socket of the log service; <run_dir>/log.sock.");
 ABSL_FLAG(std::string, socket_owner, "", "User (name or number) who may connect; root if empty.");
 ABSL_FLAG(std::string, bridge_subnet, "172.29.0.0/16", "IPv4 subnet of the default bridge.");
+ABSL_FLAG(uint32_t, ready_sandboxes, 4,
+          "Network namespaces that are made before they are needed, of each kind; 0: none.");
 ABSL_FLAG(std::string, host_id, "", "Identity of this host; made and kept when empty.");
 ABSL_FLAG(std::string, fail_start_at_file, "",
           "For tests: every start fails at the step that this file names.");
@@ -70,6 +74,12 @@ int main(int argc, char** argv) {
     const std::string& beside = options.supervisor;
     options.archiver = absl::StrCat(beside.substr(0, beside.rfind('/') + 1), "slipway-archive");
   }
+  options.dns = absl::GetFlag(FLAGS_dns);
+  if (options.dns.empty()) {
+    const std::string& beside = options.supervisor;
+    options.dns = absl::StrCat(beside.substr(0, beside.rfind('/') + 1), "slipway-dns");
+  }
+  options.ready_sandboxes = absl::GetFlag(FLAGS_ready_sandboxes);
   options.image_socket = absl::GetFlag(FLAGS_image_socket);
   if (options.image_socket.empty()) options.image_socket = absl::StrCat(run_dir, "/image.sock");
   options.log_socket = absl::GetFlag(FLAGS_log_socket);

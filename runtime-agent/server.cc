@@ -30,7 +30,7 @@ namespace {
 constexpr absl::Duration kShutdownGrace = absl::Milliseconds(200);
 
 // The first address of the subnet, which the bridge has.
-std::string GatewayOf(const std::string& subnet) {
+std::string BridgeGatewayOf(const std::string& subnet) {
   const std::string network = subnet.substr(0, subnet.find('/'));
   const size_t dot = network.rfind('.');
   if (dot == std::string::npos) return "";
@@ -64,7 +64,10 @@ absl::Status RunServer(const ServerOptions& options) {
   ASSIGN_OR_RETURN(const std::unique_ptr<CgroupDriver> cgroups,
                    DetectCgroupDriver({.prefix = options.cgroup_parent}));
   ASSIGN_OR_RETURN(const std::unique_ptr<NetworkDriver> network,
-                   NewBridgeNetwork({.prefix = service.prefix, .subnet = options.bridge_subnet}));
+                   NewBridgeNetwork({.prefix = service.prefix,
+                                     .subnet = options.bridge_subnet,
+                                     .ready_connected = options.ready_sandboxes,
+                                     .ready_isolated = options.ready_sandboxes}));
   LayerMounts layer_mounts;
   LibseccompCompiler seccomp;
   ASSIGN_OR_RETURN(const std::unique_ptr<IoLoop> loop, IoLoop::Start());
@@ -86,8 +89,10 @@ absl::Status RunServer(const ServerOptions& options) {
                       .host_id = &host_id},
                      {.root = service.root,
                       .supervisor_socket = absl::StrCat(service.run_dir, "/supervisor.sock"),
-                      .gateway = GatewayOf(options.bridge_subnet),
+                      .bridge_subnet = options.bridge_subnet,
+                      .gateway = BridgeGatewayOf(options.bridge_subnet),
                       .archiver = options.archiver,
+                      .dns = options.dns,
                       .cgroup_parent = options.cgroup_parent,
                       .remap = options.remap,
                       .layer_directory = LayerDirectoryOf(service.root),

@@ -15,6 +15,8 @@ struct ServerOptions {
   ServiceOptions service;
   std::string supervisor;  // path of the binary
   std::string archiver;    // path of the binary
+  std::string dns;         // path of the binary
+  size_t ready_sandboxes = 4;
   std::string image_socket;
   std::string log_socket;
   uid_t socket_owner = static_cast<uid_t>(-1);

@@ -1,6 +1,7 @@
 """An instance of Slipway of a test's own: own state, sockets, names, subnet and ports, made by deploy/up."""
 
 import contextlib
+import json
 import os
 import pathlib
 import random
@@ -56,6 +57,7 @@ class Cluster:
         self.dir.chmod(0o755)
         self.prefix = "swt" + self.dir.name[-4:].lower().replace("_", "x")
         self.subnet = f"172.28.{random.randrange(0, 250)}.0/24"
+        self.network_pool = f"10.{random.randrange(100, 250)}.{random.randrange(0, 16) * 16}.0/20"
         self.port_base = free_port_range(6)
         self.run_dir = self.dir / "run"
         self.socket = self.run_dir / "docker.sock"
@@ -66,6 +68,7 @@ class Cluster:
         run = subprocess.run(
             [SOURCE / "deploy" / script, "--root", self.dir / "root", "--run-dir", self.run_dir, "--log-dir",
              self.dir / "logs", "--bin-dir", self.dir / "bin", "--prefix", self.prefix, "--subnet", self.subnet,
+             "--network-pool", self.network_pool,
              "--port-base", str(self.port_base), *options],
             capture_output=True, text=True, timeout=900)
         if check and run.returncode != 0:
@@ -83,6 +86,7 @@ class Cluster:
             ids = self.docker("ps", "-aq").stdout.split()
             if ids:
                 self.docker("rm", "-f", *ids, timeout=60)
+            self.docker("network", "prune", "-f")
         finally:
             self.deploy("down", "--all", check=False)
             self.remove_kernel_objects()
@@ -90,12 +94,19 @@ class Cluster:
 
     def remove_kernel_objects(self):
         """What outlives every process by design: the bridge, the firewall table and the cgroup parents."""
-        subprocess.run(["ip", "link", "delete", f"{self.prefix}0"], capture_output=True)
-        for family in ("inet", "ip", "ip6"):
+        for link in self.links():
+            subprocess.run(["ip", "link", "delete", link], capture_output=True)
+        for family in ("inet", "ip", "ip6", "bridge"):
             subprocess.run(["nft", "delete", "table", family, self.prefix], capture_output=True)
         for group in pathlib.Path("/sys/fs/cgroup").glob(f"*/{self.prefix}"):
             with contextlib.suppress(OSError):
                 group.rmdir()
+
+    def links(self):
+        """The interfaces of networks on the host, which are marked as this instance's."""
+        links = json.loads(subprocess.run(["ip", "-j", "-d", "link"], check=True, capture_output=True).stdout)
+        return [link["ifname"] for link in links if link["ifname"] == f"{self.prefix}0" or
+                link.get("ifalias", "").startswith(f"slipway/{self.prefix}/")]
 
     def docker(self, *arguments, check=True, input=None, timeout=60, binary="/usr/bin/docker", text=True):
         run = subprocess.run([binary, *map(str, arguments)], env=self.env, input=input, capture_output=True,

@@ -28,6 +28,8 @@ def cluster(shared_cluster, request):
     ids = shared_cluster.docker("ps", "-aq").stdout.split()
     if ids:
         shared_cluster.docker("rm", "-f", *ids)
+    if shared_cluster.docker("network", "ls", "-q", "--filter", "type=custom").stdout:
+        shared_cluster.docker("network", "prune", "-f")
 
 
 @pytest.fixture

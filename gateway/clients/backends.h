@@ -11,6 +11,7 @@
 #include "slipway/agent/v1/agent.grpc.pb.h"
 #include "slipway/build/v1/build.grpc.pb.h"
 #include "slipway/container/v1/container.grpc.pb.h"
+#include "slipway/container/v1/network.grpc.pb.h"
 #include "slipway/image/v1/image.grpc.pb.h"
 #include "slipway/log/v1/log.grpc.pb.h"
 
@@ -19,6 +20,7 @@ namespace slipway::gateway {
 using ImageCalls = slipway::image::v1::ImageService::StubInterface::async_interface;
 using ContainerCalls = slipway::container::v1::ContainerService::StubInterface::async_interface;
 using BuildCalls = slipway::build::v1::BuildService::StubInterface::async_interface;
+using NetworkCalls = slipway::container::v1::NetworkService::StubInterface::async_interface;
 using LogCalls = slipway::log::v1::LogService::StubInterface::async_interface;
 using StreamCalls = slipway::agent::v1::StreamService::StubInterface::async_interface;
 
@@ -37,6 +39,7 @@ class Backends {
 
   ImageCalls* image() { return image_->async(); }
   ContainerCalls* container() { return container_->async(); }
+  NetworkCalls* networks() { return networks_->async(); }
   LogCalls* log() { return log_->async(); }
   BuildCalls* build() { return build_->async(); }
   StreamCalls* stream() { return stream_->async(); }
@@ -85,6 +88,7 @@ class Backends {
   const std::shared_ptr<grpc::Channel> build_channel_;
   const std::unique_ptr<slipway::image::v1::ImageService::StubInterface> image_;
   const std::unique_ptr<slipway::container::v1::ContainerService::StubInterface> container_;
+  const std::unique_ptr<slipway::container::v1::NetworkService::StubInterface> networks_;
   const std::unique_ptr<slipway::log::v1::LogService::StubInterface> log_;
   const std::unique_ptr<slipway::agent::v1::StreamService::StubInterface> stream_;
   const std::unique_ptr<slipway::build::v1::BuildService::StubInterface> build_;

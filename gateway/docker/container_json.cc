@@ -323,7 +323,7 @@ json::object ContainerSummaryToJson(const pb::Container& container, int64_t now_
   out["State"] = json::string(word.data(), word.size());
   out["Status"] = StatusText(container.state(), now_unix_ns);
   out["HostConfig"] = json::object{{"NetworkMode", NetworkModeOf(container.spec())}};
-  out["NetworkSettings"] = json::object{{"Networks", EndpointsToJson(container)}};
+  out["NetworkSettings"] = json::object{{"Networks", EndpointsToJson(container, kMaxApiVersion)}};
   out["Mounts"] = MountsToJson(container.spec(), nullptr);
   AddSizes(container, out);
   return out;

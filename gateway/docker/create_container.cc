@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status/status_macros.h"
 #include "gateway/docker/create_host_config.h"
+#include "gateway/docker/create_network.h"
 #include "gateway/docker/json_fields.h"
 
 namespace slipway::gateway {
@@ -79,36 +80,31 @@ absl::Status ReadConfig(JsonFields& config, pb::ContainerSpec& spec) {
   return config.status();
 }
 
-absl::Status ReadEndpoint(const json::object& object, absl::string_view name,
-                          pb::ContainerSpec& spec) {
-  JsonFields endpoint(object, absl::StrCat("NetworkingConfig.EndpointsConfig.", name));
-  for (absl::string_view option : {"IPAMConfig", "Links", "Aliases", "DriverOpts", "GwPriority"}) {
-    endpoint.Refuse(option);
-  }
-  const std::string mac = endpoint.String("MacAddress");
-  if (!mac.empty()) spec.mutable_network()->set_mac_address(mac);
-  return endpoint.status();
-}
-
 absl::Status ReadNetworking(JsonFields& body, pb::ContainerSpec& spec) {
   const json::object* networking = body.Object("NetworkingConfig");
   if (networking == nullptr) return body.status();
   JsonFields fields(*networking, "NetworkingConfig");
   const json::object* endpoints = fields.Object("EndpointsConfig");
   if (endpoints == nullptr) return fields.status();
-  if (endpoints->size() > 1) {
-    return absl::UnimplementedError(
-        "option NetworkingConfig.EndpointsConfig with more than one network is not supported");
-  }
+  pb::Network& network = *spec.mutable_network();
   for (const auto& member : *endpoints) {
-    const absl::string_view name(member.key().data(), member.key().size());
+    std::string name(member.key().data(), member.key().size());
+    pb::Attachment attachment;
     if (const json::object* endpoint = member.value().if_object()) {
-      RETURN_IF_ERROR(ReadEndpoint(*endpoint, name, spec));
+      ASSIGN_OR_RETURN(
+          attachment,
+          AttachmentFromJson(*endpoint, absl::StrCat("NetworkingConfig.EndpointsConfig.", name)));
     }
-    std::string& mode = *spec.mutable_network()->mutable_mode();
-    const bool is_default = mode.empty() || mode == "default";
+    const bool is_default = network.mode().empty() || network.mode() == "default";
     // "host" and "none" take no endpoint: the mode says it all.
-    if (is_default && name != "default") mode = std::string(name);
+    if (is_default && name != "default" && endpoints->size() == 1) network.set_mode(name);
+    if (name == "default") name = "bridge";
+    if (name == "host" || name == "none") {
+      if (!attachment.mac_address().empty()) network.set_mac_address(attachment.mac_address());
+      if (name == network.mode()) continue;
+    }
+    attachment.set_network(name);
+    *network.add_attachments() = std::move(attachment);
   }
   return fields.status();
 }

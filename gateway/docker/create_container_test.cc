@@ -62,7 +62,7 @@ TEST(CreateContainerTest, RefusesAndNamesTheOption) {
       {R"({"PortBindings":{"80/icmp":[]}})", invalid, "80/icmp"},
       {R"({"PortBindings":{"0/tcp":[]}})", invalid, "0/tcp"},
       {R"({"PortBindings":{"80/tcp":[{"HostPort":"99999"}]}})", invalid, "99999"},
-      {R"({"PortBindings":{"80/tcp":[{"HostPort":"80-90"}]}})", unsupported, "HostPort"},
+      {R"({"PortBindings":{"80/tcp":[{"HostPort":"90-80"}]}})", invalid, "90-80"},
       {R"({"PortBindings":{"80/tcp":{"HostPort":"80"}}})", invalid, "PortBindings"},
       {R"({"RestartPolicy":{"Name":"sometimes"}})", invalid, "sometimes"},
       {R"({"RestartPolicy":{"Name":"always","MaximumRetryCount":3}})", invalid, "retry count"},
@@ -107,9 +107,23 @@ TEST(CreateContainerTest, RefusesBodiesThatAreNoConfig) {
 TEST(CreateContainerTest, RefusesEndpointOptions) {
   const auto spec = Parse(
       R"({"Image":"i","NetworkingConfig":{"EndpointsConfig":{"bridge":
-          {"IPAMConfig":{"IPv4Address":"10.0.0.9"}}}}})");
+          {"IPAMConfig":{"LinkLocalIPs":["169.254.1.9"]}}}}})");
   EXPECT_EQ(spec.status().code(), absl::StatusCode::kUnimplemented);
   EXPECT_TRUE(absl::StrContains(spec.status().message(), "bridge.IPAMConfig"));
+}
+
+TEST(CreateContainerTest, TakesSeveralNetworks) {
+  const auto spec = Parse(
+      R"({"Image":"i","HostConfig":{"NetworkMode":"front","PortBindings":{"80/tcp":[{"HostPort":"8000-8010"}]}},
+          "NetworkingConfig":{"EndpointsConfig":{"front":{"Aliases":["web"],"GwPriority":3},
+          "back":{"IPAMConfig":{"IPv4Address":"10.0.0.9"}}}}})");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->network().mode(), "front");
+  ASSERT_EQ(spec->network().attachments_size(), 2);
+  EXPECT_EQ(spec->network().attachments(0).aliases(0), "web");
+  EXPECT_EQ(spec->network().attachments(1).network(), "back");
+  EXPECT_EQ(spec->network().attachments(1).address(), "10.0.0.9");
+  EXPECT_EQ(spec->network().ports(0).host_port_last(), 8010u);
 }
 
 // What the CLI sends for `docker run image true`: nothing of it asks for anything.

@@ -115,9 +115,13 @@ absl::Status ReadPortBinding(const json::value& item, const PortRange& port, abs
     binding.set_host_port(number);
     return absl::OkStatus();
   }
-  if (absl::StrContains(host_port, '-')) {
-    return absl::UnimplementedError(absl::StrCat(
-        "option ", fields.PathOf("HostPort"), " with a range (", host_port, ") is not supported"));
+  const std::vector<absl::string_view> ends = absl::StrSplit(host_port, '-');
+  uint32_t last = 0;
+  if (ends.size() == 2 && absl::SimpleAtoi(ends[0], &number) && absl::SimpleAtoi(ends[1], &last) &&
+      number > 0 && number <= last && last <= 65535) {
+    binding.set_host_port(number);
+    if (last != number) binding.set_host_port_last(last);
+    return absl::OkStatus();
   }
   return absl::InvalidArgumentError(
       absl::StrCat("Invalid port specification: \"", host_port, "\""));

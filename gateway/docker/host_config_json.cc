@@ -70,14 +70,19 @@ json::value Binds(const pb::ContainerSpec& spec) {
   return list;
 }
 
+std::string HostPort(const pb::PortBinding& port) {
+  if (port.host_port() == 0) return "";
+  if (port.host_port_last() == 0) return absl::StrCat(port.host_port());
+  return absl::StrCat(port.host_port(), "-", port.host_port_last());
+}
+
 json::object PortBindings(const pb::Network& network) {
   json::object bindings;
   for (const pb::PortBinding& port : network.ports()) {
     const std::string key = absl::StrCat(port.container_port(), "/", port.protocol());
     json::value& list = bindings.emplace(key, json::array()).first->value();
     list.as_array().push_back(
-        json::object{{"HostIp", port.host_address()},
-                     {"HostPort", port.host_port() == 0 ? "" : absl::StrCat(port.host_port())}});
+        json::object{{"HostIp", port.host_address()}, {"HostPort", HostPort(port)}});
   }
   return bindings;
 }

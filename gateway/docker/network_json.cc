@@ -1,13 +1,16 @@
 #include "gateway/docker/network_json.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gateway/docker/host_config_json.h"
 #include "gateway/docker/json_build.h"
+#include "gateway/docker/times.h"
 
 namespace slipway::gateway {
 namespace {
@@ -15,29 +18,78 @@ namespace {
 namespace json = boost::json;
 namespace pb = slipway::container::v1;
 
+constexpr size_t kShortIdLength = 12;
+
 std::string NetworkNameOf(const pb::Container& container) {
   const std::string mode = NetworkModeOf(container.spec());
   return mode == "default" ? "bridge" : mode;
 }
 
-json::object EndpointToJson(const pb::Endpoint& endpoint) {
+template <typename List>
+json::value ListOrNull(const List& list) {
+  if (list.empty()) return nullptr;
+  return StringArray(list);
+}
+
+json::value IpamConfig(const pb::Attachment& attachment) {
+  json::object config;
+  if (!attachment.address().empty()) config["IPv4Address"] = attachment.address();
+  if (!attachment.address6().empty()) config["IPv6Address"] = attachment.address6();
+  if (config.empty()) return nullptr;
+  return config;
+}
+
+// What others in the network find it by.
+json::value DnsNames(const pb::Container& container, const pb::Attachment& attachment) {
+  if (attachment.network() == NetworkIdOf("bridge") || attachment.network().empty()) return nullptr;
+  std::vector<std::string> names = {container.name()};
+  names.insert(names.end(), attachment.aliases().begin(), attachment.aliases().end());
+  names.push_back(container.id().substr(0, kShortIdLength));
+  if (!container.spec().hostname().empty()) names.push_back(container.spec().hostname());
+  json::array list;
+  for (const std::string& name : names) {
+    if (std::find(list.begin(), list.end(), json::value(name)) == list.end()) {
+      list.emplace_back(name);
+    }
+  }
+  return list;
+}
+
+json::value Aliases(const pb::Container& container, const pb::Attachment& attachment,
+                    ApiVersion version) {
+  json::array list = StringArray(attachment.aliases());
+  // Later versions have it in DNSNames only.
+  const bool in_own_network =
+      !attachment.network().empty() && attachment.network() != NetworkIdOf("bridge");
+  if (version < ApiVersion{1, 45} && in_own_network) {
+    list.emplace_back(container.id().substr(0, kShortIdLength));
+  }
+  if (list.empty()) return nullptr;
+  return list;
+}
+
+json::object EndpointToJson(const pb::Container& container, const pb::Attachment& attachment,
+                            const pb::Endpoint& endpoint, ApiVersion version) {
   json::object out;
-  out["IPAMConfig"] = nullptr;
-  out["Links"] = nullptr;
-  out["Aliases"] = nullptr;
+  out["IPAMConfig"] = IpamConfig(attachment);
+  out["Links"] = ListOrNull(attachment.links());
+  out["Aliases"] = Aliases(container, attachment, version);
   out["MacAddress"] = endpoint.mac_address();
-  out["DriverOpts"] = nullptr;
-  out["GwPriority"] = 0;
-  const std::string id = endpoint.network_id();
+  out["DriverOpts"] = attachment.driver_options().empty()
+                          ? json::value(nullptr)
+                          : json::value(StringMap(attachment.driver_options()));
+  out["GwPriority"] = attachment.gateway_priority();
+  std::string id = endpoint.network_id();
+  if (id.empty()) id = attachment.network();
   out["NetworkID"] = id.empty() ? NetworkIdOf(endpoint.network()) : id;
   out["EndpointID"] = endpoint.endpoint_id();
   out["Gateway"] = endpoint.gateway();
   out["IPAddress"] = endpoint.address();
   out["IPPrefixLen"] = endpoint.prefix_length();
-  out["IPv6Gateway"] = "";
-  out["GlobalIPv6Address"] = "";
-  out["GlobalIPv6PrefixLen"] = 0;
-  out["DNSNames"] = nullptr;
+  out["IPv6Gateway"] = endpoint.gateway6();
+  out["GlobalIPv6Address"] = endpoint.address6();
+  out["GlobalIPv6PrefixLen"] = endpoint.prefix_length6();
+  out["DNSNames"] = DnsNames(container, attachment);
   return out;
 }
 
@@ -74,16 +126,30 @@ std::string NetworkIdOf(absl::string_view name) {
   return "";
 }
 
-json::object EndpointsToJson(const pb::Container& container) {
+json::object EndpointsToJson(const pb::Container& container, ApiVersion version) {
   json::object out;
+  const auto endpoint_of = [&container](const pb::Attachment& attachment) {
+    for (const pb::Endpoint& endpoint : container.endpoints()) {
+      if (endpoint.network_id() == attachment.network() ||
+          endpoint.network() == attachment.network_name()) {
+        return endpoint;
+      }
+    }
+    return pb::Endpoint();
+  };
+  for (const pb::Attachment& attachment : container.spec().network().attachments()) {
+    out.emplace(attachment.network_name(),
+                EndpointToJson(container, attachment, endpoint_of(attachment), version));
+  }
+  if (container.spec().network().attachments_are_all()) return out;
   for (const pb::Endpoint& endpoint : container.endpoints()) {
-    out.emplace(endpoint.network(), EndpointToJson(endpoint));
+    out.emplace(endpoint.network(), EndpointToJson(container, pb::Attachment(), endpoint, version));
   }
   const std::string name = NetworkNameOf(container);
   if (out.empty() && name.rfind("container:", 0) != 0) {
     pb::Endpoint none;
     none.set_network(name);
-    out.emplace(name, EndpointToJson(none));
+    out.emplace(name, EndpointToJson(container, pb::Attachment(), none, version));
   }
   return out;
 }
@@ -114,8 +180,7 @@ json::object NetworkSettingsToJson(const pb::Container& container, ApiVersion ve
   out["IPPrefixLen"] = bridge->prefix_length();
   out["IPv6Gateway"] = "";
   out["MacAddress"] = bridge->mac_address();
-  out["Networks"] = EndpointsToJson(container);
-  (void)version;
+  out["Networks"] = EndpointsToJson(container, version);
   return out;
 }
 
@@ -146,46 +211,67 @@ json::array PortSummaryToJson(const pb::Container& container) {
   return out;
 }
 
-json::object NetworkToJson(absl::string_view name, const pb::ListContainersResponse& containers) {
-  const std::string fallback_id = NetworkIdOf(name);
-  if (fallback_id.empty()) return {};
+namespace {
+
+json::object Members(const pb::VirtualNetwork& network,
+                     const google::protobuf::RepeatedPtrField<pb::Container>& containers) {
+  const auto with_prefix = [](const std::string& address, uint32_t prefix_length) {
+    return address.empty() ? "" : absl::StrCat(address, "/", prefix_length);
+  };
   json::object members;
-  json::array ipam;
-  for (const pb::Container& container : containers.containers()) {
+  for (const pb::Container& container : containers) {
     for (const pb::Endpoint& endpoint : container.endpoints()) {
-      if (endpoint.network() != name) continue;
-      const std::string address =
-          endpoint.address().empty()
-              ? ""
-              : absl::StrCat(endpoint.address(), "/", endpoint.prefix_length());
-      members[container.id()] = json::object{{"Name", container.name()},
-                                             {"EndpointID", endpoint.endpoint_id()},
-                                             {"MacAddress", endpoint.mac_address()},
-                                             {"IPv4Address", address},
-                                             {"IPv6Address", ""}};
-      if (ipam.empty() && !endpoint.gateway().empty()) {
-        ipam.push_back(json::object{{"Gateway", endpoint.gateway()}});
-      }
+      if (endpoint.network_id() != network.id() && endpoint.network() != network.name()) continue;
+      members[container.id()] = json::object{
+          {"Name", container.name()},
+          {"EndpointID", endpoint.endpoint_id()},
+          {"MacAddress", endpoint.mac_address()},
+          {"IPv4Address", with_prefix(endpoint.address(), endpoint.prefix_length())},
+          {"IPv6Address", with_prefix(endpoint.address6(), endpoint.prefix_length6())}};
     }
   }
+  return members;
+}
+
+json::array IpamConfigs(const pb::VirtualNetwork& network) {
+  json::array configs;
+  for (const pb::Subnet& subnet : network.subnets()) {
+    json::object config{{"Subnet", subnet.subnet()}};
+    if (!subnet.ip_range().empty()) config["IPRange"] = subnet.ip_range();
+    if (!subnet.gateway().empty()) config["Gateway"] = subnet.gateway();
+    if (!subnet.auxiliary_addresses().empty()) {
+      config["AuxiliaryAddresses"] = StringMap(subnet.auxiliary_addresses());
+    }
+    configs.push_back(std::move(config));
+  }
+  return configs;
+}
+
+}  // namespace
+
+json::object NetworkToJson(const pb::VirtualNetwork& network,
+                           const google::protobuf::RepeatedPtrField<pb::Container>& containers) {
   json::object out;
-  out["Name"] = std::string(name);
-  out["Id"] = fallback_id;
-  out["Created"] = "0001-01-01T00:00:00Z";
+  out["Name"] = network.name();
+  out["Id"] = network.id();
+  out["Created"] = Rfc3339Nano(network.created_unix_ns());
   out["Scope"] = "local";
-  out["Driver"] = name == "none" ? "null" : std::string(name);
+  out["Driver"] = network.driver();
   out["EnableIPv4"] = true;
-  out["EnableIPv6"] = false;
+  out["EnableIPv6"] = network.enable_ipv6();
   out["IPAM"] =
-      json::object{{"Driver", "default"}, {"Options", nullptr}, {"Config", std::move(ipam)}};
-  out["Internal"] = false;
-  out["Attachable"] = false;
+      json::object{{"Driver", network.ipam_driver().empty() ? "default" : network.ipam_driver()},
+                   {"Options", network.builtin() ? json::value(nullptr)
+                                                 : json::value(StringMap(network.ipam_options()))},
+                   {"Config", IpamConfigs(network)}};
+  out["Internal"] = network.internal();
+  out["Attachable"] = network.attachable();
   out["Ingress"] = false;
   out["ConfigFrom"] = json::object{{"Network", ""}};
   out["ConfigOnly"] = false;
-  out["Containers"] = std::move(members);
-  out["Options"] = json::object();
-  out["Labels"] = json::object();
+  out["Containers"] = Members(network, containers);
+  out["Options"] = StringMap(network.options());
+  out["Labels"] = StringMap(network.labels());
   return out;
 }
 

@@ -7,7 +7,7 @@
 
 #include "absl/strings/string_view.h"
 #include "gateway/docker/api_version.h"
-#include "slipway/container/v1/container.pb.h"
+#include "slipway/container/v1/network.pb.h"
 
 // What containers say of their networks, and the three networks that every host has. Pure.
 namespace slipway::gateway {
@@ -17,7 +17,8 @@ boost::json::object NetworkSettingsToJson(const slipway::container::v1::Containe
                                           ApiVersion version);
 
 // {"bridge": {...}}: the endpoints by their network's name.
-boost::json::object EndpointsToJson(const slipway::container::v1::Container& container);
+boost::json::object EndpointsToJson(const slipway::container::v1::Container& container,
+                                    ApiVersion version);
 
 // ContainerList's Ports.
 boost::json::array PortSummaryToJson(const slipway::container::v1::Container& container);
@@ -25,9 +26,10 @@ boost::json::array PortSummaryToJson(const slipway::container::v1::Container& co
 // The id of "bridge", "host" or "none"; empty for another name.
 std::string NetworkIdOf(absl::string_view name);
 
-// NetworkInspect's answer for one of these. Empty for another name.
-boost::json::object NetworkToJson(absl::string_view name,
-                                  const slipway::container::v1::ListContainersResponse& containers);
+// NetworkInspect's answer, with what runs in it.
+boost::json::object NetworkToJson(
+    const slipway::container::v1::VirtualNetwork& network,
+    const google::protobuf::RepeatedPtrField<slipway::container::v1::Container>& containers);
 
 }  // namespace slipway::gateway
 

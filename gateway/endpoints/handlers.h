@@ -79,6 +79,11 @@ Awaitable<absl::Status> ExecInspect(ApiRequest& request);
 Awaitable<absl::Status> SystemEvents(ApiRequest& request);
 Awaitable<absl::Status> NetworkList(ApiRequest& request);
 Awaitable<absl::Status> NetworkInspect(ApiRequest& request);
+Awaitable<absl::Status> NetworkCreate(ApiRequest& request);
+Awaitable<absl::Status> NetworkDelete(ApiRequest& request);
+Awaitable<absl::Status> NetworkPrune(ApiRequest& request);
+Awaitable<absl::Status> NetworkConnect(ApiRequest& request);
+Awaitable<absl::Status> NetworkDisconnect(ApiRequest& request);
 
 }  // namespace slipway::gateway
 

@@ -75,11 +75,11 @@ constexpr Route kRoutes[] = {
 
     Yes("GET", "/networks", NetworkList),
     Yes("GET", "/networks/{name}", NetworkInspect),
-    NotYet("POST", "/networks/create", "network create"),
-    NotYet("POST", "/networks/prune", "network prune"),
-    NotYet("POST", "/networks/{name}/connect", "network connect"),
-    NotYet("POST", "/networks/{name}/disconnect", "network disconnect"),
-    NotYet("DELETE", "/networks/{name}", "network remove"),
+    Yes("POST", "/networks/create", NetworkCreate),
+    Yes("POST", "/networks/prune", NetworkPrune),
+    Yes("POST", "/networks/{name}/connect", NetworkConnect),
+    Yes("POST", "/networks/{name}/disconnect", NetworkDisconnect),
+    Yes("DELETE", "/networks/{name}", NetworkDelete),
 
     NotYet("GET", "/volumes", "volume list"),
     NotYet("POST", "/volumes/create", "volume create"),

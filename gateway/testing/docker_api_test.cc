@@ -245,7 +245,24 @@ TEST_F(DockerApiTest, Networks) {
   EXPECT_EQ(networks.at(0).at("Name"), "bridge");
   EXPECT_EQ(Call("GET", "/networks/none").status, 200);
   EXPECT_EQ(Call("GET", "/networks/mine").status, 404);
-  EXPECT_EQ(Call("POST", "/networks/create", "{}").status, 501);
+  EXPECT_EQ(Call("POST", "/networks/create", "{}").status, 400);
+  EXPECT_EQ(Call("POST", "/networks/create", R"({"Name":"mine"})").status, 201);
+  EXPECT_EQ(Call("POST", "/networks/create", R"({"Name":"mine"})").status, 409);
+  EXPECT_EQ(Call("POST", "/networks/mine/connect",
+                 R"({"Container":"c","EndpointConfig":{"IPAMConfig":{"IPv4Address":"10.0.0.9"}}})")
+                .status,
+            200);
+  const json::value mine = json::parse(Call("GET", "/networks/mine").body);
+  EXPECT_EQ(mine.at("Containers").at("c").at("IPv4Address"), "10.0.0.9/24");
+  EXPECT_EQ(
+      json::parse(Call("GET", R"(/networks?filters={"name":["^min"],"type":["custom"]})").body)
+          .as_array()
+          .size(),
+      1u);
+  EXPECT_EQ(Call("GET", R"(/networks?filters={"colour":["red"]})").status, 400);
+  EXPECT_EQ(Call("DELETE", "/networks/bridge").status, 403);
+  EXPECT_EQ(Call("DELETE", "/networks/mine").status, 204);
+  EXPECT_EQ(Call("DELETE", "/networks/mine").status, 404);
 }
 
 }  // namespace

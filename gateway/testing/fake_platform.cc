@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "base/status/status_macros.h"
 #include "gateway/testing/fake_image.h"
+#include "gateway/testing/fake_networks.h"
 
 namespace slipway::gateway {
 namespace {
@@ -516,6 +517,7 @@ absl::StatusOr<std::unique_ptr<FakePlatform>> FakePlatform::Start(const std::str
   platform->socket_ = absl::StrCat(directory, "/fake.sock");
   platform->services_.push_back(std::make_unique<Images>(platform.get()));
   platform->services_.push_back(std::make_unique<Containers>(platform.get()));
+  platform->services_.push_back(NewFakeNetworks());
   platform->services_.push_back(std::make_unique<Logs>(platform.get()));
   platform->services_.push_back(std::make_unique<Streams>(platform.get()));
   std::vector<grpc::Service*> services;

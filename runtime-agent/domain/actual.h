@@ -23,7 +23,7 @@ struct Actual {
   int32_t exit_code = 0;
   bool oom_killed = false;
   bool paused = false;
-  std::optional<Endpoint> endpoint;  // on the bridge
+  std::vector<Endpoint> endpoints;  // of its networks
   // Incarnation of the supervisor's entry of the run; zero when it was forgotten there.
   uint64_t incarnation = 0;
   uint64_t runs = 0;

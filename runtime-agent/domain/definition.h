@@ -18,7 +18,8 @@ namespace slipway::agent {
 struct NamespaceMode {
   enum class Kind { kPrivate, kHost, kContainer, kNone, kBridge };
   Kind kind = Kind::kPrivate;
-  std::string container_id;  // of kContainer
+  // Of kContainer; of kBridge a network's name, where it is not the default one.
+  std::string container_id;
 
   friend bool operator==(const NamespaceMode&, const NamespaceMode&) = default;
 };

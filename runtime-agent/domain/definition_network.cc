@@ -24,7 +24,8 @@ absl::StatusOr<NamespaceMode> ParseNetworkMode(absl::string_view text) {
   if (absl::ConsumePrefix(&id, "container:") && !id.empty()) {
     return NamespaceMode{.kind = Kind::kContainer, .container_id = std::string(id)};
   }
-  return absl::UnimplementedError(absl::StrCat("network \"", text, "\" is not offered"));
+  // A network by its name: the start says which they are.
+  return NamespaceMode{.kind = Kind::kBridge, .container_id = std::string(text)};
 }
 
 absl::StatusOr<PortProtocol> ParseProtocol(absl::string_view text) {
@@ -42,15 +43,15 @@ absl::StatusOr<PublishedPort> ParsePort(const PortSpec& spec) {
   PublishedPort port;
   port.container_port = static_cast<uint16_t>(spec.container_port);
   ASSIGN_OR_RETURN(port.protocol, ParseProtocol(spec.protocol));
-  // Docker's clients ask for IPv4 and IPv6 wildcards alike; there is IPv4 only.
-  if (spec.host_address != "0.0.0.0" && spec.host_address != "::") {
-    port.host_address = spec.host_address;
-  }
-  if (absl::StrContains(port.host_address, ':')) {
-    return absl::UnimplementedError(
-        absl::StrCat("publishing on the IPv6 address ", port.host_address, " is not offered"));
-  }
+  port.host_address = spec.host_address;
   port.host_port = static_cast<uint16_t>(spec.host_port);
+  if (spec.host_port_last != 0) {
+    if (spec.host_port_last < spec.host_port || spec.host_port_last > 65535) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("invalid range of ports: ", spec.host_port, "-", spec.host_port_last));
+    }
+    port.host_port_last = static_cast<uint16_t>(spec.host_port_last);
+  }
   return port;
 }
 
@@ -85,7 +86,6 @@ absl::Status DefineNetwork(const PrepareCommand& command, Definition* definition
   ASSIGN_OR_RETURN(definition->network, ParseNetworkMode(spec.mode));
   for (const PortSpec& port : spec.ports) {
     ASSIGN_OR_RETURN(PublishedPort parsed, ParsePort(port));
-    // 0.0.0.0 and :: of one request are one here.
     if (std::find(definition->ports.begin(), definition->ports.end(), parsed) ==
         definition->ports.end()) {
       definition->ports.push_back(std::move(parsed));

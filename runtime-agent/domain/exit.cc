@@ -102,7 +102,7 @@ void Runtime::ContainerExited(const EntryInfo& entry) {
     now.exit_code = entry.ExitCode();
     now.finished_ns = static_cast<int64_t>(entry.exit_time_ns);
     now.oom_killed = oom_kills.ok() && *oom_kills > 0;
-    now.endpoint.reset();
+    now.endpoints.clear();
     now.paused = false;
   };
   const auto slot = supervisor_->GetSlot(entry.slot, entry.incarnation);
@@ -128,7 +128,8 @@ void Runtime::ContainerExited(const EntryInfo& entry) {
   }
   OnProgress();
   Forget(entry.id);
-  if (before.endpoint.has_value()) parts_.network->Disconnect(entry.id).IgnoreError();
+  ForgetDns(entry.id);
+  parts_.network->Disconnect(entry.id).IgnoreError();
   CleanUpRun(container);
 }
 
@@ -162,7 +163,10 @@ void Runtime::LetGoOfRoot(const std::shared_ptr<Container>& container) {
 
 void Runtime::ExecExited(const EntryInfo& entry) {
   const std::shared_ptr<Exec> exec = FindExec(entry.id);
-  if (exec == nullptr) return Forget(entry.id);
+  if (exec == nullptr) {
+    if (IsDnsEntry(entry.id)) DnsExited(entry.id);
+    return Forget(entry.id);
+  }
   if (exec->record().finished_ns == 0) {
     const ExecRecord record = exec->UpdateRecord([&](ExecRecord& now) {
       now.finished_ns = static_cast<int64_t>(entry.exit_time_ns);

@@ -1,3 +1,6 @@
+#include <signal.h>
+#include <unistd.h>
+
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -6,8 +9,9 @@
 #include "runtime-agent/domain/runtime.h"
 
 // For tests of what a start leaves behind when it fails: --fail_start_at_file names a file whose
-// text is the step at which every start fails. Without the flag, which nothing but a test gives,
-// none of this reads or changes anything.
+// text is the step at which every start fails (or connect and disconnect do); "kill <step>" ends
+// the agent there instead. Without the flag, which nothing but a test gives, none of this reads or
+// changes anything.
 namespace slipway::agent {
 
 std::string Runtime::StepToFail() const {
@@ -18,7 +22,10 @@ std::string Runtime::StepToFail() const {
 
 // After a step of the agent's own was done: as if it had failed in its very end.
 absl::Status Runtime::InjectedFailure(const char* step) const {
-  if (settings_.fail_start_at_file.empty() || StepToFail() != step) return absl::OkStatus();
+  if (settings_.fail_start_at_file.empty()) return absl::OkStatus();
+  const std::string wanted = StepToFail();
+  if (wanted == absl::StrCat("kill ", step)) kill(getpid(), SIGKILL);
+  if (wanted != step) return absl::OkStatus();
   return absl::InternalError(absl::StrCat("injected failure at step ", step));
 }
 

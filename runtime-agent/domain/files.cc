@@ -1,18 +1,17 @@
 #include <fcntl.h>
 #include <linux/mount.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/os/file.h"
 #include "base/status/errno_status.h"
 #include "base/status/status_macros.h"
 #include "runtime-agent/domain/archiver.h"
+#include "runtime-agent/domain/confined_process.h"
 #include "runtime-agent/domain/runtime.h"
 #include "runtime-agent/kernel/mount.h"
 #include "runtime-agent/kernel/visit.h"
@@ -36,30 +35,6 @@ absl::StatusOr<Pipe> MakePipe() {
   if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus(errno, "make a pipe");
   fcntl(ends[0], F_SETPIPE_SZ, kPipeBytes);  // smaller where that is not allowed
   return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
-}
-
-// A name for the supervisor that no container or exec has.
-absl::StatusOr<std::string> NewArchiverId() {
-  char bytes[16];
-  if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes)) {
-    return absl::InternalError("no random bytes");
-  }
-  return absl::StrCat("archive-", absl::BytesToHexString(absl::string_view(bytes, sizeof(bytes))));
-}
-
-// What is written through this mount fails, whoever opens the binary by /proc/<pid>/exe.
-absl::StatusOr<UniqueFd> MountProgram(const std::string& path) {
-  ASSIGN_OR_RETURN(Mount mount, CloneTree(AT_FDCWD, path, false));
-  RETURN_IF_ERROR(SetMountAttributes(
-      mount.fd(), "", {.set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV}, false));
-  return mount.Release();
-}
-
-absl::StatusOr<UniqueFd> EmptyRoot() {
-  ASSIGN_OR_RETURN(FileSystemContext context, FileSystemContext::Open("tmpfs"));
-  RETURN_IF_ERROR(context.SetString("mode", "0755"));
-  ASSIGN_OR_RETURN(Mount mount, context.CreateMount(kQuiet));
-  return mount.Release();
 }
 
 // The binds and volumes of a container that does not run.
@@ -147,7 +122,7 @@ absl::StatusOr<std::unique_ptr<Archiver>> Runtime::OpenArchiver(const std::strin
   bindings.replies = std::move(replies.write);
   bindings.arguments = std::move(command.arguments);
   ASSIGN_OR_RETURN(Plan plan, CompileArchiverPlan(std::move(bindings)));
-  ASSIGN_OR_RETURN(std::string archiver_id, NewArchiverId());
+  ASSIGN_OR_RETURN(std::string archiver_id, NewEntryId("archive-"));
   RETURN_IF_ERROR(
       supervisor_
           ->Spawn({.id = std::move(archiver_id), .kind = EntryKind::kExec, .plan = std::move(plan)},

@@ -155,7 +155,8 @@ void Runtime::ReapLeftovers(const std::vector<EntryInfo>& entries) {
     if (entry.kind == EntryKind::kExec || !known.contains(entry.id)) {
       if (entry.state == EntryState::kExited) OnExit(entry);
       if (entry.kind == EntryKind::kContainer) parts_.cgroups->Kill(entry.id).IgnoreError();
-      if (entry.kind == EntryKind::kExec && FindExec(entry.id) == nullptr) KillStray(entry);
+      const bool stray = entry.kind == EntryKind::kExec && FindExec(entry.id) == nullptr;
+      if (stray && !IsDnsEntry(entry.id)) KillStray(entry);
     }
   }
   const int groups = ReapGroups(live);

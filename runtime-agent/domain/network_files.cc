@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
+
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -44,18 +46,44 @@ std::string HostsFile(const HostsRequest& request) {
     if (address == "host-gateway") address = request.gateway;
     if (!address.empty()) absl::StrAppend(&text, address, "\t", name, "\n");
   }
-  if (!request.address.empty() && !request.hostname.empty()) {
-    absl::StrAppend(&text, request.address, "\t");
-    if (!request.domainname.empty()) {
-      absl::StrAppend(&text, request.hostname, ".", request.domainname, " ");
-    }
-    absl::StrAppend(&text, request.hostname);
+  absl::StrAppend(&text, OwnHostLines(request.addresses, request.hostname, request.domainname));
+  return text;
+}
+
+std::string OwnHostLines(const std::vector<std::string>& addresses, const std::string& hostname,
+                         const std::string& domainname) {
+  std::string text;
+  if (hostname.empty()) return text;
+  for (const std::string& address : addresses) {
+    absl::StrAppend(&text, address, "\t");
+    if (!domainname.empty()) absl::StrAppend(&text, hostname, ".", domainname, " ");
+    absl::StrAppend(&text, hostname);
     // As Docker: of a name with dots the first part too.
-    const size_t dot = request.hostname.find('.');
-    if (dot != std::string::npos) absl::StrAppend(&text, " ", request.hostname.substr(0, dot));
+    const size_t dot = hostname.find('.');
+    if (dot != std::string::npos) absl::StrAppend(&text, " ", hostname.substr(0, dot));
     absl::StrAppend(&text, "\n");
   }
   return text;
+}
+
+std::string WithoutHostLines(absl::string_view text, const std::vector<std::string>& addresses) {
+  std::vector<absl::string_view> kept;
+  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+    const bool gone = std::any_of(addresses.begin(), addresses.end(), [&](const auto& address) {
+      return absl::StartsWith(line, absl::StrCat(address, "\t"));
+    });
+    if (!gone) kept.push_back(line);
+  }
+  return absl::StrJoin(kept, "\n");
+}
+
+std::vector<std::string> AddressesOf(const std::vector<Endpoint>& endpoints) {
+  std::vector<std::string> addresses;
+  for (const Endpoint& endpoint : endpoints) {
+    addresses.push_back(endpoint.address);
+    if (!endpoint.address6.empty()) addresses.push_back(endpoint.address6);
+  }
+  return addresses;
 }
 
 absl::Status CheckExtraHost(absl::string_view entry) {
@@ -65,6 +93,19 @@ absl::Status CheckExtraHost(absl::string_view entry) {
     return absl::InvalidArgumentError(absl::StrCat("bad format for add-host: \"", entry, "\""));
   }
   return absl::OkStatus();
+}
+
+std::vector<std::string> NameServersOf(absl::string_view text) {
+  std::vector<std::string> servers;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    const std::vector<std::string> words =
+        absl::StrSplit(line, absl::ByAnyChar(" \t\r"), absl::SkipEmpty());
+    if (words.size() >= 2 && words[0] == "nameserver" && IsAddress(words[1])) {
+      servers.push_back(words[1]);
+    }
+  }
+  if (servers.empty()) servers = {"8.8.8.8", "8.8.4.4"};
+  return servers;
 }
 
 std::string ResolvFile(absl::string_view host_text, const ResolvRequest& request) {
@@ -87,6 +128,14 @@ std::string ResolvFile(absl::string_view host_text, const ResolvRequest& request
   if (search.empty()) search = host_search;
   if (search.size() == 1 && search[0] == ".") search.clear();
   if (servers.empty() && !request.host_network) servers = {"8.8.8.8", "8.8.4.4"};
+  if (request.embedded) {
+    servers = {"127.0.0.11"};
+    // Every name may be one of the network's.
+    const bool has_ndots = std::any_of(options.begin(), options.end(), [](const auto& option) {
+      return absl::StartsWith(option, "ndots:");
+    });
+    if (!has_ndots) options.push_back("ndots:0");
+  }
   std::string text;
   if (!search.empty()) absl::StrAppend(&text, "search ", absl::StrJoin(search, " "), "\n");
   for (const std::string& server : servers) absl::StrAppend(&text, "nameserver ", server, "\n");

@@ -6,12 +6,13 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "runtime-agent/network/network_driver.h"
 
 // The texts of /etc/hosts and /etc/resolv.conf as Docker writes them. Thread-safe.
 namespace slipway::agent {
 
 struct HostsRequest {
-  std::string address;  // of the container; empty: none
+  std::vector<std::string> addresses;  // of the container
   std::string hostname;
   std::string domainname;
   std::vector<std::string> extra_hosts;  // "name:address"; the address may be "host-gateway"
@@ -20,6 +21,12 @@ struct HostsRequest {
 };
 
 std::string HostsFile(const HostsRequest& request);
+
+// The lines by which a container finds itself, and a file without those of some addresses.
+std::string OwnHostLines(const std::vector<std::string>& addresses, const std::string& hostname,
+                         const std::string& domainname);
+std::string WithoutHostLines(absl::string_view text, const std::vector<std::string>& addresses);
+std::vector<std::string> AddressesOf(const std::vector<Endpoint>& endpoints);
 
 // InvalidArgument: no colon, or an address that is none.
 absl::Status CheckExtraHost(absl::string_view entry);
@@ -30,10 +37,15 @@ struct ResolvRequest {
   std::vector<std::string> options;  // replace the host's
   // The container shares the host's network: loopback name servers work there.
   bool host_network = false;
+  // The one at 127.0.0.11 answers, and asks the others itself.
+  bool embedded = false;
 };
 
 // `host_text` is the host's own file. Name servers on loopback addresses are left out; where none
 // remains, Google's public ones are used, as Docker does.
+// The name servers of a resolv.conf, loopback ones included; Google's where it names none.
+std::vector<std::string> NameServersOf(absl::string_view text);
+
 std::string ResolvFile(absl::string_view host_text, const ResolvRequest& request);
 
 }  // namespace slipway::agent

@@ -16,7 +16,7 @@ TEST(NetworkFiles, BadExtraHosts) {
 }
 
 TEST(NetworkFiles, HostsNamesTheContainerLast) {
-  const std::string text = HostsFile({.address = "172.29.0.2",
+  const std::string text = HostsFile({.addresses = {"172.29.0.2"},
                                       .hostname = "abc",
                                       .domainname = "lan",
                                       .extra_hosts = {"db:10.0.0.1", "up:host-gateway"},

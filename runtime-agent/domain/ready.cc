@@ -31,11 +31,25 @@ bool MayBeReady(const Definition& definition) {
   const bool joins =
       definition.pid.kind == Kind::kContainer || definition.ipc.kind == Kind::kContainer ||
       definition.uts.kind == Kind::kContainer || definition.network.kind == Kind::kContainer;
-  if (joins || !definition.ports.empty()) return false;
+  // Which networks it will be in, and as what, the start says.
+  const bool named_network =
+      definition.network.kind == Kind::kBridge && !definition.network.container_id.empty();
+  if (joins || named_network || !definition.ports.empty()) return false;
   for (const DefinedMount& mount : definition.mounts) {
     if (mount.kind == DefinedMount::Kind::kBind) return false;
   }
   return true;
+}
+
+// Whether the start asks for what was made: a place in the default bridge, or none of its own.
+bool IsAsMade(const Definition& definition, const StartCommand& command) {
+  if (!command.env.empty() || !command.extra_hosts.empty()) return false;
+  if (!command.attachments.has_value()) return true;
+  if (definition.network.kind != Kind::kBridge) return command.attachments->empty();
+  if (command.attachments->size() != 1) return false;
+  const AttachmentSpec& only = command.attachments->front();
+  return only.network_id == kDefaultNetworkId && only.address.empty() && only.address6.empty() &&
+         only.mac_address == definition.mac_address && only.driver_options.empty();
 }
 
 }  // namespace
@@ -133,10 +147,11 @@ absl::StatusOr<SpawnResult> Runtime::StartReady(Container& container, const Star
                                                 std::unique_ptr<RunState>& run) {
   std::shared_ptr<ReadyRun> ready = TakeReady(container.id());
   if (ready == nullptr) return absl::NotFoundError("nothing is ready");
-  const bool usable = command.env.empty() && command.extra_hosts.empty();
-  absl::Status status = usable ? absl::OkStatus() : absl::NotFoundError("made without links");
+  absl::Status status = IsAsMade(container.definition(), command)
+                            ? absl::OkStatus()
+                            : absl::NotFoundError("made for another start");
   if (status.ok()) {
-    container.Update([&](Actual& now) { now.endpoint = ready->run.connected; });
+    container.Update([&](Actual& now) { now.endpoints = ready->run.connected; });
     status = SaveActual(container);
   }
   if (status.ok()) {

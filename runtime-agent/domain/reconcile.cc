@@ -65,6 +65,8 @@ Runtime::Runtime(Parts parts, Settings settings)
     : parts_(parts),
       settings_(std::move(settings)),
       facts_(ReadHostFacts(settings_.root, settings_.remap)),
+      dns_(std::make_unique<DnsProcess>(
+          [this](UniqueFd control) { return SpawnDns(std::move(control)); })),
       executor_(std::make_unique<Executor>(6)),
       reaper_(std::make_unique<Executor>(3)),
       sampler_(std::make_unique<StatsSampler>(
@@ -107,6 +109,7 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(Parts parts, Settings se
 absl::Status Runtime::LoadRecords() {
   ASSIGN_OR_RETURN(StoredState state, parts_.store->Load());
   host_id_ = state.host_id;
+  networks_ = std::move(state.networks);
   if (host_id_.empty()) {
     ASSIGN_OR_RETURN(host_id_, NewHostId());
     RETURN_IF_ERROR(parts_.store->SaveHostId(host_id_));
@@ -252,7 +255,7 @@ absl::Status Runtime::Reconcile() {
                       (actual.incarnation == found->second->incarnation && actual.pid == 0);
     if (!over) {
       RETURN_IF_ERROR(AdoptRun(*container, *found->second));
-      if (actual.endpoint.has_value()) live.push_back(*actual.endpoint);
+      live.insert(live.end(), actual.endpoints.begin(), actual.endpoints.end());
       if (found->second->state == EntryState::kExited) {
         exited.push_back(found->second);
       } else {
@@ -269,15 +272,15 @@ absl::Status Runtime::Reconcile() {
         now.pid = 0;
         now.exit_code = kExitLost;
         now.finished_ns = absl::GetCurrentTimeNanos();
-        now.endpoint.reset();
+        now.endpoints.clear();
       });
       RETURN_IF_ERROR(SaveWithEvent(*container, HostEvent::Kind::kExited));
     } else if (actual.state == ContainerState::kStarting) {
       container->Apply(ContainerEvent::kStartFailed).IgnoreError();
-      container->Update([](Actual& now) { now.endpoint.reset(); });
+      container->Update([](Actual& now) { now.endpoints.clear(); });
     }
   }
-  RETURN_IF_ERROR(parts_.network->Recover(live));
+  RETURN_IF_ERROR(AdoptNetworks(entries, live));
   ReapLeftovers(entries);
   for (const auto& container : containers) {
     if (container->actual().runs > 0) {

@@ -16,8 +16,9 @@ namespace slipway::agent {
 struct Runtime::RunState {
   RunBindings bindings;
   std::shared_ptr<const UniqueFd> root;  // the overlay; the container gets a copy
-  EndpointLease endpoint;
-  std::optional<Endpoint> connected;
+  std::vector<EndpointLease> endpoints;
+  std::optional<std::vector<AttachmentSpec>> attachments;
+  std::vector<Endpoint> connected;
   CgroupLease cgroup;
   std::vector<std::string> extra_hosts;
   absl::Time began = absl::Now();

@@ -19,6 +19,7 @@
 #include "runtime-agent/domain/archiver.h"
 #include "runtime-agent/domain/container.h"
 #include "runtime-agent/domain/definition_check.h"
+#include "runtime-agent/domain/dns_process.h"
 #include "runtime-agent/domain/event_log.h"
 #include "runtime-agent/domain/exec.h"
 #include "runtime-agent/domain/executor.h"
@@ -46,6 +47,11 @@ namespace slipway::agent {
 struct StartOutcome {
   ContainerReport report;
   bool was_running = false;
+};
+
+struct ConnectedSandbox {
+  NetworkNamespace network_namespace;
+  std::vector<EndpointLease> leases;
 };
 
 struct ExecStatus {
@@ -78,8 +84,10 @@ class Runtime {
   struct Settings {
     std::string root;
     std::string supervisor_socket;
+    std::string bridge_subnet;
     std::string gateway;   // of the bridge
     std::string archiver;  // path of slipway-archive
+    std::string dns;       // path of slipway-dns
     std::string cgroup_parent;
     const UserRemap* remap = nullptr;  // outlives the runtime; null: users are not remapped
     std::string layer_directory;       // where the image service keeps layers; for leftovers only
@@ -107,6 +115,15 @@ class Runtime {
                                                         const ResourceSpec& resources);
   absl::StatusOr<int64_t> Measure(const std::string& id) const;     // measure.cc
   absl::Status Remove(const std::string& id, bool remove_volumes);  // remove.cc
+
+  // networks.cc. A container that is connected already is given other names.
+  absl::Status PutNetwork(const NetworkDefinition& network, bool refuse_overlap);
+  absl::Status RemoveNetwork(const std::string& network_id);
+  std::vector<std::string> ListNetworks() const { return parts_.network->ListNetworks(); }
+  absl::StatusOr<ContainerReport> ConnectNetwork(const std::string& id,
+                                                 const AttachmentSpec& attachment);
+  absl::StatusOr<ContainerReport> DisconnectNetwork(const std::string& id,
+                                                    const std::string& network_id);
 
   // files.cc
   absl::StatusOr<std::unique_ptr<Archiver>> OpenArchiver(const std::string& id,
@@ -137,6 +154,8 @@ class Runtime {
   const std::string& host_id() const { return host_id_; }
   bool remaps_users() const { return settings_.remap != nullptr; }
   const std::string& volumes_directory() const { return facts_.volumes_directory; }
+  const std::string& bridge_subnet() const { return settings_.bridge_subnet; }
+  const std::string& bridge_gateway() const { return settings_.gateway; }
   std::string cgroup_version() const { return parts_.cgroups->version(); }
 
   // NotFound names the id.
@@ -179,6 +198,31 @@ class Runtime {
                              std::shared_ptr<const UniqueFd>& held);
   void LetGoOfOverlayLater(std::shared_ptr<Container> container,
                            std::shared_ptr<const UniqueFd> overlay);
+
+  // networks.cc
+  absl::StatusOr<ConnectedSandbox> ConnectSandbox(const Definition& definition,
+                                                  const std::vector<AttachmentSpec>& attachments);
+  absl::StatusOr<UniqueFd> NetworkNamespaceOf(const Container& container) const;
+  absl::Status FollowGateway(const Container& container, int netns_fd,
+                             std::vector<Endpoint>& endpoints);
+  absl::Status AdoptNetworks(const std::vector<EntryInfo>& entries,
+                             const std::vector<Endpoint>& live);
+  void SettleNetworks(Container& container);
+  void UseEmbeddedDns(const Container& container);
+  void AddToHosts(const Container& container, const Endpoint& endpoint);
+  void RemoveFromHosts(const Container& container, const Endpoint& endpoint);
+
+  // dns.cc
+  static bool IsDnsEntry(const std::string& id);
+  absl::Status SpawnDns(UniqueFd control);
+  void DnsExited(const std::string& id);
+  void RestartDns();
+  std::vector<std::string> UpstreamsOf(const Definition& definition,
+                                       const std::vector<Endpoint>& endpoints) const;
+  absl::Status TellDns(const Definition& definition, const std::vector<Endpoint>& endpoints,
+                       int netns_fd);
+  void ForgetDns(const std::string& id);
+  void AdoptDns(const std::vector<EntryInfo>& entries);
 
   // start.cc
   // root.cc. Not ok() where the container's users are not remapped.
@@ -276,6 +320,7 @@ class Runtime {
   HostFacts facts_;
   std::vector<CgroupHierarchy> hierarchies_;
   std::string host_id_;
+  std::vector<NetworkDefinition> networks_;  // as loaded
   std::unique_ptr<EventLog> events_;
   std::unique_ptr<Skeletons> skeletons_;
   std::unique_ptr<LogShipper> shipper_;
@@ -291,6 +336,9 @@ class Runtime {
   std::map<std::string, RecentLayers> recent_layers_ ABSL_GUARDED_BY(mutex_);
   // Null while it is made.
   std::map<std::string, std::shared_ptr<ReadyRun>> ready_ ABSL_GUARDED_BY(mutex_);
+  std::string dns_entry_ ABSL_GUARDED_BY(mutex_);  // of the one that runs, at the supervisor
+  absl::Time dns_started_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration dns_pause_ ABSL_GUARDED_BY(mutex_);
   bool reconciled_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<EntryInfo> early_exits_ ABSL_GUARDED_BY(mutex_);
   bool progress_posted_ ABSL_GUARDED_BY(mutex_) = false;
@@ -299,6 +347,7 @@ class Runtime {
   std::map<uint64_t, std::function<void()>> listeners_ ABSL_GUARDED_BY(mutex_);
 
   std::unique_ptr<SupervisorClient> supervisor_;
+  std::unique_ptr<DnsProcess> dns_;
   // Last: their threads use all of the above.
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<Executor> reaper_;

@@ -2,6 +2,7 @@
 #define RUNTIME_AGENT_DOMAIN_SPEC_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -68,6 +69,7 @@ struct PortSpec {
   std::string protocol;
   std::string host_address;
   uint32_t host_port = 0;
+  uint32_t host_port_last = 0;
 
   friend bool operator==(const PortSpec&, const PortSpec&) = default;
 };
@@ -153,12 +155,26 @@ struct PrepareCommand {
   int64_t created_unix_ns = 0;
 };
 
+// A container's place in a network.
+struct AttachmentSpec {
+  std::string network_id;
+  std::string address;
+  std::string address6;
+  std::string mac_address;
+  int32_t gateway_priority = 0;
+  std::vector<std::string> names;
+  std::map<std::string, std::string> links;
+  std::map<std::string, std::string> driver_options;
+};
+
 // StartContainer: what one run has beyond the definition.
 struct StartCommand {
   std::string id;
   std::vector<std::string> extra_hosts;
   std::vector<std::string> env;
   std::optional<int64_t> last_started_ns;
+  // Nothing: the default bridge, where the network mode says so.
+  std::optional<std::vector<AttachmentSpec>> attachments;
 };
 
 struct ExecCommand {

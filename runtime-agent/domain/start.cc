@@ -107,18 +107,14 @@ absl::Status Runtime::Connect(Container& container, RunState& run) {
       return absl::OkStatus();
     }
     case Kind::kBridge: {
-      auto connected = parts_.network->CreateConnectedNamespace(
-          {.id = definition.id, .mac_address = definition.mac_address, .ports = definition.ports});
-      if (!connected.ok()) {
-        return absl::Status(connected.status().code(),
-                            absl::StrCat("driver failed programming external connectivity on "
-                                         "endpoint ",
-                                         definition.name, ": ", connected.status().message()));
-      }
-      run.bindings.network_namespace = connected->network_namespace.Release();
-      run.endpoint = std::move(connected->lease);
-      run.connected = run.endpoint.endpoint();
-      return absl::OkStatus();
+      const std::vector<AttachmentSpec> only_default = {
+          {.network_id = kDefaultNetworkId, .mac_address = definition.mac_address}};
+      ASSIGN_OR_RETURN(ConnectedSandbox sandbox,
+                       ConnectSandbox(definition, run.attachments.value_or(only_default)));
+      run.bindings.network_namespace = sandbox.network_namespace.Release();
+      run.endpoints = std::move(sandbox.leases);
+      for (const EndpointLease& lease : run.endpoints) run.connected.push_back(lease.endpoint());
+      return TellDns(definition, run.connected, run.bindings.network_namespace.get());
     }
   }
   return absl::OkStatus();
@@ -172,7 +168,7 @@ absl::Status Runtime::BindFiles(Container& container, RunState& run) {
   }
   std::vector<std::string> extra_hosts = definition.extra_hosts;
   extra_hosts.insert(extra_hosts.end(), run.extra_hosts.begin(), run.extra_hosts.end());
-  const HostsRequest hosts{.address = run.connected.has_value() ? run.connected->address : "",
+  const HostsRequest hosts{.addresses = AddressesOf(run.connected),
                            .hostname = definition.hostname,
                            .domainname = definition.domainname,
                            .extra_hosts = std::move(extra_hosts),
@@ -185,7 +181,8 @@ absl::Status Runtime::BindFiles(Container& container, RunState& run) {
       ResolvFile(host_text.ok() ? *host_text : "", {.servers = definition.dns_servers,
                                                     .search = definition.dns_search,
                                                     .options = definition.dns_options,
-                                                    .host_network = host_network});
+                                                    .host_network = host_network,
+                                                    .embedded = dns_->HasSandbox(definition.id)});
   ASSIGN_OR_RETURN(run.bindings.resolv_file,
                    BindText(absl::StrCat(directory, "/resolv.conf"), resolv));
   ASSIGN_OR_RETURN(run.bindings.hostname_file,
@@ -318,12 +315,11 @@ absl::StatusOr<StartOutcome> Runtime::Finish(Container& container, RunState& run
     now.paused = false;
   });
   run.cgroup.Release();
-  if (run.connected.has_value()) run.endpoint.Release();
+  for (EndpointLease& lease : run.endpoints) lease.Release();
   const absl::Status saved = SaveWithEvent(container, HostEvent::Kind::kStarted);
   if (!saved.ok()) Log(LogLevel::kError, saved.message(), {{"container", container.id()}});
   shipper_->Follow(output, LoggedOf(container.definition()), fresh);
-  parts_.observer->Started(absl::ToDoubleSeconds(absl::Now() - run.began),
-                           run.connected.has_value());
+  parts_.observer->Started(absl::ToDoubleSeconds(absl::Now() - run.began), !run.connected.empty());
   OnProgress();
   if (auto self = Find(container.id()); self.ok()) {
     executor_->Post([this, self = *std::move(self)] { WatchOom(self); });
@@ -348,7 +344,7 @@ absl::StatusOr<SpawnResult> Runtime::Spawn(Container& container, RunState& run, 
 absl::StatusOr<SpawnResult> Runtime::SpawnFresh(Container& container, RunState& run) {
   RETURN_IF_ERROR(Execute(container, run));
   // Recorded before anything of it can outlive this process.
-  container.Update([&](Actual& now) { now.endpoint = run.connected; });
+  container.Update([&](Actual& now) { now.endpoints = run.connected; });
   RETURN_IF_ERROR(SaveActual(container));
   return Spawn(container, run, /*hold=*/false);
 }
@@ -361,6 +357,7 @@ absl::StatusOr<StartOutcome> Runtime::StartInTurn(const std::shared_ptr<Containe
     run = std::make_unique<RunState>();
     run->extra_hosts = command.extra_hosts;
     run->bindings.more_env = command.env;
+    run->attachments = command.attachments;
     spawned = SpawnFresh(*container, *run);
   }
   if (spawned.ok()) return Finish(*container, *run, *std::move(spawned));
@@ -368,7 +365,8 @@ absl::StatusOr<StartOutcome> Runtime::StartInTurn(const std::shared_ptr<Containe
   parts_.observer->StartFailed(run->step == absl::string_view("spawn") ? FailedStep(status)
                                                                        : run->step);
   container->Apply(ContainerEvent::kStartFailed).IgnoreError();
-  container->Update([](Actual& now) { now.endpoint.reset(); });
+  container->Update([](Actual& now) { now.endpoints.clear(); });
+  ForgetDns(container->id());
   SaveActual(*container).IgnoreError();
   return DescribeSpawnError(status, container->definition().argv[0]);
 }

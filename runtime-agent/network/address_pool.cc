@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -41,12 +42,28 @@ absl::StatusOr<Subnet> Subnet::Parse(const std::string& text) {
   return subnet;
 }
 
-AddressPool::AddressPool(Subnet subnet) : subnet_(subnet) {
-  uint32_t count = subnet.broadcast() - subnet.network + 1;
+AddressPool::AddressPool(Subnet subnet, uint32_t gateway, std::optional<Subnet> range,
+                         const std::vector<uint32_t>& reserved)
+    : subnet_(subnet), fixed_(reserved) {
+  const uint32_t count = subnet.broadcast() - subnet.network + 1;
   words_.assign((count + 63) / 64, 0);
   for (uint32_t offset = count; offset < words_.size() * 64; ++offset) Mark(offset);
-  for (uint32_t offset : {0u, 1u, count - 1}) Mark(offset);
-  free_ = count - 3;
+  last_ = count - 1;
+  if (range.has_value()) {
+    const uint32_t size = range->prefix_length == 0 ? count : 1u << (32 - range->prefix_length);
+    first_ = (range->network & ~(size - 1)) - subnet.network;
+    last_ = std::min(count, first_ + size) - 1;
+  }
+  fixed_.insert(fixed_.end(), {subnet.network, gateway, subnet.broadcast()});
+  for (const uint32_t address : fixed_) {
+    if (subnet.Contains(address)) Mark(address - subnet.network);
+  }
+  next_ = first_;
+  for (uint32_t offset = first_; offset <= last_; ++offset) free_ += Used(offset) ? 0 : 1;
+}
+
+bool AddressPool::IsFixed(uint32_t address) const {
+  return std::find(fixed_.begin(), fixed_.end(), address) != fixed_.end();
 }
 
 absl::StatusOr<uint32_t> AddressPool::Reserve() {
@@ -54,23 +71,22 @@ absl::StatusOr<uint32_t> AddressPool::Reserve() {
     return absl::ResourceExhaustedError(absl::StrCat(
         "no address is left in ", FormatIpv4(subnet_.network), "/", subnet_.prefix_length));
   }
-  size_t word = next_ / 64;
-  // Bits before the starting point count as used on the first look at their word.
-  uint64_t before = (uint64_t{1} << (next_ % 64)) - 1;
-  while (~(words_[word] | before) == 0) {
-    before = 0;
-    word = (word + 1) % words_.size();
+  uint32_t offset = next_;
+  while (Used(offset)) {
+    // Past the used ones of a word at once.
+    const uint64_t before = (uint64_t{1} << (offset % 64)) - 1;
+    const auto next = static_cast<uint32_t>(
+        offset / 64 * 64 + static_cast<uint32_t>(std::countr_one(words_[offset / 64] | before)));
+    offset = next > last_ ? first_ : next;
   }
-  auto offset = static_cast<uint32_t>(word * 64 + std::countr_one(words_[word] | before));
   Mark(offset);
   --free_;
-  next_ = static_cast<uint32_t>((offset + 1) % (words_.size() * 64));
+  next_ = offset == last_ ? first_ : offset + 1;
   return subnet_.network + offset;
 }
 
 absl::Status AddressPool::ReserveAddress(uint32_t address) {
-  if (!subnet_.Contains(address) || address == subnet_.network || address == subnet_.gateway() ||
-      address == subnet_.broadcast()) {
+  if (!subnet_.Contains(address) || IsFixed(address)) {
     return absl::InvalidArgumentError(
         absl::StrCat("address ", FormatIpv4(address), " cannot be used in ",
                      FormatIpv4(subnet_.network), "/", subnet_.prefix_length));
@@ -81,19 +97,16 @@ absl::Status AddressPool::ReserveAddress(uint32_t address) {
         absl::StrCat("address ", FormatIpv4(address), " is already in use"));
   }
   Mark(offset);
-  --free_;
+  if (InRange(offset)) --free_;
   return absl::OkStatus();
 }
 
 void AddressPool::Release(uint32_t address) {
-  if (!subnet_.Contains(address) || address == subnet_.network || address == subnet_.gateway() ||
-      address == subnet_.broadcast()) {
-    return;
-  }
+  if (!subnet_.Contains(address) || IsFixed(address)) return;
   uint32_t offset = address - subnet_.network;
   if (!Used(offset)) return;
   words_[offset / 64] &= ~(uint64_t{1} << (offset % 64));
-  ++free_;
+  if (InRange(offset)) ++free_;
 }
 
 }  // namespace slipway::agent

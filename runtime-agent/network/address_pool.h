@@ -2,6 +2,7 @@
 #define RUNTIME_AGENT_NETWORK_ADDRESS_POOL_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,13 +27,16 @@ absl::StatusOr<uint32_t> ParseIpv4(const std::string& text);
 std::string FormatIpv4(uint32_t address);
 
 // Which addresses of a subnet are in use. Network, gateway and broadcast address are never handed
-// out. Goes round, so that an address given back is the last to be used again (its neighbours may
-// still have it in their caches). Amortised O(1). Not thread-safe.
+// out, nor what was reserved; those outside of the range only by name. Goes round, so that an
+// address given back is the last to be used again (its neighbours may still have it in their
+// caches). Amortised O(1). Not thread-safe.
 class AddressPool {
  public:
-  explicit AddressPool(Subnet subnet);
+  explicit AddressPool(Subnet subnet) : AddressPool(subnet, subnet.gateway(), std::nullopt, {}) {}
+  AddressPool(Subnet subnet, uint32_t gateway, std::optional<Subnet> range,
+              const std::vector<uint32_t>& reserved);
 
-  // ResourceExhausted when none is left.
+  // ResourceExhausted when none is left in the range.
   absl::StatusOr<uint32_t> Reserve();
   // InvalidArgument outside the subnet or one never handed out, AlreadyExists when in use.
   absl::Status ReserveAddress(uint32_t address);
@@ -42,12 +46,17 @@ class AddressPool {
 
  private:
   bool Used(uint32_t offset) const { return (words_[offset / 64] >> (offset % 64)) & 1; }
+  bool InRange(uint32_t offset) const { return offset >= first_ && offset <= last_; }
+  bool IsFixed(uint32_t address) const;
   void Mark(uint32_t offset) { words_[offset / 64] |= uint64_t{1} << (offset % 64); }
 
   Subnet subnet_;
+  std::vector<uint32_t> fixed_;  // addresses that stay as they are
+  uint32_t first_ = 0;           // of the range, as offsets
+  uint32_t last_ = 0;
   std::vector<uint64_t> words_;  // a set bit: in use
-  size_t free_ = 0;
-  uint32_t next_ = 0;  // offset where the search starts
+  size_t free_ = 0;              // in the range
+  uint32_t next_ = 0;            // offset where the search starts
 };
 
 }  // namespace slipway::agent

@@ -12,24 +12,27 @@
 namespace slipway::agent {
 
 struct BridgeOptions {
-  // Names of ours on the host: bridge "<prefix>0", nftables table "<prefix>", interfaces "<5
-  // letters>...". 1 to 13 letters, digits, '-' or '_'.
+  // Names of ours on the host: bridge "<prefix>0", nftables tables "<prefix>", other bridges and
+  // interfaces "<5 letters>...". 1 to 13 letters, digits, '-' or '_'.
   std::string prefix = "slipway";
   std::string subnet = "172.29.0.0/16";  // IPv4, /8 to /30; the gateway is the first address
   uint32_t mtu = 1500;
-  // Namespaces kept ready, connected ones and ones with only lo; zero switches the pool off.
+  // Namespaces kept ready, connected to the default bridge and with only lo; zero: none.
   size_t ready_connected = 4;
   size_t ready_isolated = 4;
+  // Below the kernel's limit of 1,023 (net/bridge/br_private.h, BR_MAX_PORTS): adding a port takes
+  // the longer the more there are.
+  size_t ports_per_bridge = 480;
   // Put back at once when somebody flushes our rules.
   bool heal_rules = true;
 };
 
-// Makes the bridge, its address and the nftables table (idempotent), in the network namespace of
-// the calling thread, and enables IPv4 forwarding there. Bridge and table stay when the object is
+// Makes the default bridge and its address (idempotent), in the network namespace of the calling
+// thread, and enables IPv4 forwarding there. Networks and firewall stay when the object is
 // destroyed, endpoints too: containers outlive the agent.
 absl::StatusOr<std::unique_ptr<NetworkDriver>> NewBridgeNetwork(const BridgeOptions& options);
 
-// Removes bridge, interfaces and table of `options.prefix` (for `down --all` and tests).
+// Removes all networks, interfaces and tables of `options.prefix` (for `down --all` and tests).
 absl::Status RemoveBridgeNetwork(const BridgeOptions& options);
 
 }  // namespace slipway::agent

@@ -4,10 +4,12 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "runtime-agent/network/ipv6.h"
 #include "runtime-agent/network/netlink.h"
 
 // Interfaces, addresses and routes by rtnetlink(7). The functions add requests to a batch; IPv4
@@ -24,21 +26,62 @@ struct VethPair {
   int peer_netns_fd = -1;
   MacAddress peer_mac = {};
   uint32_t mtu = 1500;
+  bool isolated = false;  // from the bridge's other isolated ports
 };
 
-void AddBridge(NetlinkBatch& batch, const std::string& name, const MacAddress& mac, uint32_t mtu);
+// An interface of a container that shares a parent's wire. `kind`: "macvlan" or "ipvlan".
+struct ChildLink {
+  std::string kind;
+  uint32_t mode = 0;
+  int parent_index = 0;
+  std::string parent_name;  // for messages
+  std::string name;
+  int netns_fd = -1;
+  MacAddress mac = {};  // of macvlan
+  uint32_t mtu = 0;     // zero: the parent's
+};
+
+// A veth pair between two bridges of the host (index 0: no bridge), both ends up.
+struct Cable {
+  std::string first_name;
+  int first_bridge = 0;
+  std::string second_name;
+  int second_bridge = 0;
+  uint32_t mtu = 1500;
+  bool isolated = false;  // the first end
+  std::string alias;      // of the first end
+};
+
+// `alias` (ip-link(8)) marks whose it is.
+void AddBridge(NetlinkBatch& batch, const std::string& name, const MacAddress& mac, uint32_t mtu,
+               const std::string& alias);
+void AddChildLink(NetlinkBatch& batch, const ChildLink& link);
 // The host's end is up and in the bridge, the peer still down, in hairpin mode (a container that
 // connects to itself by a port published on the host needs it).
 void AddVethPair(NetlinkBatch& batch, const VethPair& pair);
+void AddCable(NetlinkBatch& batch, const Cable& cable);
 void SetLinkUp(NetlinkBatch& batch, int index);
 void DeleteLink(NetlinkBatch& batch, const std::string& name);
 void AddAddress(NetlinkBatch& batch, int index, uint32_t address, uint32_t prefix_length);
 void AddDefaultRoute(NetlinkBatch& batch, uint32_t gateway, int index);
+// The same for IPv6; an address is usable at once.
+void AddAddress6(NetlinkBatch& batch, int index, const Address6& address, uint32_t prefix_length);
+void AddDefaultRoute6(NetlinkBatch& batch, const Address6& gateway, int index);
+// Of both families; there may be none.
+void DeleteDefaultRoutes(NetlinkSocket& socket);
+// Limits what leaves by an interface, in bytes per second (tc-tbf(8)); zero: no limit.
+void SetRate(NetlinkBatch& batch, int index, uint64_t bytes_per_second, uint32_t mtu);
 
 // NotFound when there is none of that name.
 absl::StatusOr<int> FindLink(NetlinkSocket& socket, const std::string& name);
 // The interfaces in a bridge.
 absl::StatusOr<std::vector<std::string>> ListBridgePorts(NetlinkSocket& socket, int bridge_index);
+
+// The interfaces whose alias starts with `prefix`: names and aliases.
+absl::StatusOr<std::vector<std::pair<std::string, std::string>>> ListAliased(
+    NetlinkSocket& socket, const std::string& prefix);
+// Whether the host has a route other than a default one to some address of the subnet.
+absl::StatusOr<bool> HasRouteInto(NetlinkSocket& socket, uint32_t network, uint32_t prefix_length);
 
 }  // namespace slipway::agent
 

@@ -24,7 +24,7 @@ uint8_t PortProtocolNumber(PortProtocol protocol);    // IPPROTO_TCP
 // them. Sockets belong to the network namespace of the calling thread. Thread-safe.
 class PortReservations {
  public:
-  // Fills in host_port where it was zero. Errors as NetworkDriver::Connect says.
+  // Fills in host_port where it was zero or a range. Errors as NetworkDriver::Connect says.
   absl::StatusOr<PublishedPort> Reserve(const PublishedPort& port);
   // Of a container that already runs: succeeds although a process of the host has the port by now.
   absl::Status Restore(const PublishedPort& port);
@@ -32,12 +32,14 @@ class PortReservations {
 
  private:
   struct Holder {
-    uint32_t address;  // host byte order, 0: every address
+    std::string address;  // canonical; "0.0.0.0" and "::": every one of their family
     UniqueFd socket;
   };
   using Key = std::pair<PortProtocol, uint16_t>;
 
-  absl::Status CheckFree(const PublishedPort& port, uint32_t address)
+  absl::StatusOr<PublishedPort> ReserveOne(const PublishedPort& port, const std::string& address)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status CheckFree(const PublishedPort& port, const std::string& address)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   absl::Mutex mutex_;

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "runtime-agent/domain/actual.h"
 #include "runtime-agent/domain/definition.h"
+#include "runtime-agent/network/network_definition.h"
 
 namespace slipway::agent {
 
@@ -28,6 +29,8 @@ struct RecordChange {
   uint64_t forget_events_through = 0;
   const ExecRecord* exec = nullptr;
   std::string remove_exec_id;
+  const NetworkDefinition* network = nullptr;
+  std::string remove_network_id;
 };
 
 struct StoredState {
@@ -35,6 +38,7 @@ struct StoredState {
   std::vector<HostEvent> events;  // in order
   std::vector<ExecRecord> execs;
   std::string host_id;
+  std::vector<NetworkDefinition> networks;
 };
 
 // What survives the agent. Implementations are thread-safe. A change that returned is there after

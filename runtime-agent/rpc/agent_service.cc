@@ -31,6 +31,12 @@ grpc::Status AgentServiceHandler::StartContainer(grpc::ServerContext*,
   if (request->has_last_started_unix_ns()) {
     command.last_started_ns = request->last_started_unix_ns();
   }
+  if (request->attachments_given()) {
+    command.attachments.emplace();
+    for (const v1::NetworkAttachment& attachment : request->attachments()) {
+      command.attachments->push_back(FromWire(attachment));
+    }
+  }
   const auto outcome = runtime_->StartContainer(command);
   if (!outcome.ok()) return ToGrpc(outcome.status());
   v1::ContainerActual actual = ToWire(outcome->report);
@@ -95,6 +101,41 @@ grpc::Status AgentServiceHandler::MeasureContainer(grpc::ServerContext*,
   return ToGrpc(bytes.status());
 }
 
+grpc::Status AgentServiceHandler::PutNetwork(grpc::ServerContext*,
+                                             const v1::PutNetworkRequest* request,
+                                             v1::PutNetworkResponse*) {
+  return ToGrpc(runtime_->PutNetwork(FromWire(request->network()), request->refuse_overlap()));
+}
+
+grpc::Status AgentServiceHandler::RemoveNetwork(grpc::ServerContext*,
+                                                const v1::RemoveNetworkRequest* request,
+                                                v1::RemoveNetworkResponse*) {
+  return ToGrpc(runtime_->RemoveNetwork(request->network_id()));
+}
+
+grpc::Status AgentServiceHandler::ListNetworks(grpc::ServerContext*, const v1::ListNetworksRequest*,
+                                               v1::ListNetworksResponse* response) {
+  for (const std::string& id : runtime_->ListNetworks()) response->add_network_ids(id);
+  return grpc::Status::OK;
+}
+
+grpc::Status AgentServiceHandler::ConnectContainer(grpc::ServerContext*,
+                                                   const v1::ConnectContainerRequest* request,
+                                                   v1::ConnectContainerResponse* response) {
+  const auto report =
+      runtime_->ConnectNetwork(request->container_id(), FromWire(request->attachment()));
+  if (report.ok()) response->mutable_endpoints()->Swap(ToWire(*report).mutable_endpoints());
+  return ToGrpc(report.status());
+}
+
+grpc::Status AgentServiceHandler::DisconnectContainer(grpc::ServerContext*,
+                                                      const v1::DisconnectContainerRequest* request,
+                                                      v1::DisconnectContainerResponse* response) {
+  const auto report = runtime_->DisconnectNetwork(request->container_id(), request->network_id());
+  if (report.ok()) response->mutable_endpoints()->Swap(ToWire(*report).mutable_endpoints());
+  return ToGrpc(report.status());
+}
+
 grpc::ServerUnaryReactor* AgentServiceHandler::RunProbe(grpc::CallbackServerContext*,
                                                         const v1::RunProbeRequest* request,
                                                         v1::RunProbeResponse* response) {
@@ -128,6 +169,8 @@ grpc::Status AgentServiceHandler::GetHost(grpc::ServerContext*, const v1::GetHos
   if (runtime_->remaps_users()) response->add_security_options("name=userns");
   response->set_root_directory(root_);
   response->set_volumes_directory(runtime_->volumes_directory());
+  response->set_bridge_subnet(runtime_->bridge_subnet());
+  response->set_bridge_gateway(runtime_->bridge_gateway());
   return grpc::Status::OK;
 }
 

@@ -44,6 +44,18 @@ class AgentServiceHandler
   grpc::Status MeasureContainer(grpc::ServerContext* context,
                                 const v1::MeasureContainerRequest* request,
                                 v1::MeasureContainerResponse* response) override;
+  grpc::Status PutNetwork(grpc::ServerContext* context, const v1::PutNetworkRequest* request,
+                          v1::PutNetworkResponse* response) override;
+  grpc::Status RemoveNetwork(grpc::ServerContext* context, const v1::RemoveNetworkRequest* request,
+                             v1::RemoveNetworkResponse* response) override;
+  grpc::Status ListNetworks(grpc::ServerContext* context, const v1::ListNetworksRequest* request,
+                            v1::ListNetworksResponse* response) override;
+  grpc::Status ConnectContainer(grpc::ServerContext* context,
+                                const v1::ConnectContainerRequest* request,
+                                v1::ConnectContainerResponse* response) override;
+  grpc::Status DisconnectContainer(grpc::ServerContext* context,
+                                   const v1::DisconnectContainerRequest* request,
+                                   v1::DisconnectContainerResponse* response) override;
   grpc::Status StartExec(grpc::ServerContext* context, const v1::StartExecRequest* request,
                          v1::StartExecResponse* response) override;
   grpc::Status GetExec(grpc::ServerContext* context, const v1::GetExecRequest* request,

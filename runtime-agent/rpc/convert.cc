@@ -72,7 +72,8 @@ NetworkSpec Network(const container::v1::Network& in) {
     out.ports.push_back({.container_port = port.container_port(),
                          .protocol = port.protocol(),
                          .host_address = port.host_address(),
-                         .host_port = port.host_port()});
+                         .host_port = port.host_port(),
+                         .host_port_last = port.host_port_last()});
   }
   return out;
 }
@@ -153,21 +154,26 @@ void AddEndpoint(const ContainerReport& report, v1::ContainerActual* out) {
     out->add_endpoints()->set_network(kind == Kind::kNone ? "none" : "host");
     return;
   }
-  if (!report.actual.endpoint.has_value()) return;
-  const Endpoint& from = *report.actual.endpoint;
-  container::v1::Endpoint* to = out->add_endpoints();
-  to->set_network("bridge");
-  to->set_address(from.address);
-  to->set_prefix_length(from.prefix_length);
-  to->set_gateway(from.gateway);
-  to->set_mac_address(from.mac_address);
-  to->set_endpoint_id(from.id);
-  for (const PublishedPort& port : from.ports) {
-    container::v1::PortBinding* binding = to->add_ports();
-    binding->set_container_port(port.container_port);
-    binding->set_protocol(ProtocolName(port.protocol));
-    binding->set_host_address(port.host_address.empty() ? "0.0.0.0" : port.host_address);
-    binding->set_host_port(port.host_port);
+  for (const Endpoint& from : report.actual.endpoints) {
+    container::v1::Endpoint* to = out->add_endpoints();
+    to->set_network(from.network_name);
+    to->set_network_id(from.network_id);
+    to->set_address(from.address);
+    to->set_prefix_length(from.prefix_length);
+    to->set_gateway(from.gateway);
+    to->set_mac_address(from.mac_address);
+    to->set_endpoint_id(from.endpoint_id);
+    to->set_address6(from.address6);
+    to->set_prefix_length6(from.prefix_length6);
+    to->set_gateway6(from.gateway6);
+    to->set_interface(from.interface);
+    for (const PublishedPort& port : from.ports) {
+      container::v1::PortBinding* binding = to->add_ports();
+      binding->set_container_port(port.container_port);
+      binding->set_protocol(ProtocolName(port.protocol));
+      binding->set_host_address(port.host_address.empty() ? "0.0.0.0" : port.host_address);
+      binding->set_host_port(port.host_port);
+    }
   }
 }
 
@@ -221,6 +227,35 @@ ExecCommand FromWire(const v1::RunProbeRequest& request) {
   ExecCommand command = FromWire(exec);
   command.transient = true;
   return command;
+}
+
+NetworkDefinition FromWire(const container::v1::VirtualNetwork& network) {
+  NetworkDefinition to{.id = network.id(),
+                       .name = network.name(),
+                       .driver = network.driver(),
+                       .internal = network.internal(),
+                       .enable_ipv6 = network.enable_ipv6(),
+                       .options = {network.options().begin(), network.options().end()}};
+  for (const container::v1::Subnet& subnet : network.subnets()) {
+    SubnetDefinition added{subnet.subnet(), subnet.gateway(), subnet.ip_range(), {}};
+    for (const auto& [name, address] : Pairs(subnet.auxiliary_addresses())) {
+      added.reserved.push_back(address);
+    }
+    to.subnets.push_back(std::move(added));
+  }
+  return to;
+}
+
+AttachmentSpec FromWire(const v1::NetworkAttachment& attachment) {
+  return {
+      .network_id = attachment.network_id(),
+      .address = attachment.address(),
+      .address6 = attachment.address6(),
+      .mac_address = attachment.mac_address(),
+      .gateway_priority = attachment.gateway_priority(),
+      .names = Strings(attachment.names()),
+      .links = {attachment.links().begin(), attachment.links().end()},
+      .driver_options = {attachment.driver_options().begin(), attachment.driver_options().end()}};
 }
 
 ResourceSpec FromWire(const container::v1::Resources& resources) { return Resources(resources); }

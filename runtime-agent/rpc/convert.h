@@ -12,6 +12,8 @@ PrepareCommand FromWire(const v1::PrepareContainerRequest& request);
 ExecCommand FromWire(const v1::StartExecRequest& request);
 ExecCommand FromWire(const v1::RunProbeRequest& request);
 ResourceSpec FromWire(const container::v1::Resources& resources);
+NetworkDefinition FromWire(const container::v1::VirtualNetwork& network);
+AttachmentSpec FromWire(const v1::NetworkAttachment& attachment);
 v1::ContainerActual ToWire(const ContainerReport& report);
 v1::WatchAgentEventsResponse ToWire(const HostEvent& event);
 

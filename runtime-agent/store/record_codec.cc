@@ -42,11 +42,13 @@ void Put(const PublishedPort& port, disk::Port* out) {
   out->set_protocol(static_cast<uint32_t>(port.protocol));
   out->set_host_address(port.host_address);
   out->set_host_port(port.host_port);
+  out->set_host_port_last(port.host_port_last);
 }
 
 PublishedPort Get(const disk::Port& in) {
   return {static_cast<uint16_t>(in.container_port()), static_cast<PortProtocol>(in.protocol()),
-          in.host_address(), static_cast<uint16_t>(in.host_port())};
+          in.host_address(), static_cast<uint16_t>(in.host_port()),
+          static_cast<uint16_t>(in.host_port_last())};
 }
 
 void Put(const CgroupLimits& limits, disk::Limits* out) {
@@ -289,6 +291,16 @@ void Put(const Endpoint& endpoint, disk::NetworkEndpoint* out) {
   out->set_mac_address(endpoint.mac_address);
   out->set_host_interface(endpoint.host_interface);
   for (const PublishedPort& port : endpoint.ports) Put(port, out->add_ports());
+  out->set_network_id(endpoint.network_id);
+  out->set_network_name(endpoint.network_name);
+  out->set_endpoint_id(endpoint.endpoint_id);
+  out->set_address6(endpoint.address6);
+  out->set_prefix_length6(endpoint.prefix_length6);
+  out->set_gateway6(endpoint.gateway6);
+  out->set_interface(endpoint.interface);
+  out->set_gateway_priority(endpoint.gateway_priority);
+  PutList(endpoint.names, out->mutable_names());
+  for (const auto& [name, id] : endpoint.links) (*out->mutable_links())[name] = id;
 }
 
 Endpoint Get(const disk::NetworkEndpoint& in) {
@@ -300,6 +312,17 @@ Endpoint Get(const disk::NetworkEndpoint& in) {
   endpoint.mac_address = in.mac_address();
   endpoint.host_interface = in.host_interface();
   for (const disk::Port& port : in.ports()) endpoint.ports.push_back(Get(port));
+  // A record from before there were other networks names none.
+  endpoint.network_id = in.network_id().empty() ? kDefaultNetworkId : in.network_id();
+  endpoint.network_name = in.network_name().empty() ? "bridge" : in.network_name();
+  endpoint.endpoint_id = in.endpoint_id().empty() ? in.id() : in.endpoint_id();
+  endpoint.address6 = in.address6();
+  endpoint.prefix_length6 = in.prefix_length6();
+  endpoint.gateway6 = in.gateway6();
+  endpoint.interface = in.interface().empty() ? "eth0" : in.interface();
+  endpoint.gateway_priority = in.gateway_priority();
+  endpoint.names = GetList(in.names());
+  endpoint.links = {in.links().begin(), in.links().end()};
   return endpoint;
 }
 
@@ -311,7 +334,7 @@ void Put(const Actual& actual, disk::Actual* out) {
   out->set_exit_code(actual.exit_code);
   out->set_oom_killed(actual.oom_killed);
   out->set_paused(actual.paused);
-  if (actual.endpoint.has_value()) Put(*actual.endpoint, out->mutable_endpoint());
+  for (const Endpoint& endpoint : actual.endpoints) Put(endpoint, out->add_endpoints());
   out->set_incarnation(actual.incarnation);
   out->set_runs(actual.runs);
   for (uint64_t end : actual.run_ends) out->add_run_ends(end);
@@ -327,7 +350,7 @@ Actual Get(const disk::Actual& in) {
   actual.exit_code = in.exit_code();
   actual.oom_killed = in.oom_killed();
   actual.paused = in.paused();
-  if (in.has_endpoint()) actual.endpoint = Get(in.endpoint());
+  for (const disk::NetworkEndpoint& one : in.endpoints()) actual.endpoints.push_back(Get(one));
   actual.incarnation = in.incarnation();
   actual.runs = in.runs();
   actual.remove_volumes = in.remove_volumes();
@@ -428,6 +451,40 @@ absl::StatusOr<HostEvent> DecodeEvent(absl::string_view bytes) {
     event.container = {in->id(), Get(in->actual()), Get(in->network())};
   }
   return event;
+}
+
+std::string EncodeNetwork(const NetworkDefinition& network) {
+  disk::VirtualNetwork out;
+  out.set_id(network.id);
+  out.set_name(network.name);
+  out.set_driver(network.driver);
+  out.set_internal(network.internal);
+  out.set_enable_ipv6(network.enable_ipv6);
+  for (const auto& [key, value] : network.options) (*out.mutable_options())[key] = value;
+  for (const SubnetDefinition& subnet : network.subnets) {
+    disk::Subnet* added = out.add_subnets();
+    added->set_subnet(subnet.subnet);
+    added->set_gateway(subnet.gateway);
+    added->set_ip_range(subnet.ip_range);
+    PutList(subnet.reserved, added->mutable_reserved());
+  }
+  return out.SerializeAsString();
+}
+
+absl::StatusOr<NetworkDefinition> DecodeNetwork(absl::string_view bytes) {
+  auto in = Parse<disk::VirtualNetwork>(bytes, "network");
+  if (!in.ok()) return in.status();
+  NetworkDefinition network{.id = in->id(),
+                            .name = in->name(),
+                            .driver = in->driver(),
+                            .internal = in->internal(),
+                            .enable_ipv6 = in->enable_ipv6(),
+                            .options = {in->options().begin(), in->options().end()}};
+  for (const disk::Subnet& subnet : in->subnets()) {
+    network.subnets.push_back(
+        {subnet.subnet(), subnet.gateway(), subnet.ip_range(), GetList(subnet.reserved())});
+  }
+  return network;
 }
 
 std::string EncodeExec(const ExecRecord& exec) {

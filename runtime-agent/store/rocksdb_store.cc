@@ -85,6 +85,9 @@ absl::StatusOr<StoredState> RocksdbStore::Load() {
     } else if (absl::StartsWith(key, "x/")) {
       ASSIGN_OR_RETURN(ExecRecord exec, DecodeExec(value));
       state.execs.push_back(std::move(exec));
+    } else if (absl::StartsWith(key, "n/")) {
+      ASSIGN_OR_RETURN(NetworkDefinition network, DecodeNetwork(value));
+      state.networks.push_back(std::move(network));
     } else {
       Log(LogLevel::kWarning, "an unknown key is in the database", {{"key", std::string(key)}});
     }
@@ -108,6 +111,9 @@ absl::Status RocksdbStore::Save(const RecordChange& change) {
   if (change.forget_events_through != 0) batch.Delete(EventKey(change.forget_events_through));
   if (change.exec != nullptr) batch.Put("x/" + change.exec->exec_id, EncodeExec(*change.exec));
   if (!change.remove_exec_id.empty()) batch.Delete("x/" + change.remove_exec_id);
+  if (change.network != nullptr)
+    batch.Put("n/" + change.network->id, EncodeNetwork(*change.network));
+  if (!change.remove_network_id.empty()) batch.Delete("n/" + change.remove_network_id);
   RETURN_IF_ERROR(
       FromRocksdb(db_->Write(rocksdb::WriteOptions(), &batch), "write to the database"));
   syncer_.Written();

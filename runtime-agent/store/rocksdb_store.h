@@ -17,6 +17,7 @@ namespace slipway::agent {
 //   a/<container id>   Actual       written at each change of state, in one batch with its event
 //   e/<sequence, 8 bytes big endian>  HostEvent  appended; old ones fall off with new ones
 //   x/<exec id>        Exec         written at start and end, removed 15 minutes after the end
+//   n/<network id>     VirtualNetwork   written by put, removed with the network
 //   m/host_id          text
 class RocksdbStore : public RecordStore {
  public:

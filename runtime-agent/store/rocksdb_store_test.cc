@@ -87,7 +87,14 @@ TEST_F(RocksdbStoreTest, WhatWasSavedIsThereAfterReopening) {
   actual.run_ends = {100, 200};
   Endpoint endpoint;
   endpoint.address = "172.29.0.2";
-  actual.endpoint = endpoint;
+  endpoint.network_id = "net";
+  endpoint.network_name = "n";
+  endpoint.endpoint_id = "e";
+  endpoint.interface = "eth1";
+  endpoint.address6 = "fd00::2";
+  endpoint.names = {"web"};
+  endpoint.links = {{"db", "id"}};
+  actual.endpoints = {endpoint};
   ASSERT_TRUE(store_->Save({.definition = &definition, .id = "abc", .actual = &actual}).ok());
   HostEvent event{.sequence = 300, .kind = HostEvent::Kind::kStarted};
   event.container = {"abc", actual, definition.network};
@@ -100,7 +107,8 @@ TEST_F(RocksdbStoreTest, WhatWasSavedIsThereAfterReopening) {
   const StoredState state = store_->Load().value();
   ASSERT_EQ(state.containers.size(), 1u);
   EXPECT_EQ(state.containers[0].actual.run_ends, actual.run_ends);
-  EXPECT_EQ(state.containers[0].actual.endpoint->address, "172.29.0.2");
+  ASSERT_EQ(state.containers[0].actual.endpoints.size(), 1u);
+  EXPECT_EQ(state.containers[0].actual.endpoints[0], endpoint);
   ASSERT_EQ(state.events.size(), 2u);
   EXPECT_EQ(state.events[0].sequence, 5u);  // in order of their numbers
   EXPECT_EQ(state.events[1].container.actual.pid, 7);

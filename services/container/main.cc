@@ -10,6 +10,8 @@ ABSL_FLAG(std::string, image_socket, "",
           "Unix socket of the image service; default <run_dir>/image.sock.");
 ABSL_FLAG(std::string, agent_socket, "",
           "Unix socket of the host's agent; default <run_dir>/agent.sock.");
+ABSL_FLAG(std::string, network_pool, "172.30.0.0/15",
+          "IPv4; networks that nobody chose addresses for get /24 blocks of it.");
 
 namespace {
 
@@ -28,7 +30,8 @@ int main(int argc, char** argv) {
        .socket = options.socket,
        .image_socket = OrDefault(absl::GetFlag(FLAGS_image_socket), options.run_dir, "image"),
        .agent_socket = OrDefault(absl::GetFlag(FLAGS_agent_socket), options.run_dir, "agent"),
-       .metrics_address = options.metrics_address});
+       .metrics_address = options.metrics_address,
+       .network_pool = absl::GetFlag(FLAGS_network_pool)});
   if (!server.ok()) return slipway::ExitCode(server.status());
   slipway::Log(slipway::LogLevel::kInfo, "serving", {{"socket", options.socket}});
   slipway::WaitForTermination();

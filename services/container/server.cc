@@ -15,6 +15,7 @@
 #include "services/container/domain/host_sync.h"
 #include "services/container/metrics_observer.h"
 #include "services/container/rpc/container_service.h"
+#include "services/container/rpc/network_service.h"
 #include "services/container/store/rocksdb_store.h"
 
 namespace slipway::container {
@@ -40,22 +41,26 @@ class RunningServer : public Server {
   }
 
   absl::Status Run(const ServerOptions& options) {
+    ASSIGN_OR_RETURN(const AddressBlock pool, AddressBlock::Parse(options.network_pool));
     ASSIGN_OR_RETURN(core_, Core::Load(Ports{.agent = agent_,
                                              .image = image_,
                                              .store = *store_,
                                              .clock = clock_,
                                              .observer = observer_,
-                                             .executor = executor_}));
+                                             .executor = executor_,
+                                             .network_pool = pool}));
     sync_ = std::make_unique<HostSync>(*core_);
     sync_->Start();
     if (!sync_->WaitForFirst(options.first_sync)) {
       Log(LogLevel::kWarning, "the host's agent has not answered yet; serving without it");
     }
     service_ = std::make_unique<ContainerServiceImpl>(*core_);
+    networks_ = std::make_unique<NetworkServiceImpl>(*core_);
     RETURN_IF_ERROR(metrics_.Serve(options.metrics_address));
     RpcServerOptions rpc;
     rpc.listeners.push_back(UnixListener{.path = options.socket, .mode = 0600});
-    ASSIGN_OR_RETURN(rpc_, RpcServer::Start(std::move(rpc), {service_.get()}, metrics_));
+    ASSIGN_OR_RETURN(rpc_,
+                     RpcServer::Start(std::move(rpc), {service_.get(), networks_.get()}, metrics_));
     return absl::OkStatus();
   }
 
@@ -70,6 +75,7 @@ class RunningServer : public Server {
   Executor executor_;  // after what its dropped tasks refer to
   std::unique_ptr<HostSync> sync_;
   std::unique_ptr<ContainerServiceImpl> service_;
+  std::unique_ptr<NetworkServiceImpl> networks_;
   std::unique_ptr<RpcServer> rpc_;
 };
 

@@ -15,6 +15,8 @@ struct ServerOptions {
   std::string image_socket;     // of the image service
   std::string agent_socket;     // of the host's agent
   std::string metrics_address;  // empty: none
+  // IPv4; networks that nobody chose addresses for get /24 blocks of it.
+  std::string network_pool = "172.30.0.0/15";
   // How long to wait for the first comparison with the host before clients are let in.
   absl::Duration first_sync = absl::Seconds(3);
 };

@@ -74,6 +74,26 @@ AgentEvent GetEvent(const agent::v1::WatchAgentEventsResponse& from) {
   return to;
 }
 
+void PutAttachment(const HostAttachment& from, agent::v1::NetworkAttachment* to) {
+  to->set_network_id(from.network_id);
+  to->set_address(from.address);
+  to->set_address6(from.address6);
+  to->set_mac_address(from.mac_address);
+  to->set_gateway_priority(from.gateway_priority);
+  codec::PutList(from.names, to->mutable_names());
+  codec::PutMap(from.links, to->mutable_links());
+  codec::PutMap(from.driver_options, to->mutable_driver_options());
+}
+
+template <typename Response>
+std::vector<Endpoint> GetEndpoints(const Response& response) {
+  std::vector<Endpoint> endpoints;
+  for (const auto& endpoint : response.endpoints()) {
+    endpoints.push_back(codec::GetEndpoint(endpoint));
+  }
+  return endpoints;
+}
+
 void PutExecSpec(const ExecSpec& from, v1::ExecSpec* to) {
   codec::PutList(from.command, to->mutable_command());
   codec::PutList(from.env, to->mutable_env());
@@ -128,8 +148,9 @@ absl::StatusOr<HostInfo> AgentClient::GetHost() {
   ASSIGN_OR_RETURN(const auto response,
                    Call(&agent::v1::AgentService::Stub::GetHost, agent::v1::GetHostRequest()));
   if (response.host_id().empty()) return absl::InternalError("the agent named no host id");
-  return HostInfo{response.host_id(), response.hostname(), response.cpu_count(),
-                  response.volumes_directory()};
+  return HostInfo{response.host_id(),       response.hostname(),
+                  response.cpu_count(),     response.volumes_directory(),
+                  response.bridge_subnet(), response.bridge_gateway()};
 }
 
 std::function<absl::StatusOr<std::vector<std::string>>()> AgentClient::BeginPrepare(
@@ -184,15 +205,55 @@ absl::StatusOr<StartResult> AgentClient::Start(const std::string& container_id,
   codec::PutList(extras.extra_hosts, request.mutable_extra_hosts());
   codec::PutList(extras.env, request.mutable_env());
   request.set_last_started_unix_ns(extras.last_started_unix_ns);
+  request.set_attachments_given(true);
+  for (const HostAttachment& attachment : extras.attachments) {
+    PutAttachment(attachment, request.add_attachments());
+  }
   ASSIGN_OR_RETURN(const auto response,
                    Call(&agent::v1::AgentService::Stub::StartContainer, request));
-  StartResult result{.pid = response.pid(),
+  return StartResult{.pid = response.pid(),
                      .started_unix_ns = response.started_unix_ns(),
+                     .endpoints = GetEndpoints(response),
                      .was_running = response.was_running()};
-  for (const auto& endpoint : response.endpoints()) {
-    result.endpoints.push_back(codec::GetEndpoint(endpoint));
-  }
-  return result;
+}
+
+absl::Status AgentClient::PutNetwork(const VirtualNetwork& network, bool refuse_overlap) {
+  agent::v1::PutNetworkRequest request;
+  codec::PutVirtualNetwork(network, request.mutable_network());
+  request.set_refuse_overlap(refuse_overlap);
+  return Call(&agent::v1::AgentService::Stub::PutNetwork, request).status();
+}
+
+absl::Status AgentClient::RemoveNetwork(const std::string& network_id) {
+  agent::v1::RemoveNetworkRequest request;
+  request.set_network_id(network_id);
+  return Call(&agent::v1::AgentService::Stub::RemoveNetwork, request).status();
+}
+
+absl::StatusOr<std::vector<std::string>> AgentClient::ListNetworks() {
+  ASSIGN_OR_RETURN(const auto response, Call(&agent::v1::AgentService::Stub::ListNetworks,
+                                             agent::v1::ListNetworksRequest()));
+  return codec::GetList(response.network_ids());
+}
+
+absl::StatusOr<std::vector<Endpoint>> AgentClient::Connect(const std::string& container_id,
+                                                           const HostAttachment& attachment) {
+  agent::v1::ConnectContainerRequest request;
+  request.set_container_id(container_id);
+  PutAttachment(attachment, request.mutable_attachment());
+  ASSIGN_OR_RETURN(const auto response,
+                   Call(&agent::v1::AgentService::Stub::ConnectContainer, request));
+  return GetEndpoints(response);
+}
+
+absl::StatusOr<std::vector<Endpoint>> AgentClient::Disconnect(const std::string& container_id,
+                                                              const std::string& network_id) {
+  agent::v1::DisconnectContainerRequest request;
+  request.set_container_id(container_id);
+  request.set_network_id(network_id);
+  ASSIGN_OR_RETURN(const auto response,
+                   Call(&agent::v1::AgentService::Stub::DisconnectContainer, request));
+  return GetEndpoints(response);
 }
 
 absl::StatusOr<bool> AgentClient::Signal(const std::string& container_id, int signal) {

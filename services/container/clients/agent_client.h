@@ -35,6 +35,13 @@ class AgentClient : public AgentPort {
   void RunProbe(const ProbeCommand& command,
                 std::function<void(absl::StatusOr<ProbeResult>)> done) override;
   absl::StatusOr<ActualList> List() override;
+  absl::Status PutNetwork(const VirtualNetwork& network, bool refuse_overlap) override;
+  absl::Status RemoveNetwork(const std::string& network_id) override;
+  absl::StatusOr<std::vector<std::string>> ListNetworks() override;
+  absl::StatusOr<std::vector<Endpoint>> Connect(const std::string& container_id,
+                                                const HostAttachment& attachment) override;
+  absl::StatusOr<std::vector<Endpoint>> Disconnect(const std::string& container_id,
+                                                   const std::string& network_id) override;
   absl::StatusOr<int64_t> StartExec(const ExecCommand& command) override;
   absl::StatusOr<ExecStatus> GetExec(const std::string& exec_id) override;
   absl::Status ExportChanges(const std::string& container_id,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "services/container/model/container.h"
+#include "services/container/model/network.h"
 #include "services/container/model/spec.h"
 
 // Model values to messages and back. The messages are template parameters, because the wire
@@ -99,6 +100,7 @@ void PutPortBinding(const PortBinding& from, P* to) {
   to->set_protocol(from.protocol);
   to->set_host_address(from.host_address);
   to->set_host_port(from.host_port);
+  to->set_host_port_last(from.host_port_last);
 }
 
 template <typename P>
@@ -106,7 +108,8 @@ PortBinding GetPortBinding(const P& from) {
   return PortBinding{.container_port = from.container_port(),
                      .protocol = from.protocol(),
                      .host_address = from.host_address(),
-                     .host_port = from.host_port()};
+                     .host_port = from.host_port(),
+                     .host_port_last = from.host_port_last()};
 }
 
 template <typename P>
@@ -119,6 +122,10 @@ void PutEndpoint(const Endpoint& from, P* to) {
   for (const PortBinding& port : from.ports) PutPortBinding(port, to->add_ports());
   to->set_network_id(from.network_id);
   to->set_endpoint_id(from.endpoint_id);
+  to->set_address6(from.address6);
+  to->set_prefix_length6(from.prefix_length6);
+  to->set_gateway6(from.gateway6);
+  to->set_interface(from.interface);
 }
 
 template <typename P>
@@ -132,6 +139,83 @@ Endpoint GetEndpoint(const P& from) {
   for (const auto& port : from.ports()) to.ports.push_back(GetPortBinding(port));
   to.network_id = from.network_id();
   to.endpoint_id = from.endpoint_id();
+  to.address6 = from.address6();
+  to.prefix_length6 = from.prefix_length6();
+  to.gateway6 = from.gateway6();
+  to.interface = from.interface();
+  return to;
+}
+
+template <typename P>
+void PutAttachment(const Attachment& from, P* to) {
+  to->set_network(from.network);
+  to->set_network_name(from.network_name);
+  PutList(from.aliases, to->mutable_aliases());
+  to->set_address(from.address);
+  to->set_address6(from.address6);
+  to->set_mac_address(from.mac_address);
+  PutList(from.links, to->mutable_links());
+  PutMap(from.driver_options, to->mutable_driver_options());
+  to->set_gateway_priority(from.gateway_priority);
+}
+
+template <typename P>
+Attachment GetAttachment(const P& from) {
+  return Attachment{.network = from.network(),
+                    .network_name = from.network_name(),
+                    .aliases = GetList(from.aliases()),
+                    .address = from.address(),
+                    .address6 = from.address6(),
+                    .mac_address = from.mac_address(),
+                    .links = GetList(from.links()),
+                    .driver_options = GetMap(from.driver_options()),
+                    .gateway_priority = from.gateway_priority()};
+}
+
+// Everything but `builtin`, which is never stored.
+template <typename P>
+void PutVirtualNetwork(const VirtualNetwork& from, P* to) {
+  to->set_id(from.id);
+  to->set_name(from.name);
+  to->set_driver(from.driver);
+  to->set_created_unix_ns(from.created_unix_ns);
+  to->set_internal(from.internal);
+  to->set_attachable(from.attachable);
+  to->set_enable_ipv6(from.enable_ipv6);
+  PutMap(from.options, to->mutable_options());
+  PutMap(from.labels, to->mutable_labels());
+  to->set_ipam_driver(from.ipam_driver);
+  PutMap(from.ipam_options, to->mutable_ipam_options());
+  for (const Subnet& subnet : from.subnets) {
+    auto* added = to->add_subnets();
+    added->set_subnet(subnet.subnet);
+    added->set_gateway(subnet.gateway);
+    added->set_ip_range(subnet.ip_range);
+    PutMap(subnet.auxiliary_addresses, added->mutable_auxiliary_addresses());
+    added->set_requested(subnet.requested);
+  }
+}
+
+template <typename P>
+VirtualNetwork GetVirtualNetwork(const P& from) {
+  VirtualNetwork to{.id = from.id(),
+                    .name = from.name(),
+                    .driver = from.driver(),
+                    .created_unix_ns = from.created_unix_ns(),
+                    .internal = from.internal(),
+                    .attachable = from.attachable(),
+                    .enable_ipv6 = from.enable_ipv6(),
+                    .options = GetMap(from.options()),
+                    .labels = GetMap(from.labels()),
+                    .ipam_driver = from.ipam_driver(),
+                    .ipam_options = GetMap(from.ipam_options())};
+  for (const auto& subnet : from.subnets()) {
+    to.subnets.push_back({.subnet = subnet.subnet(),
+                          .gateway = subnet.gateway(),
+                          .ip_range = subnet.ip_range(),
+                          .auxiliary_addresses = GetMap(subnet.auxiliary_addresses()),
+                          .requested = subnet.requested()});
+  }
   return to;
 }
 
@@ -240,6 +324,10 @@ void PutNetwork(const Network& from, P* to) {
   PutList(from.extra_hosts, to->mutable_extra_hosts());
   to->set_mac_address(from.mac_address);
   PutList(from.links, to->mutable_links());
+  for (const Attachment& attachment : from.attachments) {
+    PutAttachment(attachment, to->add_attachments());
+  }
+  to->set_attachments_are_all(from.attachments_are_all);
 }
 
 template <typename P>
@@ -254,6 +342,10 @@ Network GetNetwork(const P& from) {
   to.extra_hosts = GetList(from.extra_hosts());
   to.mac_address = from.mac_address();
   to.links = GetList(from.links());
+  for (const auto& attachment : from.attachments()) {
+    to.attachments.push_back(GetAttachment(attachment));
+  }
+  to.attachments_are_all = from.attachments_are_all();
   return to;
 }
 

@@ -25,6 +25,7 @@ Core::Core(Ports ports, StoreContents contents)
     }
     table_.Add(NewEntry(std::make_shared<const Container>(std::move(container))));
   }
+  for (NetworkPtr& network : contents.networks) networks_.Add(std::move(network));
   for (const auto& [host, sequence] : contents.agent_sequences) {
     host_.host_id = host;
     agent_sequence_ = sequence;
@@ -90,6 +91,7 @@ HostInfo Core::host() const {
 }
 
 void Core::SetHost(HostInfo host) {
+  networks_.SetBridge(host.bridge_subnet, host.bridge_gateway);
   absl::MutexLock lock(&mu_);
   host_ = std::move(host);
 }

@@ -17,6 +17,7 @@
 #include "services/container/domain/event_log.h"
 #include "services/container/domain/exec_records.h"
 #include "services/container/domain/executor.h"
+#include "services/container/domain/network_table.h"
 #include "services/container/model/container.h"
 #include "services/container/ports/agent_port.h"
 #include "services/container/ports/clock.h"
@@ -42,6 +43,8 @@ struct Ports {
   Clock& clock;
   Observer& observer;
   Executor& executor;
+  // Where networks that nobody chose addresses for get theirs.
+  AddressBlock network_pool = *AddressBlock::Parse("172.30.0.0/15");
 };
 
 // The state that the verbs share. Thread-safe.
@@ -56,6 +59,8 @@ class Core {
   Observer& observer() { return ports_.observer; }
   Executor& executor() { return ports_.executor; }
   ContainerTable& table() { return table_; }
+  NetworkTable& networks() { return networks_; }
+  const AddressBlock& network_pool() const { return ports_.network_pool; }
   EventLog& events() { return events_; }
   ExecRecords& execs() { return execs_; }
 
@@ -94,6 +99,7 @@ class Core {
 
   Ports ports_;
   ContainerTable table_;
+  NetworkTable networks_;
   EventLog events_;
   ExecRecords execs_;
   mutable absl::Mutex mu_;

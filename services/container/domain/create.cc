@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status/status_macros.h"
+#include "services/container/domain/attachments.h"
 #include "services/container/domain/container_name.h"
 #include "services/container/domain/lifecycle.h"
 #include "services/container/domain/merge.h"
@@ -127,6 +128,7 @@ absl::StatusOr<CreateResult> CreateNow(Core& core, CreateCommand command) {
   RETURN_IF_ERROR(CheckIpcDonor(core, command.spec.namespaces.ipc));
   RETURN_IF_ERROR(ResolveJoin(core, command.spec.namespaces.ipc, nullptr));
   RETURN_IF_ERROR(ResolveLinks(core, command.spec));
+  RETURN_IF_ERROR(ResolveAttachments(core, command.spec));
   RETURN_IF_ERROR(InheritVolumes(core, command.spec));
   if (!joined_sandbox.empty()) draft.sandbox_id = joined_sandbox;
 

@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "services/container/domain/attachments.h"
 #include "services/container/domain/lifecycle.h"
 #include "services/container/domain/restart_policy.h"
 
@@ -25,6 +26,7 @@ std::vector<Event> ExitEvents(Core& core, const Entry& entry, const Container& n
   events.push_back(core.MakeEvent(
       next, "die",
       {{"exitCode", absl::StrCat(next.exit_code)}, {"execDuration", absl::StrCat(seconds)}}));
+  AddNetworkEvents(core, next, "disconnect", events);
   if (stopped) events.push_back(core.MakeEvent(next, "stop"));
   return events;
 }
@@ -125,7 +127,9 @@ void RecordStarted(Core& core, const EntryPtr& entry, const Actual& actual, uint
   next->error.clear();
   next->health = FreshHealth(*next);
   entry->pending.out_of_memory = false;
-  std::vector<Event> events = {core.MakeEvent(*next, "start")};
+  std::vector<Event> events;
+  AddNetworkEvents(core, *next, "connect", events);
+  events.push_back(core.MakeEvent(*next, "start"));
   core.Record(*entry, std::move(next), std::move(events), Entry::Fire::kNothing);
   BeginHealth(core, entry);
 }

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/blocking_counter.h"
 #include "base/status/status_macros.h"
+#include "services/container/domain/attachments.h"
 #include "services/container/domain/reconcile.h"
 
 namespace slipway::container {
@@ -83,6 +84,7 @@ absl::Status HostSync::Follow() {
   ASSIGN_OR_RETURN(HostInfo host, core_.agent().GetHost());
   if (host.host_id != core_.host().host_id) core_.SetAgentSequence(0);
   core_.SetHost(std::move(host));
+  RETURN_IF_ERROR(ReconcileNetworks(core_));
   uint64_t sequence = 0;
   RETURN_IF_ERROR(CompareAll(&sequence));
   if (!first_.HasBeenNotified()) first_.Notify();

@@ -9,9 +9,6 @@
 #include "services/container/domain/container_state.h"
 
 namespace slipway::container {
-namespace {
-
-using Strings = std::vector<std::string>;
 
 bool MatchesLabel(const StringMap& labels, absl::string_view wanted) {
   const size_t equals = wanted.find('=');
@@ -19,6 +16,10 @@ bool MatchesLabel(const StringMap& labels, absl::string_view wanted) {
   if (found == labels.end()) return false;
   return equals == absl::string_view::npos || found->second == wanted.substr(equals + 1);
 }
+
+namespace {
+
+using Strings = std::vector<std::string>;
 
 template <typename Predicate>
 bool AnyOrNone(const Strings& values, Predicate matches) {
@@ -87,6 +88,15 @@ bool ListFilter::MatchesNetwork(const Container& container) const {
   return AnyOrNone(query_.networks, [&container](const std::string& wanted) {
     std::string mode = container.definition->spec.network.mode;
     if (mode.empty() || mode == "default") mode = "bridge";
+    const Network& network = container.definition->spec.network;
+    if (network.attachments_are_all) {
+      return std::any_of(
+          network.attachments.begin(), network.attachments.end(),
+          [&wanted](const Attachment& attachment) {
+            return attachment.network_name == wanted ||
+                   (wanted.size() >= 4 && absl::StartsWith(attachment.network, wanted));
+          });
+    }
     if (mode == wanted) return true;
     return std::any_of(container.endpoints.begin(), container.endpoints.end(),
                        [&wanted](const Endpoint& endpoint) {

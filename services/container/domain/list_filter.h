@@ -9,9 +9,13 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "services/container/model/container.h"
 
 namespace slipway::container {
+
+// "key" or "key=value".
+bool MatchesLabel(const StringMap& labels, absl::string_view wanted);
 
 // What `docker ps` may be asked for. Values of one filter are alternatives (of `labels`: all must
 // hold), filters restrict one another.

@@ -9,14 +9,6 @@
 namespace slipway::container {
 namespace {
 
-// "key" or "key=value".
-bool HasLabel(const StringMap& labels, const std::string& wanted) {
-  const size_t equals = wanted.find('=');
-  const auto found = labels.find(wanted.substr(0, equals));
-  if (found == labels.end()) return false;
-  return equals == std::string::npos || found->second == wanted.substr(equals + 1);
-}
-
 bool IsPruned(const Container& container, const PruneCommand& command) {
   const bool at_rest = container.state == State::kCreated || container.state == State::kExited ||
                        container.state == State::kDead;
@@ -26,10 +18,10 @@ bool IsPruned(const Container& container, const PruneCommand& command) {
   }
   const StringMap& labels = container.definition->effective.labels;
   for (const std::string& label : command.labels) {
-    if (!HasLabel(labels, label)) return false;
+    if (!MatchesLabel(labels, label)) return false;
   }
   for (const std::string& label : command.not_labels) {
-    if (HasLabel(labels, label)) return false;
+    if (MatchesLabel(labels, label)) return false;
   }
   return true;
 }

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "services/container/domain/attachments.h"
 #include "services/container/domain/lifecycle.h"
 #include "services/container/domain/verbs.h"
 
@@ -60,6 +61,7 @@ void ReconcileWith(Core& core, const EntryPtr& entry, const Actual& actual, uint
     case Actual::Status::kRunning:
       RecordStarted(core, entry, actual, sequence);
       RecordPaused(core, entry, actual.paused);
+      ReconcileAttachments(core, entry, actual.endpoints);
       // Of a former process's run.
       if (entry->pending.health_series == 0) BeginHealth(core, entry);
       return FollowIntentRunning(core, entry, actual.paused);

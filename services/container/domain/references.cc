@@ -9,6 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "base/status/status_macros.h"
+#include "services/container/domain/attachments.h"
 #include "services/container/domain/clean_path.h"
 #include "services/container/domain/container_name.h"
 #include "services/container/domain/validate.h"
@@ -143,6 +144,8 @@ void CompleteMounts(const std::vector<std::string>& volume_paths,
 
 absl::StatusOr<StartExtras> LinkExtras(Core& core, const Container& container) {
   StartExtras extras;
+  // Elsewhere links are names that the network resolves.
+  if (!IsDefaultBridge(container.definition->spec.network.mode)) return extras;
   for (const std::string& link : container.definition->spec.network.links) {
     const std::pair<std::string, std::string> parts = absl::StrSplit(link, ':');
     const EntryPtr entry = core.table().FindById(parts.first);

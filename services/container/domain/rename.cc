@@ -2,12 +2,26 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status/status_macros.h"
+#include "services/container/domain/attachments.h"
 #include "services/container/domain/container_name.h"
+#include "services/container/domain/container_state.h"
 #include "services/container/domain/lifecycle.h"
 #include "services/container/domain/verbs.h"
 
 namespace slipway::container {
 namespace {
+
+// A container that runs is found in its networks by the new name from now on.
+void RenameOnHost(Core& core, const Container& container) {
+  if (!HasProcess(container.state)) return;
+  const auto attachments = AllToHost(core, container);
+  if (!attachments.ok()) return;
+  for (const HostAttachment& attachment : *attachments) {
+    if (attachment.names.empty()) continue;
+    const absl::Status told = core.agent().Connect(container.id(), attachment).status();
+    if (!told.ok()) core.observer().Warning("rename on the host", container.id(), told);
+  }
+}
 
 absl::Status RenameNow(Core& core, const EntryPtr& entry, const std::string& name) {
   const ContainerPtr now = entry->snapshot();
@@ -28,6 +42,7 @@ absl::Status RenameNow(Core& core, const EntryPtr& entry, const std::string& nam
   const absl::Status written =
       core.Commit(*entry, std::move(next), std::move(events), Durability::kSynced);
   core.table().ReleaseName(written.ok() ? now->name : name, now->id());
+  if (written.ok()) RenameOnHost(core, *entry->snapshot());
   return written;
 }
 

@@ -4,6 +4,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status/status_macros.h"
+#include "services/container/domain/attachments.h"
 #include "services/container/domain/lifecycle.h"
 #include "services/container/domain/references.h"
 #include "services/container/domain/verbs.h"
@@ -65,6 +66,9 @@ absl::StatusOr<bool> StartNow(Core& core, const EntryPtr& entry, Transition tran
 
   absl::StatusOr<StartExtras> extras = LinkExtras(core, *now);
   if (!extras.ok()) return StartFailed(core, entry, extras.status());
+  absl::StatusOr<std::vector<HostAttachment>> attachments = AllToHost(core, *now);
+  if (!attachments.ok()) return StartFailed(core, entry, attachments.status());
+  extras->attachments = *std::move(attachments);
   extras->last_started_unix_ns = now->started_unix_ns;
   const absl::StatusOr<StartResult> started = core.agent().Start(now->id(), *extras);
   if (!started.ok()) return StartFailed(core, entry, started.status());
@@ -78,7 +82,9 @@ absl::StatusOr<bool> StartNow(Core& core, const EntryPtr& entry, Transition tran
   next->error.clear();
   next->health = FreshHealth(*next);
   entry->pending.out_of_memory = false;
-  std::vector<Event> events = {core.MakeEvent(*next, "start")};
+  std::vector<Event> events;
+  AddNetworkEvents(core, *next, "connect", events);
+  events.push_back(core.MakeEvent(*next, "start"));
   core.Record(*entry, std::move(next), std::move(events), Entry::Fire::kNothing);
   BeginHealth(core, entry);
   return false;

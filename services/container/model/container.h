@@ -36,6 +36,12 @@ struct Endpoint {
   std::vector<PortBinding> ports;
   std::string network_id;
   std::string endpoint_id;
+  std::string address6;
+  uint32_t prefix_length6 = 0;
+  std::string gateway6;
+  std::string interface;
+
+  bool operator==(const Endpoint&) const = default;
 };
 
 // Of a container with a health check. Numbered as on disk; append only.

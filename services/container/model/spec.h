@@ -132,8 +132,24 @@ struct PortBinding {
   std::string protocol;
   std::string host_address;
   uint32_t host_port = 0;
+  uint32_t host_port_last = 0;
 
   bool operator==(const PortBinding&) const = default;
+};
+
+// A container's place in one network: by its id once created.
+struct Attachment {
+  std::string network;
+  std::string network_name;
+  std::vector<std::string> aliases;
+  std::string address;
+  std::string address6;
+  std::string mac_address;
+  std::vector<std::string> links;  // "<id>:<alias>" once created
+  StringMap driver_options;
+  int32_t gateway_priority = 0;
+
+  bool operator==(const Attachment&) const = default;
 };
 
 struct Network {
@@ -146,6 +162,8 @@ struct Network {
   std::vector<std::string> extra_hosts;
   std::string mac_address;
   std::vector<std::string> links;  // "<id>:<alias>" once created
+  std::vector<Attachment> attachments;
+  bool attachments_are_all = false;
 
   bool operator==(const Network&) const = default;
 };

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "services/container/model/container.h"
+#include "services/container/model/network.h"
 
 // The actual state of one host, as the domain needs it (slipway.agent.v1.AgentService). Calls block
 // the calling thread, bounded by the implementation's deadlines; each may be repeated with the same
@@ -24,6 +25,8 @@ struct HostInfo {
   std::string hostname;
   int32_t cpu_count = 0;
   std::string volumes_directory;
+  std::string bridge_subnet;  // of the default bridge
+  std::string bridge_gateway;
 };
 
 struct PrepareCommand {
@@ -33,11 +36,24 @@ struct PrepareCommand {
   std::vector<std::string> layer_diff_ids;  // bottom first
 };
 
+// A container's place in a network that the host has.
+struct HostAttachment {
+  std::string network_id;
+  std::string address;
+  std::string address6;
+  std::string mac_address;
+  int32_t gateway_priority = 0;
+  std::vector<std::string> names;  // what others in the network find it by
+  StringMap links;                 // names of its own for others, by their ids
+  StringMap driver_options;
+};
+
 // What one run has beyond the definition.
 struct StartExtras {
   std::vector<std::string> extra_hosts;  // "name name:address"
   int64_t last_started_unix_ns = 0;      // of the last run that is recorded
   std::vector<std::string> env;
+  std::vector<HostAttachment> attachments;  // all
 };
 
 struct StartResult {
@@ -150,6 +166,16 @@ class AgentPort {
   virtual void RunProbe(const ProbeCommand& command,
                         std::function<void(absl::StatusOr<ProbeResult>)> done) = 0;
   virtual absl::StatusOr<ActualList> List() = 0;
+  // ALREADY_EXISTS: `refuse_overlap`, and the host has a route for some of its addresses.
+  virtual absl::Status PutNetwork(const VirtualNetwork& network, bool refuse_overlap) = 0;
+  // FAILED_PRECONDITION while a container runs in it.
+  virtual absl::Status RemoveNetwork(const std::string& network_id) = 0;
+  virtual absl::StatusOr<std::vector<std::string>> ListNetworks() = 0;
+  // Of a running container; also gives one that is connected other names. All its endpoints.
+  virtual absl::StatusOr<std::vector<Endpoint>> Connect(const std::string& container_id,
+                                                        const HostAttachment& attachment) = 0;
+  virtual absl::StatusOr<std::vector<Endpoint>> Disconnect(const std::string& container_id,
+                                                           const std::string& network_id) = 0;
   virtual absl::StatusOr<int64_t> StartExec(const ExecCommand& command) = 0;
   virtual absl::StatusOr<ExecStatus> GetExec(const std::string& exec_id) = 0;
   // The tar of what a container changed, as an image layer, in pieces given to `sink`.

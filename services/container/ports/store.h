@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "services/container/model/container.h"
 #include "services/container/model/event.h"
+#include "services/container/model/network.h"
 
 // What survives this process. Implementations are thread-safe, and write concurrent batches
 // together.
@@ -22,6 +23,8 @@ struct StoreBatch {
   std::string delete_container;
   std::string put_intent;  // the id of a container that is about to be created
   std::string delete_intent;
+  NetworkPtr put_network;
+  std::string delete_network;
   std::vector<EventPtr> events;
   uint64_t delete_event = 0;  // first and last sequence that are not kept any more; zero: none
   uint64_t delete_event_last = 0;
@@ -32,6 +35,7 @@ struct StoreBatch {
 struct StoreContents {
   std::vector<Container> containers;
   std::vector<std::string> intents;
+  std::vector<NetworkPtr> networks;
   std::vector<EventPtr> events;  // ascending
   std::vector<std::pair<std::string, uint64_t>> agent_sequences;
 };

@@ -138,6 +138,18 @@ absl::StatusOr<Container> DecodeState(absl::string_view bytes) {
   return container;
 }
 
+std::string EncodeNetwork(const VirtualNetwork& network) {
+  storage::v1::StoredNetwork message;
+  codec::PutVirtualNetwork(network, &message);
+  return message.SerializeAsString();
+}
+
+absl::StatusOr<VirtualNetwork> DecodeNetwork(absl::string_view bytes) {
+  const auto message = Parse<storage::v1::StoredNetwork>(bytes, "network");
+  if (!message.ok()) return message.status();
+  return codec::GetVirtualNetwork(*message);
+}
+
 std::string EncodeEvent(const Event& event) {
   storage::v1::StoredEvent message;
   message.set_time_unix_ns(event.time_unix_ns);

@@ -7,6 +7,7 @@
 #include "absl/strings/string_view.h"
 #include "services/container/model/container.h"
 #include "services/container/model/event.h"
+#include "services/container/model/network.h"
 
 // Records to the bytes of slipway.storage.v1 and back. DATA_LOSS for bytes that are no such
 // message. Pure functions, thread-safe.
@@ -18,6 +19,9 @@ absl::StatusOr<Definition> DecodeDefinition(absl::string_view bytes);
 std::string EncodeState(const Container& container);
 // Everything but the definition.
 absl::StatusOr<Container> DecodeState(absl::string_view bytes);
+
+std::string EncodeNetwork(const VirtualNetwork& network);
+absl::StatusOr<VirtualNetwork> DecodeNetwork(absl::string_view bytes);
 
 std::string EncodeEvent(const Event& event);
 // Everything but the sequence.

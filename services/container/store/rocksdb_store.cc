@@ -66,6 +66,7 @@ uint64_t SequenceOf(absl::string_view eight_bytes) {
 std::string DefinitionKey(absl::string_view id) { return absl::StrCat("c/", id, "/d"); }
 std::string StateKey(absl::string_view id) { return absl::StrCat("c/", id, "/s"); }
 std::string IntentKey(absl::string_view id) { return absl::StrCat("i/", id); }
+std::string NetworkKey(absl::string_view id) { return absl::StrCat("n/", id); }
 std::string AgentKey(absl::string_view host) { return absl::StrCat("a/", host); }
 
 // Two records of one container, until both are there.
@@ -87,6 +88,9 @@ absl::Status LoadOne(absl::string_view key, absl::string_view value, StoreConten
                      DecodeState(value));
   } else if (absl::StartsWith(key, "i/")) {
     contents.intents.emplace_back(name);
+  } else if (absl::StartsWith(key, "n/")) {
+    ASSIGN_OR_RETURN(VirtualNetwork network, DecodeNetwork(value));
+    contents.networks.push_back(std::make_shared<const VirtualNetwork>(std::move(network)));
   } else if (absl::StartsWith(key, "e/") && name.size() == 8) {
     ASSIGN_OR_RETURN(Event event, DecodeEvent(value));
     event.sequence = SequenceOf(name);
@@ -168,6 +172,10 @@ absl::Status RocksDbStore::Write(const StoreBatch& batch, Durability durability)
   }
   if (!batch.put_intent.empty()) write.Put(IntentKey(batch.put_intent), "");
   if (!batch.delete_intent.empty()) write.Delete(IntentKey(batch.delete_intent));
+  if (batch.put_network != nullptr) {
+    write.Put(NetworkKey(batch.put_network->id), EncodeNetwork(*batch.put_network));
+  }
+  if (!batch.delete_network.empty()) write.Delete(NetworkKey(batch.delete_network));
   for (const EventPtr& event : batch.events) {
     write.Put(EventKey(event->sequence), EncodeEvent(*event));
   }

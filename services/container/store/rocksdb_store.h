@@ -22,6 +22,7 @@ namespace slipway::container {
 //   c/<id>/d       → StoredDefinition            create; deleted with the container
 //   c/<id>/s       → StoredState                 every change of the container, with its events
 //   i/<id>         → ""              before a create asks anybody; gone when it ended or was undone
+//   n/<id>         → StoredNetwork               create; deleted with the network
 //   e/<sequence>   → StoredEvent     8 bytes, big endian; in the batch of what it reports
 //   a/<host>       → decimal         the agent's last event in the records; in any batch
 //

@@ -66,10 +66,14 @@ class FakeAgent : public AgentPort {
       actual.started_unix_ns = ++time_;
       actual.finished_unix_ns = 0;
       actual.exit_code = 0;
+      actual.endpoints.clear();
+      for (const HostAttachment& attachment : extras.attachments) {
+        ConnectLocked(attachment, actual.endpoints);
+      }
       Append(ContainerStarted{actual});
       if (exit_at_once >= 0) ExitLocked(found->second, exit_at_once);
     }
-    return StartResult{actual.pid, actual.started_unix_ns, {}, was_running};
+    return StartResult{actual.pid, actual.started_unix_ns, actual.endpoints, was_running};
   }
 
   absl::StatusOr<bool> Signal(const std::string& id, int signal) override {
@@ -134,6 +138,59 @@ class FakeAgent : public AgentPort {
     for (const auto& [id, one] : containers_) list.containers.push_back(one.actual);
     list.sequence = sequence_;
     return list;
+  }
+
+  absl::Status PutNetwork(const VirtualNetwork& network, bool refuse_overlap) override {
+    absl::MutexLock lock(&mu_);
+    if (down_) return Down();
+    if (!network_error.ok()) return network_error;
+    if (refuse_overlap && overlaps > 0) {
+      --overlaps;
+      return absl::AlreadyExistsError("the host has a route for it");
+    }
+    networks_[network.id] = network;
+    return absl::OkStatus();
+  }
+
+  absl::Status RemoveNetwork(const std::string& id) override {
+    absl::MutexLock lock(&mu_);
+    if (down_) return Down();
+    for (const auto& [container, one] : containers_) {
+      for (const Endpoint& endpoint : one.actual.endpoints) {
+        if (endpoint.network_id == id && one.actual.status == Actual::Status::kRunning) {
+          return absl::FailedPreconditionError("in use");
+        }
+      }
+    }
+    networks_.erase(id);
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::vector<std::string>> ListNetworks() override {
+    absl::MutexLock lock(&mu_);
+    if (down_) return Down();
+    std::vector<std::string> ids;
+    for (const auto& [id, network] : networks_) ids.push_back(id);
+    return ids;
+  }
+
+  absl::StatusOr<std::vector<Endpoint>> Connect(const std::string& id,
+                                                const HostAttachment& attachment) override {
+    absl::MutexLock lock(&mu_);
+    if (down_) return Down();
+    if (!connect_error.ok()) return connect_error;
+    std::vector<Endpoint>& endpoints = containers_.at(id).actual.endpoints;
+    ConnectLocked(attachment, endpoints);
+    return endpoints;
+  }
+
+  absl::StatusOr<std::vector<Endpoint>> Disconnect(const std::string& id,
+                                                   const std::string& network_id) override {
+    absl::MutexLock lock(&mu_);
+    if (down_) return Down();
+    std::vector<Endpoint>& endpoints = containers_.at(id).actual.endpoints;
+    std::erase_if(endpoints, [&](const Endpoint& one) { return one.network_id == network_id; });
+    return endpoints;
   }
 
   absl::StatusOr<int64_t> StartExec(const ExecCommand& command) override {
@@ -259,7 +316,27 @@ class FakeAgent : public AgentPort {
     return sent;
   }
 
+  std::vector<std::string> NetworkIds() {
+    absl::MutexLock lock(&mu_);
+    std::vector<std::string> ids;
+    for (const auto& [id, network] : networks_) ids.push_back(id);
+    return ids;
+  }
+  void AddNetwork(const std::string& id) {
+    absl::MutexLock lock(&mu_);
+    networks_[id] = {};
+  }
+  void LoseEndpoints(const std::string& id) {
+    absl::MutexLock lock(&mu_);
+    containers_.at(id).actual.endpoints.clear();
+  }
+
   // Set while nothing calls.
+  absl::Status network_error;
+  absl::Status connect_error;
+  int connects = 0;
+  HostAttachment last_attachment;
+  int overlaps = 0;  // so many blocks have a route of the host's
   absl::Status prepare_error;
   absl::Status start_error;
   StartExtras last_extras;
@@ -288,6 +365,16 @@ class FakeAgent : public AgentPort {
   void Append(Kind kind) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     log_.push_back(AgentEvent{++sequence_, ++time_, std::move(kind)});
   }
+  void ConnectLocked(const HostAttachment& attachment, std::vector<Endpoint>& endpoints)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    ++connects;
+    last_attachment = attachment;
+    for (const Endpoint& endpoint : endpoints) {
+      if (endpoint.network_id == attachment.network_id) return;
+    }
+    endpoints.push_back(
+        {.address = absl::StrCat("10.0.0.", ++next_address_), .network_id = attachment.network_id});
+  }
   void ExitLocked(One& one, int code) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (one.actual.status != Actual::Status::kRunning) return;
     one.actual.status = Actual::Status::kExited;
@@ -299,6 +386,8 @@ class FakeAgent : public AgentPort {
 
   absl::Mutex mu_;
   std::map<std::string, One> containers_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, VirtualNetwork> networks_ ABSL_GUARDED_BY(mu_);
+  int next_address_ ABSL_GUARDED_BY(mu_) = 1;
   std::map<std::string, ExecStatus> execs_ ABSL_GUARDED_BY(mu_);
   std::deque<AgentEvent> log_ ABSL_GUARDED_BY(mu_);
   uint64_t sequence_ ABSL_GUARDED_BY(mu_) = 0;

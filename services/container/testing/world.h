@@ -12,6 +12,7 @@
 #include "absl/time/clock.h"
 #include "services/container/domain/core.h"
 #include "services/container/domain/host_sync.h"
+#include "services/container/domain/network_verbs.h"
 #include "services/container/domain/verbs.h"
 #include "services/container/store/rocksdb_store.h"
 #include "services/container/testing/fakes.h"
@@ -121,6 +122,32 @@ class World {
   absl::StatusOr<PruneResult> Prune(PruneCommand command) {
     return Await<PruneResult>(
         [&](Done<PruneResult> done) { PruneContainers(core(), command, std::move(done)); });
+  }
+  absl::StatusOr<std::string> CreateNetwork(VirtualNetwork network) {
+    return Await<std::string>([&](Done<std::string> done) {
+      ::slipway::container::CreateNetwork(core(), std::move(network), std::move(done));
+    });
+  }
+  absl::Status RemoveNetwork(const std::string& reference) {
+    return AwaitStatus([&](DoneStatus done) {
+      ::slipway::container::RemoveNetwork(core(), reference, std::move(done));
+    });
+  }
+  absl::StatusOr<std::vector<std::string>> PruneNetworks(PruneNetworksCommand command) {
+    return Await<std::vector<std::string>>([&](Done<std::vector<std::string>> done) {
+      ::slipway::container::PruneNetworks(core(), command, std::move(done));
+    });
+  }
+  absl::Status Connect(const std::string& network, const std::string& container,
+                       Attachment attachment = {}) {
+    return AwaitStatus([&](DoneStatus done) {
+      ConnectNetwork(core(), network, container, attachment, std::move(done));
+    });
+  }
+  absl::Status Disconnect(const std::string& network, const std::string& container) {
+    return AwaitStatus([&](DoneStatus done) {
+      DisconnectNetwork(core(), network, container, false, std::move(done));
+    });
   }
   bool HealthIs(const std::string& reference, Health::Status status) {
     return Eventually([&] {

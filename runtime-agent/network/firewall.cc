@@ -1,4 +1,4 @@
-#include "runtime-agent/network/nat_table.h"
+#include "runtime-agent/network/firewall.h"
 
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_tables.h>
@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/status/errno_status.h"
@@ -25,79 +26,90 @@ constexpr absl::Duration kHealPause = absl::Milliseconds(50);
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<NatTable>> NatTable::Open(const NatNames& names, bool heal) {
+absl::StatusOr<std::unique_ptr<Firewall>> Firewall::Open(const std::string& table, bool heal) {
   ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_NETFILTER));
-  std::unique_ptr<NatTable> table(new NatTable(names, std::move(socket)));
-  if (heal) RETURN_IF_ERROR(table->StartHealing());
-  return table;
+  std::unique_ptr<Firewall> firewall(new Firewall(table, std::move(socket)));
+  if (heal) RETURN_IF_ERROR(firewall->StartHealing());
+  return firewall;
 }
 
-NatTable::~NatTable() {
+Firewall::~Firewall() {
   if (!watcher_.joinable()) return;
   eventfd_write(stop_.get(), 1);
   watcher_.join();
 }
 
-absl::Status NatTable::Rebuild() {
-  NetlinkBatch batch;
-  BeginTransaction(batch);
-  AddTable(batch, names_);
-  DeleteTable(batch, names_);
-  AddTable(batch, names_);
-  AddMapsAndChains(batch, names_);
-  AddEntries(batch, names_, entries_);
-  EndTransaction(batch);
-  RETURN_IF_ERROR(socket_.Run(batch, /*acknowledge_all=*/false));
-  built_ = true;
-  return absl::OkStatus();
+std::vector<FirewallElement> Firewall::Offered(std::vector<FirewallElement> elements) const {
+  if (!bridge_family_) {
+    std::erase_if(elements, [](const FirewallElement& one) { return IsBridgeSet(one.set); });
+  }
+  return elements;
 }
 
-absl::Status NatTable::Replace(const std::vector<NatEntry>& entries) {
-  absl::MutexLock lock(&mutex_);
-  entries_ = entries;
-  return Rebuild();
+absl::Status Firewall::Rebuild() {
+  std::vector<FirewallElement> all;
+  for (const auto& [key, element] : elements_) all.push_back(element);
+  for (;;) {
+    NetlinkBatch batch;
+    BeginTransaction(batch);
+    DropTables(batch, table_, bridge_family_);
+    AddTables(batch, table_, bridge_family_);
+    ChangeElements(batch, table_, Offered(all), /*add=*/true);
+    EndTransaction(batch);
+    const absl::Status status = socket_.Run(batch, /*acknowledge_all=*/false);
+    const bool lacking = absl::StrContains(status.message(), "EOPNOTSUPP") ||
+                         absl::StrContains(status.message(), "EAFNOSUPPORT");
+    if (lacking && std::exchange(bridge_family_, false)) continue;
+    if (status.ok()) built_ = true;
+    return status;
+  }
 }
 
-absl::Status NatTable::Publish(const std::vector<NatEntry>& entries) {
-  if (entries.empty()) return absl::OkStatus();
-  absl::MutexLock lock(&mutex_);
-  size_t before = entries_.size();
-  entries_.insert(entries_.end(), entries.begin(), entries.end());
-  absl::Status status;
+absl::Status Firewall::Change(const std::vector<FirewallElement>& elements, bool add) {
   if (built_) {
     NetlinkBatch batch;
     BeginTransaction(batch);
-    AddEntries(batch, names_, entries);
+    ChangeElements(batch, table_, Offered(elements), add);
     EndTransaction(batch);
-    status = socket_.Run(batch, /*acknowledge_all=*/false);
-    if (status.ok()) return status;
+    if (socket_.Run(batch, /*acknowledge_all=*/false).ok()) return absl::OkStatus();
   }
-  // Also when somebody removed the table a moment ago.
-  status = Rebuild();
-  if (!status.ok()) entries_.resize(before);
-  return status;
-}
-
-absl::Status NatTable::Unpublish(const std::vector<NatEntry>& entries) {
-  absl::MutexLock lock(&mutex_);
-  std::vector<NatEntry> present;
-  for (const NatEntry& entry : entries) {
-    auto it = std::find(entries_.begin(), entries_.end(), entry);
-    if (it == entries_.end()) continue;
-    present.push_back(entry);
-    *it = entries_.back();
-    entries_.pop_back();
-  }
-  if (present.empty() || !built_) return absl::OkStatus();
-  NetlinkBatch batch;
-  BeginTransaction(batch);
-  DeleteEntries(batch, names_, present);
-  EndTransaction(batch);
-  if (socket_.Run(batch, /*acknowledge_all=*/false).ok()) return absl::OkStatus();
+  // Also when somebody removed the tables a moment ago.
   return Rebuild();
 }
 
-absl::Status NatTable::StartHealing() {
+absl::Status Firewall::Replace(const std::vector<FirewallElement>& elements) {
+  absl::MutexLock lock(&mutex_);
+  elements_.clear();
+  for (const FirewallElement& one : elements) elements_[Key(one.set, one.key)] = one;
+  return Rebuild();
+}
+
+absl::Status Firewall::Add(const std::vector<FirewallElement>& elements) {
+  if (elements.empty()) return absl::OkStatus();
+  absl::MutexLock lock(&mutex_);
+  std::vector<FirewallElement> added;
+  for (const FirewallElement& one : elements) {
+    if (elements_.try_emplace(Key(one.set, one.key), one).second) added.push_back(one);
+  }
+  if (added.empty()) return absl::OkStatus();
+  const absl::Status status = Change(added, /*add=*/true);
+  if (!status.ok()) {
+    for (const FirewallElement& one : added) elements_.erase(Key(one.set, one.key));
+  }
+  return status;
+}
+
+absl::Status Firewall::Remove(const std::vector<FirewallElement>& elements) {
+  absl::MutexLock lock(&mutex_);
+  std::vector<FirewallElement> removed;
+  for (const FirewallElement& one : elements) {
+    if (elements_.erase(Key(one.set, one.key)) > 0) removed.push_back(one);
+  }
+  if (removed.empty() || !built_) return absl::OkStatus();
+  return Change(removed, /*add=*/false);
+}
+
+absl::Status Firewall::StartHealing() {
   ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_NETFILTER));
   events_ = UniqueFd(dup(socket.fd()));
   stop_ = UniqueFd(eventfd(0, EFD_CLOEXEC));
@@ -110,7 +122,7 @@ absl::Status NatTable::StartHealing() {
   return absl::OkStatus();
 }
 
-bool NatTable::IsDamage(const nlmsghdr* event) const {
+bool Firewall::IsDamage(const nlmsghdr* event) const {
   if (event->nlmsg_pid == port_id_ || NFNL_SUBSYS_ID(event->nlmsg_type) != NFNL_SUBSYS_NFTABLES) {
     return false;
   }
@@ -123,13 +135,13 @@ bool NatTable::IsDamage(const nlmsghdr* event) const {
   ForEachAttribute(event, sizeof(nfgenmsg), [&](const nlattr* attribute) {
     // The table's name is attribute 1 in each of these messages.
     if (mnl_attr_get_type(attribute) == NFTA_TABLE_NAME) {
-      ours = names_.table == mnl_attr_get_str(attribute);
+      ours = table_ == mnl_attr_get_str(attribute);
     }
   });
   return ours;
 }
 
-bool NatTable::ReadEvents(std::vector<char>& buffer) const {
+bool Firewall::ReadEvents(std::vector<char>& buffer) const {
   ssize_t size = recv(events_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
   // Notifications were lost: nobody knows what happened.
   if (size < 0) return errno == ENOBUFS;
@@ -143,7 +155,7 @@ bool NatTable::ReadEvents(std::vector<char>& buffer) const {
   return damaged;
 }
 
-void NatTable::Watch() {
+void Firewall::Watch() {
   std::vector<char> buffer(65536);
   absl::Time heal_at = absl::InfiniteFuture();
   for (;;) {
@@ -165,14 +177,18 @@ void NatTable::Watch() {
   }
 }
 
-absl::Status RemoveNatTable(const NatNames& names) {
+absl::Status RemoveFirewall(const std::string& table) {
   ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_NETFILTER));
-  NetlinkBatch batch;
-  BeginTransaction(batch);
-  AddTable(batch, names);
-  DeleteTable(batch, names);
-  EndTransaction(batch);
-  return socket.Run(batch, /*acknowledge_all=*/false);
+  absl::Status status;
+  for (const bool bridge_family : {true, false}) {
+    NetlinkBatch batch;
+    BeginTransaction(batch);
+    DropTables(batch, table, bridge_family);
+    EndTransaction(batch);
+    status = socket.Run(batch, /*acknowledge_all=*/false);
+    if (status.ok()) break;
+  }
+  return status;
 }
 
 }  // namespace slipway::agent

@@ -1,0 +1,399 @@
+#include "runtime-agent/network/host_networks.h"
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/status/status_macros.h"
+#include "runtime-agent/network/links.h"
+#include "runtime-agent/network/netlink.h"
+
+namespace slipway::agent {
+namespace {
+
+std::string IdOf(const std::string& network_id) {
+  return network_id.empty() ? kDefaultNetworkId : network_id;
+}
+
+// Ports as they are asked for, one for each family that has them.
+std::vector<PublishedPort> Expand(const std::vector<PublishedPort>& ports,
+                                  const CompiledNetwork& network, bool has6) {
+  std::vector<PublishedPort> expanded;
+  for (PublishedPort port : ports) {
+    const bool any = port.host_address.empty();
+    if (any) port.host_address = network.binding;
+    // There is nobody to translate between the families.
+    if (port.host_address == "0.0.0.0" || (port.host_address == "::" && !has6)) {
+      port.host_address.clear();
+    }
+    if (std::find(expanded.begin(), expanded.end(), port) == expanded.end()) {
+      expanded.push_back(port);
+    }
+    if (!any || !network.binding.empty() || !has6) continue;
+    port.host_address = "::";
+    // The same port as in IPv4, whichever that will be.
+    expanded.push_back(port);
+  }
+  return expanded;
+}
+
+bool IsIpv6(const PublishedPort& port) { return absl::StrContains(port.host_address, ':'); }
+
+}  // namespace
+
+void AppendPort(const PublishedPort& port, const Wire& wire,
+                std::vector<FirewallElement>& elements) {
+  const uint8_t protocol = PortProtocolNumber(port.protocol);
+  if (IsIpv6(port)) {
+    const absl::StatusOr<Address6> host = ParseIpv6(port.host_address);
+    if (!host.ok() || !wire.address6.has_value()) return;
+    AppendElements(NatEntry6{protocol, *host, port.host_port, *wire.address6, port.container_port},
+                   elements);
+    return;
+  }
+  const absl::StatusOr<uint32_t> host = ParseIpv4(port.host_address);
+  AppendElements(
+      NatEntry{protocol, host.ok() ? *host : 0, port.host_port, wire.address, port.container_port},
+      elements);
+}
+
+absl::Status HostNetworks::Start(CompiledNetwork default_network) {
+  ASSIGN_OR_RETURN(visitor_, NamespaceVisitor::Start());
+  default_ = std::make_shared<AttachedNetwork>(std::move(default_network), options_.prefix,
+                                               options_.ports_per_bridge, visitor_.get());
+  RETURN_IF_ERROR(default_->Make());
+  ASSIGN_OR_RETURN(firewall_, Firewall::Open(options_.prefix, options_.heal_rules));
+  absl::MutexLock lock(&mutex_);
+  networks_[default_->id()] = default_;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<NetworkRef> HostNetworks::Find(const std::string& network_id) const {
+  absl::MutexLock lock(&mutex_);
+  const auto found = networks_.find(IdOf(network_id));
+  if (found != networks_.end()) return found->second;
+  return absl::NotFoundError(absl::StrCat("network ", network_id, " not found"));
+}
+
+std::vector<std::string> HostNetworks::ListNetworks() const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<std::string> ids;
+  for (const auto& [id, network] : networks_) {
+    if (network != default_) ids.push_back(id);
+  }
+  return ids;
+}
+
+absl::StatusOr<NetworkDefinition> HostNetworks::FindNetwork(const std::string& network_id) const {
+  ASSIGN_OR_RETURN(const NetworkRef network, Find(network_id));
+  return network->compiled().definition;
+}
+
+absl::Status HostNetworks::PutNetwork(const NetworkDefinition& definition, bool refuse_overlap) {
+  ASSIGN_OR_RETURN(CompiledNetwork compiled, CompileNetwork(definition, options_.prefix));
+  const auto network = std::make_shared<AttachedNetwork>(std::move(compiled), options_.prefix,
+                                                         options_.ports_per_bridge, visitor_.get());
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = networks_.find(definition.id);
+    if (found != networks_.end()) {
+      if (found->second->compiled().definition == definition) return absl::OkStatus();
+      return absl::AlreadyExistsError(
+          absl::StrCat("network ", definition.id, " is there, with other settings"));
+    }
+  }
+  if (refuse_overlap) {
+    const Subnet& subnet = network->compiled().subnet;
+    ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_ROUTE));
+    ASSIGN_OR_RETURN(const bool routed, HasRouteInto(socket, subnet.network, subnet.prefix_length));
+    if (routed) {
+      return absl::AlreadyExistsError(absl::StrCat(
+          "the host has a route into ", FormatIpv4(subnet.network), "/", subnet.prefix_length));
+    }
+  }
+  std::vector<FirewallElement> elements;
+  if (network->is_bridge()) AppendElements(network->firewall(), elements);
+  absl::Status made = network->Make();
+  if (made.ok()) made = firewall_->Add(elements);
+  if (!made.ok()) {
+    network->Remove().IgnoreError();
+    return made;
+  }
+  absl::MutexLock lock(&mutex_);
+  networks_[definition.id] = network;
+  return absl::OkStatus();
+}
+
+absl::Status HostNetworks::RemoveNetwork(const std::string& network_id) {
+  if (network_id == kDefaultNetworkId) {
+    return absl::FailedPreconditionError("the default bridge stays");
+  }
+  NetworkRef network;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = networks_.find(network_id);
+    if (found == networks_.end()) return absl::OkStatus();
+    for (const auto& [id, endpoints] : records_) {
+      if (!endpoints.contains(network_id)) continue;
+      return absl::FailedPreconditionError(
+          absl::StrCat("network ", network_id, " has active endpoints"));
+    }
+    network = found->second;
+    networks_.erase(found);
+  }
+  std::vector<FirewallElement> elements;
+  if (network->is_bridge()) AppendElements(network->firewall(), elements);
+  const absl::Status unruled = firewall_->Remove(elements);
+  const absl::Status removed = network->Remove();
+  return removed.ok() ? unruled : removed;
+}
+
+absl::StatusOr<Wire> HostNetworks::MakeWire(const NetworkRef& network,
+                                            const EndpointRequest& request, int netns_fd) {
+  ASSIGN_OR_RETURN(Wire wire, network->MakeWire(request, netns_fd));
+  const absl::Status guarded = firewall_->Add(network->GuardsOf(wire));
+  if (guarded.ok()) return wire;
+  absl::MutexLock lock(&mutex_);
+  Bury(network, wire);
+  return guarded;
+}
+
+// Claims the place. An endpoint: it is there already.
+absl::StatusOr<HostNetworks::Record> HostNetworks::Begin(const EndpointRequest& request) {
+  if (request.id.empty()) return absl::InvalidArgumentError("an endpoint needs an id");
+  absl::MutexLock lock(&mutex_);
+  if (!recovered_) return absl::FailedPreconditionError("the network was not recovered yet");
+  auto [it, inserted] = records_[request.id].try_emplace(IdOf(request.network_id), std::nullopt);
+  if (inserted) return Record();
+  if (!it->second.has_value()) {
+    return absl::UnavailableError(absl::StrCat("endpoint ", request.id, " is being connected"));
+  }
+  Endpoint& endpoint = *it->second;
+  const bool same = (request.address.empty() || request.address == endpoint.address) &&
+                    (request.address6.empty() || request.address6 == endpoint.address6) &&
+                    (request.mac_address.empty() || request.mac_address == endpoint.mac_address);
+  if (!same) {
+    return absl::AlreadyExistsError(
+        absl::StrCat("endpoint ", request.id, " is connected in another way"));
+  }
+  endpoint.names = request.names;
+  endpoint.links = request.links;
+  return Record(endpoint);
+}
+
+void HostNetworks::Forget(const std::string& network_id, const std::string& id) {
+  const auto found = records_.find(id);
+  if (found == records_.end()) return;
+  found->second.erase(IdOf(network_id));
+  if (found->second.empty()) records_.erase(found);
+}
+
+void HostNetworks::Bury(const NetworkRef& network, const Wire& wire) {
+  network->BeginRelease();
+  dead_.push_back({network, wire});
+}
+
+absl::StatusOr<std::vector<PublishedPort>> HostNetworks::PublishPorts(
+    const NetworkRef& network, const std::vector<PublishedPort>& ports, const Wire& wire) {
+  std::vector<PublishedPort> bound;
+  auto publish = [&]() -> absl::Status {
+    std::vector<FirewallElement> elements;
+    for (PublishedPort port : Expand(ports, network->compiled(), wire.address6.has_value())) {
+      if (IsIpv6(port) && !wire.address6.has_value()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("cannot publish on ", port.host_address, ": the network has no IPv6"));
+      }
+      const bool follows = port.host_address == "::" && !bound.empty() &&
+                           bound.back().container_port == port.container_port &&
+                           bound.back().protocol == port.protocol && port.host_port == 0;
+      if (follows) port.host_port = bound.back().host_port;
+      ASSIGN_OR_RETURN(PublishedPort reserved, ports_.Reserve(port));
+      bound.push_back(std::move(reserved));
+      AppendPort(bound.back(), wire, elements);
+    }
+    return firewall_->Add(elements);
+  };
+  absl::Status status = publish();
+  if (status.ok()) return bound;
+  for (const PublishedPort& port : bound) ports_.Release(port);
+  return status;
+}
+
+absl::Status HostNetworks::UnpublishPorts(const std::vector<PublishedPort>& ports,
+                                          const Wire& wire) {
+  std::vector<FirewallElement> elements;
+  for (const PublishedPort& port : ports) AppendPort(port, wire, elements);
+  const absl::Status status = firewall_->Remove(elements);
+  for (const PublishedPort& port : ports) ports_.Release(port);
+  return status;
+}
+
+absl::StatusOr<EndpointLease> HostNetworks::Finish(const NetworkRef& network,
+                                                   const EndpointRequest& request,
+                                                   const Wire& wire) {
+  absl::StatusOr<std::vector<PublishedPort>> ports = PublishPorts(network, request.ports, wire);
+  if (!ports.ok()) {
+    absl::MutexLock lock(&mutex_);
+    Forget(network->id(), request.id);
+    Bury(network, wire);
+    return ports.status();
+  }
+  Endpoint endpoint = network->EndpointOf(request, wire);
+  endpoint.ports = *std::move(ports);
+  absl::MutexLock lock(&mutex_);
+  records_[request.id][network->id()] = endpoint;
+  return EndpointLease(this, std::move(endpoint));
+}
+
+absl::StatusOr<EndpointLease> HostNetworks::Connect(const EndpointRequest& request, int netns_fd) {
+  ASSIGN_OR_RETURN(const NetworkRef network, Find(request.network_id));
+  ASSIGN_OR_RETURN(Record existing, Begin(request));
+  if (existing.has_value()) return EndpointLease(this, *std::move(existing));
+  absl::StatusOr<Wire> wire = MakeWire(network, request, netns_fd);
+  if (!wire.ok()) {
+    absl::MutexLock lock(&mutex_);
+    Forget(request.network_id, request.id);
+    return wire.status();
+  }
+  return Finish(network, request, *wire);
+}
+
+absl::StatusOr<NetworkNamespace> HostNetworks::CreateIsolatedNamespace() {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!ready_isolated_.empty()) {
+      NetworkNamespace ready = std::move(ready_isolated_.front());
+      ready_isolated_.pop_front();
+      return ready;
+    }
+  }
+  return visitor_->CreateNamespace();
+}
+
+absl::StatusOr<ConnectedNamespace> HostNetworks::CreateConnectedNamespace(
+    const EndpointRequest& request) {
+  std::optional<ReadyEndpoint> ready;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = records_.find(request.id);
+    if (found != records_.end() && found->second.contains(IdOf(request.network_id))) {
+      return absl::AlreadyExistsError(
+          absl::StrCat("endpoint ", request.id, " is connected to a namespace already"));
+    }
+    const bool any_will_do =
+        IdOf(request.network_id) == kDefaultNetworkId && request.address.empty() &&
+        request.mac_address.empty() && request.interface == "eth0" && request.default_route &&
+        request.ingress_bytes_per_second == 0 && request.egress_bytes_per_second == 0;
+    if (any_will_do && !ready_connected_.empty()) {
+      ready = std::move(ready_connected_.front());
+      ready_connected_.pop_front();
+    }
+  }
+  if (!ready.has_value()) {
+    ASSIGN_OR_RETURN(NetworkNamespace made, CreateIsolatedNamespace());
+    ASSIGN_OR_RETURN(EndpointLease lease, Connect(request, made.fd()));
+    return ConnectedNamespace{std::move(made), std::move(lease)};
+  }
+  absl::StatusOr<Record> begun = Begin(request);
+  if (!begun.ok() || begun->has_value()) {
+    absl::MutexLock lock(&mutex_);
+    Bury(default_, ready->wire);
+    if (!begun.ok()) return begun.status();
+    return absl::AlreadyExistsError(absl::StrCat("endpoint ", request.id, " has a namespace"));
+  }
+  ASSIGN_OR_RETURN(EndpointLease lease, Finish(default_, request, ready->wire));
+  return ConnectedNamespace{std::move(ready->network_namespace), std::move(lease)};
+}
+
+absl::Status HostNetworks::Disconnect(const std::string& id) {
+  std::vector<std::string> networks;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = records_.find(id);
+    if (found == records_.end()) return absl::OkStatus();
+    for (const auto& [network_id, record] : found->second) networks.push_back(network_id);
+  }
+  absl::Status first;
+  for (const std::string& network_id : networks) first.Update(DisconnectFrom(network_id, id, -1));
+  return first;
+}
+
+absl::Status HostNetworks::DisconnectFrom(const std::string& network_id, const std::string& id,
+                                          int netns_fd) {
+  Endpoint endpoint;
+  NetworkRef network;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = records_.find(id);
+    if (found == records_.end()) return absl::OkStatus();
+    const auto record = found->second.find(IdOf(network_id));
+    if (record == found->second.end()) return absl::OkStatus();
+    if (!record->second.has_value()) {
+      return absl::UnavailableError(absl::StrCat("endpoint ", id, " is being connected"));
+    }
+    endpoint = *std::move(record->second);
+    const auto owner = networks_.find(IdOf(network_id));
+    if (owner != networks_.end()) network = owner->second;
+    Forget(network_id, id);
+  }
+  ASSIGN_OR_RETURN(const Wire wire, AttachedNetwork::WireOf(endpoint));
+  const absl::Status status = UnpublishPorts(endpoint.ports, wire);
+  if (network == nullptr) return status;
+  // In a namespace that goes on it must be gone when this returns.
+  if (netns_fd >= 0) RETURN_IF_ERROR(network->DeleteWire(wire, netns_fd));
+  absl::MutexLock lock(&mutex_);
+  Bury(network, wire);
+  return status;
+}
+
+absl::StatusOr<Endpoint> HostNetworks::Publish(const std::string& network_id, const std::string& id,
+                                               const std::vector<PublishedPort>& ports) {
+  ASSIGN_OR_RETURN(const NetworkRef network, Find(network_id));
+  std::vector<PublishedPort> before;
+  Wire wire;
+  {
+    absl::MutexLock lock(&mutex_);
+    Record& record = records_[id][network->id()];
+    if (!record.has_value()) {
+      return absl::FailedPreconditionError(absl::StrCat("endpoint ", id, " is not connected"));
+    }
+    before = std::exchange(record->ports, {});
+    ASSIGN_OR_RETURN(wire, AttachedNetwork::WireOf(*record));
+  }
+  RETURN_IF_ERROR(UnpublishPorts(before, wire));
+  ASSIGN_OR_RETURN(std::vector<PublishedPort> bound, PublishPorts(network, ports, wire));
+  absl::MutexLock lock(&mutex_);
+  Record& record = records_[id][network->id()];
+  if (!record.has_value()) return absl::AbortedError("disconnected meanwhile");
+  record->ports = std::move(bound);
+  return *record;
+}
+
+absl::StatusOr<ResolverSockets> HostNetworks::OpenResolver(int netns_fd) {
+  ResolverSockets sockets;
+  RETURN_IF_ERROR(visitor_->Visit(netns_fd, [&]() -> absl::Status {
+    ASSIGN_OR_RETURN(sockets, OpenResolverSockets());
+    return absl::OkStatus();
+  }));
+  return sockets;
+}
+
+absl::Status HostNetworks::Arrange(int netns_fd, const std::vector<Endpoint>& endpoints) {
+  const Endpoint* gateway = GatewayOf(endpoints);
+  return visitor_->Visit(netns_fd, [&]() -> absl::Status {
+    ASSIGN_OR_RETURN(NetlinkSocket inside, NetlinkSocket::Open(NETLINK_ROUTE));
+    DeleteDefaultRoutes(inside);
+    if (gateway == nullptr) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const int index, FindLink(inside, gateway->interface));
+    ASSIGN_OR_RETURN(const uint32_t address, ParseIpv4(gateway->gateway));
+    NetlinkBatch batch;
+    AddDefaultRoute(batch, address, index);
+    if (!gateway->gateway6.empty()) {
+      ASSIGN_OR_RETURN(const Address6 address6, ParseIpv6(gateway->gateway6));
+      AddDefaultRoute6(batch, address6, index);
+    }
+    return inside.Run(batch);
+  });
+}
+
+}  // namespace slipway::agent

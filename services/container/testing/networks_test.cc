@@ -1,0 +1,224 @@
+#include <gtest/gtest.h>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "services/container/domain/attachments.h"
+#include "services/container/testing/world.h"
+
+namespace slipway::container {
+namespace {
+
+VirtualNetwork Named(const std::string& name, const std::string& subnet = "") {
+  VirtualNetwork network{.name = name};
+  if (!subnet.empty()) network.subnets.push_back({.subnet = subnet});
+  return network;
+}
+
+ContainerSpec On(const std::string& network, Attachment attachment = {}) {
+  ContainerSpec spec = World::Spec();
+  spec.network.mode = network;
+  attachment.network = network;
+  spec.network.attachments.push_back(std::move(attachment));
+  return spec;
+}
+
+TEST(NetworksTest, RefusesWhatMakesNoNetwork) {
+  World world;
+  for (const char* name : {"", " x", "a/b", "a:b", "a\nb"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(world.CreateNetwork(Named(name)).status())) << name;
+  }
+  for (const char* name : {"bridge", "host", "none", "default"}) {
+    EXPECT_TRUE(absl::IsPermissionDenied(world.CreateNetwork(Named(name)).status())) << name;
+  }
+  VirtualNetwork network = Named("n");
+  network.driver = "weave";
+  EXPECT_TRUE(absl::IsNotFound(world.CreateNetwork(network).status()));
+  network.driver = "host";
+  EXPECT_TRUE(absl::IsPermissionDenied(world.CreateNetwork(network).status()));
+  network = Named("n");
+  network.options["com.docker.network.driver.mtu"] = "many";
+  EXPECT_TRUE(absl::IsInvalidArgument(world.CreateNetwork(network).status()));
+  network = Named("n", "10.1.0.0/24");
+  network.subnets.push_back({.subnet = "10.1.1.0/24"});
+  EXPECT_TRUE(absl::IsInvalidArgument(world.CreateNetwork(network).status()));
+  ASSERT_TRUE(world.CreateNetwork(Named("n", "10.1.0.0/24")).ok());
+  EXPECT_TRUE(absl::IsAlreadyExists(world.CreateNetwork(Named("n")).status()));
+  const absl::Status overlaps = world.CreateNetwork(Named("m", "10.1.0.128/25")).status();
+  EXPECT_TRUE(absl::IsPermissionDenied(overlaps));
+  EXPECT_EQ(overlaps.message(), "Pool overlaps with other one on this address space");
+  EXPECT_EQ(world.agent.NetworkIds().size(), 1u);
+}
+
+TEST(NetworksTest, BlocksComeFromThePoolAndKeepOffTheHostsRoutes) {
+  World world;
+  world.agent.overlaps = 2;
+  VirtualNetwork dual = Named("a");
+  dual.enable_ipv6 = true;
+  const auto id = world.CreateNetwork(dual);
+  ASSERT_TRUE(id.ok()) << id.status();
+  const NetworkPtr made = world.core().networks().FindById(*id);
+  ASSERT_EQ(made->subnets.size(), 2u);
+  EXPECT_EQ(made->subnets[0].subnet, "172.30.2.0/24");
+  EXPECT_EQ(made->subnets[0].gateway, "172.30.2.1");
+  EXPECT_TRUE(absl::StartsWith(made->subnets[1].subnet, "fd"));
+  EXPECT_FALSE(made->subnets[0].requested);
+}
+
+TEST(NetworksTest, AFailedCreateLeavesNothing) {
+  World world;
+  world.agent.network_error = absl::InternalError("no such parent");
+  EXPECT_FALSE(world.CreateNetwork(Named("n", "10.1.0.0/24")).ok());
+  world.agent.network_error = absl::OkStatus();
+  EXPECT_TRUE(world.CreateNetwork(Named("n", "10.1.0.0/24")).ok());
+}
+
+TEST(NetworksTest, SurviveTheServiceAndAreMadeAgainOnTheHost) {
+  World world;
+  const std::string id = *world.CreateNetwork(Named("n", "10.1.0.0/24"));
+  world.Down();
+  ASSERT_TRUE(world.agent.RemoveNetwork(id).ok());
+  world.agent.AddNetwork("stranger");
+  world.Up();
+  EXPECT_EQ(world.agent.NetworkIds(), std::vector<std::string>{id});
+  EXPECT_EQ((*world.core().networks().Find("n"))->id, id);
+  EXPECT_TRUE(absl::IsPermissionDenied(world.CreateNetwork(Named("m", "10.1.0.0/16")).status()));
+}
+
+TEST(NetworksTest, OneInUseStays) {
+  World world;
+  const std::string id = *world.CreateNetwork(Named("n"));
+  world.Run("one", On("n"));
+  const absl::Status busy = world.RemoveNetwork("n");
+  EXPECT_TRUE(absl::IsPermissionDenied(busy));
+  EXPECT_TRUE(absl::EndsWith(busy.message(), " has active endpoints")) << busy;
+  EXPECT_EQ(world.PruneNetworks({})->size(), 0u);
+  EXPECT_TRUE(absl::IsPermissionDenied(world.RemoveNetwork("bridge")));
+  EXPECT_TRUE(absl::IsNotFound(world.RemoveNetwork("nobody")));
+  ASSERT_TRUE(world.Kill("one").ok());
+  ASSERT_TRUE(world.RemoveNetwork("n").ok());
+  const absl::Status gone = world.Start("one").status();
+  EXPECT_TRUE(absl::IsNotFound(gone)) << gone;
+  // Another of the same name will do.
+  ASSERT_TRUE(world.CreateNetwork(Named("n")).ok());
+  EXPECT_TRUE(world.Start("one").ok());
+}
+
+TEST(NetworksTest, PruneFollowsLabelsAndTimes) {
+  World world;
+  VirtualNetwork kept = Named("kept");
+  kept.labels["keep"] = "yes";
+  ASSERT_TRUE(world.CreateNetwork(kept).ok());
+  ASSERT_TRUE(world.CreateNetwork(Named("gone")).ok());
+  EXPECT_EQ(*world.PruneNetworks({.not_labels = {"keep"}}), std::vector<std::string>{"gone"});
+  EXPECT_EQ(world.PruneNetworks({.until_unix_ns = 1})->size(), 0u);
+  EXPECT_EQ(*world.PruneNetworks({.labels = {"keep=yes"}}), std::vector<std::string>{"kept"});
+}
+
+TEST(NetworksTest, PlacesThatCannotBe) {
+  World world;
+  ASSERT_TRUE(world.CreateNetwork(Named("own")).ok());
+  ASSERT_TRUE(world.CreateNetwork(Named("chosen", "10.1.0.0/24")).ok());
+  const auto refused = [&](const ContainerSpec& spec) { return world.Create("", spec).status(); };
+  EXPECT_TRUE(absl::IsInvalidArgument(refused(On("bridge", {.aliases = {"x"}}))));
+  EXPECT_TRUE(absl::IsInvalidArgument(refused(On("bridge", {.address = "172.29.0.9"}))));
+  EXPECT_TRUE(absl::IsInvalidArgument(refused(On("own", {.address = "172.30.0.9"}))));
+  EXPECT_TRUE(absl::IsInvalidArgument(refused(On("chosen", {.address = "10.2.0.9"}))));
+  EXPECT_TRUE(absl::IsInvalidArgument(refused(On("chosen", {.address = "fd00::9"}))));
+  EXPECT_TRUE(absl::IsPermissionDenied(refused(On("chosen", {.address = "10.1.0.1"}))));
+  ContainerSpec host = World::Spec();
+  host.network.mode = "host";
+  host.network.attachments = {{.network = "own"}};
+  EXPECT_TRUE(absl::IsInvalidArgument(refused(host)));
+  // What is not there is found missing by the start.
+  ASSERT_TRUE(world.Create("early", On("later")).ok());
+  EXPECT_EQ(world.Start("early").status().message(), "network later not found");
+}
+
+TEST(NetworksTest, AContainerIsKnownByItsNamesInItsNetworks) {
+  World world;
+  const std::string id = *world.CreateNetwork(Named("n"));
+  ContainerSpec spec = On("n", {.aliases = {"db", "web"}});
+  const std::string container = world.Run("web", spec);
+  const std::vector<std::string> names = {"web", "db", container.substr(0, 12)};
+  EXPECT_EQ(world.agent.last_attachment.names, names);
+  EXPECT_EQ(world.agent.last_attachment.network_id, id);
+  ASSERT_TRUE(world.Rename("web", "front").ok());
+  EXPECT_EQ(world.agent.last_attachment.names[0], "front");
+}
+
+TEST(NetworksTest, ConnectAndDisconnectOfWhatRuns) {
+  World world;
+  const std::string n = *world.CreateNetwork(Named("n"));
+  const std::string c = world.Run("one");
+  EXPECT_TRUE(absl::IsNotFound(world.Connect("x", "one")));
+  EXPECT_TRUE(absl::IsNotFound(world.Connect("n", "x")));
+  ASSERT_TRUE(world.Connect("n", "one").ok());
+  EXPECT_EQ(world.Get("one")->endpoints.size(), 2u);
+  const absl::Status again = world.Connect("n", "one");
+  EXPECT_EQ(again.message(), "endpoint with name one already exists in network n");
+  ASSERT_TRUE(world.Disconnect("bridge", "one").ok());
+  ASSERT_EQ(world.Get("one")->endpoints.size(), 1u);
+  EXPECT_EQ(world.Get("one")->endpoints[0].network_id, n);
+  EXPECT_FALSE(world.Disconnect("bridge", "one").ok());
+  // Kept for later runs, down to nothing.
+  ASSERT_TRUE(world.Disconnect("n", "one").ok());
+  world.Down();
+  world.Up();
+  EXPECT_TRUE(AttachmentsOf(*world.Get("one")->definition).empty());
+  ASSERT_TRUE(world.Kill("one").ok());
+  ASSERT_TRUE(world.Start("one").ok());
+  EXPECT_TRUE(world.Get("one")->endpoints.empty());
+}
+
+TEST(NetworksTest, WhatTheHostRefusesIsNotKept) {
+  World world;
+  ASSERT_TRUE(world.CreateNetwork(Named("n")).ok());
+  world.Run("one");
+  world.agent.connect_error = absl::PermissionDeniedError("Address already in use");
+  EXPECT_TRUE(absl::IsPermissionDenied(world.Connect("n", "one")));
+  EXPECT_EQ(AttachmentsOf(*world.Get("one")->definition).size(), 1u);
+}
+
+TEST(NetworksTest, WhatWasBegunIsFinishedAfterAGap) {
+  World world;
+  const std::string n = *world.CreateNetwork(Named("n"));
+  const std::string c = world.Run("one");
+  // The answer got lost.
+  world.agent.connect_error = absl::UnavailableError("gone");
+  EXPECT_TRUE(absl::IsUnavailable(world.Connect("n", "one")));
+  world.agent.connect_error = absl::OkStatus();
+  world.agent.BreakWatch();
+  EXPECT_TRUE(World::Eventually([&] { return world.Get("one")->endpoints.size() == 2; }));
+  world.Down();
+  world.agent.LoseEndpoints(c);
+  world.Up();
+  EXPECT_TRUE(World::Eventually([&] { return world.Get("one")->endpoints.size() == 2; }));
+}
+
+TEST(NetworksTest, ContainersWithNetworksOfOthersHaveNone) {
+  World world;
+  ASSERT_TRUE(world.CreateNetwork(Named("n")).ok());
+  for (const char* mode : {"host", "none"}) {
+    ContainerSpec spec = World::Spec();
+    spec.network.mode = mode;
+    world.Run(mode, spec);
+    EXPECT_TRUE(absl::IsInvalidArgument(world.Connect("n", mode))) << mode;
+  }
+  ContainerSpec spec = World::Spec();
+  spec.network.mode = "container:none";
+  world.Run("joined", spec);
+  EXPECT_TRUE(absl::IsInvalidArgument(world.Connect("n", "joined")));
+}
+
+TEST(NetworksTest, EventsTellOfNetworksAndTheirContainers) {
+  World world;
+  const std::string id = *world.CreateNetwork(Named("n"));
+  world.Run("one", On("n"));
+  ASSERT_TRUE(world.Kill("one").ok());
+  ASSERT_TRUE(world.RemoveNetwork("n").ok());
+  EXPECT_EQ(world.Actions(id),
+            (std::vector<std::string>{"create", "connect", "disconnect", "destroy"}));
+}
+
+}  // namespace
+}  // namespace slipway::container
