@@ -32,6 +32,11 @@ container::v1::ContainerService::Stub& Context::containers() {
   return *containers_;
 }
 
+container::v1::VolumeService::Stub& Context::volumes() {
+  if (volumes_ == nullptr) volumes_ = container::v1::VolumeService::NewStub(channel());
+  return *volumes_;
+}
+
 log::v1::LogService::Stub& Context::logs() {
   if (logs_ == nullptr) logs_ = log::v1::LogService::NewStub(channel());
   return *logs_;

@@ -12,6 +12,7 @@
 #include "slipway/agent/v1/agent.grpc.pb.h"
 #include "slipway/build/v1/build.grpc.pb.h"
 #include "slipway/container/v1/container.grpc.pb.h"
+#include "slipway/container/v1/volume.grpc.pb.h"
 #include "slipway/image/v1/image.grpc.pb.h"
 #include "slipway/log/v1/log.grpc.pb.h"
 
@@ -27,6 +28,7 @@ class Context {
 
   image::v1::ImageService::Stub& images();
   container::v1::ContainerService::Stub& containers();
+  container::v1::VolumeService::Stub& volumes();
   log::v1::LogService::Stub& logs();
   build::v1::BuildService::Stub& builds();
   agent::v1::StreamService::Stub& streams();
@@ -41,6 +43,7 @@ class Context {
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<image::v1::ImageService::Stub> images_;
   std::unique_ptr<container::v1::ContainerService::Stub> containers_;
+  std::unique_ptr<container::v1::VolumeService::Stub> volumes_;
   std::unique_ptr<log::v1::LogService::Stub> logs_;
   std::unique_ptr<agent::v1::StreamService::Stub> streams_;
   std::unique_ptr<build::v1::BuildService::Stub> builds_;
@@ -59,6 +62,7 @@ void AddBuild(CLI::App& app, Context& context);
 void AddPush(CLI::App& app, Context& context);  // push, save
 void AddLoad(CLI::App& app, Context& context);  // load, import
 void AddInspect(CLI::App& app, Context& context);
+void AddVolumes(CLI::App& app, Context& context);
 void AddEvents(CLI::App& app, Context& context);
 void AddVersion(CLI::App& app, Context& context);
 

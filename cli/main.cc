@@ -43,6 +43,7 @@ int main(int argc, char** argv) {
   slipway::cli::AddPush(app, context);
   slipway::cli::AddLoad(app, context);
   slipway::cli::AddInspect(app, context);
+  slipway::cli::AddVolumes(app, context);
   slipway::cli::AddEvents(app, context);
   slipway::cli::AddVersion(app, context);
   try {

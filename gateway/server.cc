@@ -40,6 +40,9 @@ struct Server::Impl {
         networks(*slipway::container::v1::VirtualNetwork::descriptor()->file()->FindServiceByName(
                      "NetworkService"),
                  backends.container_channel(), {}),
+        volumes(*slipway::container::v1::Volume::descriptor()->file()->FindServiceByName(
+                    "VolumeService"),
+                backends.container_channel(), {}),
         logs(*slipway::log::v1::LogRecord::descriptor()->file()->FindServiceByName("LogService"),
              backends.log_channel(), {"AppendLog", "GetLogPosition", "DeleteLog"}),
         builds(
@@ -57,6 +60,7 @@ struct Server::Impl {
   ProxyService images;
   ProxyService containers;
   ProxyService networks;
+  ProxyService volumes;
   ProxyService logs;
   ProxyService builds;
   ProxyService streams;
@@ -76,8 +80,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   native.max_threads = 8;
   ASSIGN_OR_RETURN(impl->native,
                    RpcServer::Start(std::move(native),
-                                    {&impl->images, &impl->containers, &impl->networks, &impl->logs,
-                                     &impl->builds, &impl->streams},
+                                    {&impl->images, &impl->containers, &impl->networks,
+                                     &impl->volumes, &impl->logs, &impl->builds, &impl->streams},
                                     impl->metrics));
   ASSIGN_OR_RETURN(impl->docker_door,
                    Listener::OnUnixSocket(impl->threads, options.docker_socket, kDoorMode,

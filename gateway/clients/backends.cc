@@ -13,6 +13,7 @@ Backends::Backends(const Addresses& addresses)
       image_(slipway::image::v1::ImageService::NewStub(image_channel_)),
       container_(slipway::container::v1::ContainerService::NewStub(container_channel_)),
       networks_(slipway::container::v1::NetworkService::NewStub(container_channel_)),
+      volume_(slipway::container::v1::VolumeService::NewStub(container_channel_)),
       log_(slipway::log::v1::LogService::NewStub(log_channel_)),
       stream_(slipway::agent::v1::StreamService::NewStub(agent_channel_)),
       build_(slipway::build::v1::BuildService::NewStub(build_channel_)) {}

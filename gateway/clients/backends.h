@@ -12,6 +12,7 @@
 #include "slipway/build/v1/build.grpc.pb.h"
 #include "slipway/container/v1/container.grpc.pb.h"
 #include "slipway/container/v1/network.grpc.pb.h"
+#include "slipway/container/v1/volume.grpc.pb.h"
 #include "slipway/image/v1/image.grpc.pb.h"
 #include "slipway/log/v1/log.grpc.pb.h"
 
@@ -21,6 +22,7 @@ using ImageCalls = slipway::image::v1::ImageService::StubInterface::async_interf
 using ContainerCalls = slipway::container::v1::ContainerService::StubInterface::async_interface;
 using BuildCalls = slipway::build::v1::BuildService::StubInterface::async_interface;
 using NetworkCalls = slipway::container::v1::NetworkService::StubInterface::async_interface;
+using VolumeCalls = slipway::container::v1::VolumeService::StubInterface::async_interface;
 using LogCalls = slipway::log::v1::LogService::StubInterface::async_interface;
 using StreamCalls = slipway::agent::v1::StreamService::StubInterface::async_interface;
 
@@ -40,6 +42,7 @@ class Backends {
   ImageCalls* image() { return image_->async(); }
   ContainerCalls* container() { return container_->async(); }
   NetworkCalls* networks() { return networks_->async(); }
+  VolumeCalls* volume() { return volume_->async(); }
   LogCalls* log() { return log_->async(); }
   BuildCalls* build() { return build_->async(); }
   StreamCalls* stream() { return stream_->async(); }
@@ -89,6 +92,7 @@ class Backends {
   const std::unique_ptr<slipway::image::v1::ImageService::StubInterface> image_;
   const std::unique_ptr<slipway::container::v1::ContainerService::StubInterface> container_;
   const std::unique_ptr<slipway::container::v1::NetworkService::StubInterface> networks_;
+  const std::unique_ptr<slipway::container::v1::VolumeService::StubInterface> volume_;
   const std::unique_ptr<slipway::log::v1::LogService::StubInterface> log_;
   const std::unique_ptr<slipway::agent::v1::StreamService::StubInterface> stream_;
   const std::unique_ptr<slipway::build::v1::BuildService::StubInterface> build_;

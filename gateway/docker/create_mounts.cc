@@ -166,25 +166,22 @@ absl::Status ReadBindSection(JsonFields& fields, pb::Mount& mount) {
   return options.status();
 }
 
-absl::Status NoSuchDriver(absl::string_view volume, absl::string_view driver) {
-  return absl::InvalidArgumentError(absl::StrCat("create ", volume,
-                                                 ": error looking up volume plugin ", driver,
-                                                 ": plugin \"", driver, "\" not found"));
-}
-
 absl::Status ReadVolumeSection(JsonFields& fields, pb::Mount& mount) {
   const json::object* object = fields.Object("VolumeOptions");
   if (object == nullptr) return fields.status();
   JsonFields options(*object, fields.PathOf("VolumeOptions"));
-  options.Refuse("Labels");
+  for (auto& [key, value] : options.StringMap("Labels")) {
+    (*mount.mutable_volume_labels())[key] = value;
+  }
   mount.set_volume_no_copy(options.Bool("NoCopy"));
   mount.set_volume_subpath(options.String("Subpath"));
   if (const json::object* driver = options.Object("DriverConfig")) {
     JsonFields config(*driver, options.PathOf("DriverConfig"));
-    config.Refuse("Options");
-    const std::string name = config.String("Name");
+    for (auto& [key, value] : config.StringMap("Options")) {
+      (*mount.mutable_volume_options())[key] = value;
+    }
+    mount.set_volume_driver(config.String("Name"));
     options.Join(config.status());
-    if (!name.empty() && name != "local") return NoSuchDriver(mount.source(), name);
   }
   return options.status();
 }
@@ -280,9 +277,9 @@ absl::Status ReadMounts(JsonFields& host_config, pb::ContainerSpec& spec) {
     spec.add_volumes_from(std::move(from));
   }
   const std::string driver = host_config.String("VolumeDriver");
-  if (!driver.empty() && driver != "local") {
-    for (const pb::Mount& mount : spec.mounts()) {
-      if (mount.type() == pb::Mount::TYPE_VOLUME) return NoSuchDriver(mount.source(), driver);
+  for (pb::Mount& mount : *spec.mutable_mounts()) {
+    if (mount.type() == pb::Mount::TYPE_VOLUME && mount.volume_driver().empty()) {
+      mount.set_volume_driver(driver);
     }
   }
   return host_config.status();

@@ -7,6 +7,7 @@
 #include "gateway/docker/container_json.h"
 #include "gateway/docker/image_json.h"
 #include "gateway/docker/times.h"
+#include "gateway/docker/volume_json.h"
 #include "gateway/endpoints/handlers.h"
 
 namespace slipway::gateway {
@@ -78,6 +79,20 @@ Awaitable<absl::Status> AddBuildCache(ApiRequest& request, json::object& answer)
   co_return absl::OkStatus();
 }
 
+Awaitable<absl::Status> AddVolumes(ApiRequest& request, json::object& answer) {
+  slipway::container::v1::ListVolumesRequest list;
+  list.set_with_size(true);
+  CO_ASSIGN_OR_RETURN(const auto listed, co_await request.backends.Call(request.backends.volume(),
+                                                                        &VolumeCalls::ListVolumes,
+                                                                        list, request.options()));
+  json::array volumes;
+  for (const slipway::container::v1::Volume& volume : listed.volumes()) {
+    volumes.push_back(VolumeUsageToJson(volume));
+  }
+  answer["Volumes"] = std::move(volumes);
+  co_return absl::OkStatus();
+}
+
 }  // namespace
 
 Awaitable<absl::Status> SystemDataUsage(ApiRequest& request) {
@@ -98,6 +113,7 @@ Awaitable<absl::Status> SystemDataUsage(ApiRequest& request) {
   if (Wanted(request.query, "build-cache")) {
     CO_RETURN_IF_ERROR(co_await AddBuildCache(request, answer));
   }
+  if (Wanted(request.query, "volume")) CO_RETURN_IF_ERROR(co_await AddVolumes(request, answer));
   co_return co_await request.http.SendJson(200, answer);
 }
 

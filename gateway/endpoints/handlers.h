@@ -84,6 +84,12 @@ Awaitable<absl::Status> NetworkDelete(ApiRequest& request);
 Awaitable<absl::Status> NetworkPrune(ApiRequest& request);
 Awaitable<absl::Status> NetworkConnect(ApiRequest& request);
 Awaitable<absl::Status> NetworkDisconnect(ApiRequest& request);
+// volumes.cc
+Awaitable<absl::Status> VolumeList(ApiRequest& request);
+Awaitable<absl::Status> VolumeCreate(ApiRequest& request);
+Awaitable<absl::Status> VolumeInspect(ApiRequest& request);
+Awaitable<absl::Status> VolumeDelete(ApiRequest& request);
+Awaitable<absl::Status> VolumePrune(ApiRequest& request);
 
 }  // namespace slipway::gateway
 

@@ -81,12 +81,12 @@ constexpr Route kRoutes[] = {
     Yes("POST", "/networks/{name}/disconnect", NetworkDisconnect),
     Yes("DELETE", "/networks/{name}", NetworkDelete),
 
-    NotYet("GET", "/volumes", "volume list"),
-    NotYet("POST", "/volumes/create", "volume create"),
-    NotYet("POST", "/volumes/prune", "volume prune"),
-    NotYet("GET", "/volumes/{name}", "volume inspect"),
-    NotYet("PUT", "/volumes/{name}", "volume update"),
-    NotYet("DELETE", "/volumes/{name}", "volume remove"),
+    Yes("GET", "/volumes", VolumeList),
+    Yes("POST", "/volumes/create", VolumeCreate),
+    Yes("POST", "/volumes/prune", VolumePrune),
+    Yes("GET", "/volumes/{name}", VolumeInspect),
+    NotYet("PUT", "/volumes/{name}", "update of a cluster's volume"),
+    Yes("DELETE", "/volumes/{name}", VolumeDelete),
 
     NotYet("GET", "/plugins", "plugins"),
     NotYet("GET", "/swarm", "swarm mode"),

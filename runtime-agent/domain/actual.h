@@ -30,7 +30,6 @@ struct Actual {
   // Where the last run's output ended in the spool, the latest last: what marks an end for readers
   // that are behind.
   std::vector<uint64_t> run_ends;
-  bool remove_volumes = false;  // with the container, its anonymous volumes
 };
 
 struct ExecRecord {

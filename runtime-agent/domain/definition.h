@@ -40,7 +40,6 @@ struct DefinedMount {
   std::string tmpfs_data;
   std::string subpath;  // below a volume's source
   bool no_copy = false;
-  bool anonymous = false;
 };
 
 struct DefinedRlimit {

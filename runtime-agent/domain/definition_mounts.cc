@@ -109,7 +109,6 @@ absl::StatusOr<DefinedMount> DefineMount(const MountSpec& spec, const HostFacts&
       if (spec.propagation.empty()) mount.propagation = MS_SLAVE | MS_REC;  // as Docker
       mount.subpath = spec.volume_subpath;
       mount.no_copy = spec.volume_no_copy;
-      mount.anonymous = spec.anonymous || spec.source.empty();
       if (spec.source.empty()) {
         mount.source = absl::StrCat(facts.container_directory, "/volumes/", index, "/_data");
       } else if (IsVolumeName(spec.source)) {

@@ -148,6 +148,7 @@ void Runtime::CleanUpRun(const std::shared_ptr<Container>& container) {
         {{"container", id}, {"error", std::string(removed.message())}});
   }
   if (const auto handles = container->handles(); handles != nullptr) handles->EndOfRun();
+  ReleaseVolumes(container->definition());
   if (container->actual().state == ContainerState::kRemoving) {
     reaper_->Post([this, container] { Reap(container, absl::Now()); });
   } else {

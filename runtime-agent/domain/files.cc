@@ -37,9 +37,23 @@ absl::StatusOr<Pipe> MakePipe() {
   return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
+}  // namespace
+
+// What stays mounted until the archive is closed.
+struct Runtime::HeldForFiles {
+  std::string id;  // of the archiver
+  std::shared_ptr<const UniqueFd> overlay;
+  std::vector<std::string> volumes;
+};
+
 // The binds and volumes of a container that does not run.
-absl::Status AddMounts(const Definition& definition, ArchiverBindings& bindings) {
+absl::Status Runtime::AddMounts(const Definition& definition, ArchiverBindings& bindings,
+                                HeldForFiles& held) {
   for (const DefinedMount& mount : definition.mounts) {
+    if (const std::string volume = VolumeOf(mount); !volume.empty()) {
+      RETURN_IF_ERROR(volumes_->Use(volume, held.id));
+      held.volumes.push_back(volume);
+    }
     struct stat info;
     // What a start would make, or complain of, is not there yet.
     if (mount.kind == DefinedMount::Kind::kTmpfs || stat(mount.source.c_str(), &info) != 0)
@@ -53,11 +67,8 @@ absl::Status AddMounts(const Definition& definition, ArchiverBindings& bindings)
   return absl::OkStatus();
 }
 
-}  // namespace
-
 absl::Status Runtime::BindFilesView(Container& container, ArchiveView view,
-                                    ArchiverBindings& bindings,
-                                    std::shared_ptr<const UniqueFd>& held) {
+                                    ArchiverBindings& bindings, HeldForFiles& held) {
   const Definition& definition = container.definition();
   const Container::Turn turn(container);
   const Actual actual = container.actual();
@@ -85,12 +96,12 @@ absl::Status Runtime::BindFilesView(Container& container, ArchiveView view,
     }
     // Its process has just ended, which only this turn keeps from being recorded.
   }
-  ASSIGN_OR_RETURN(held, OverlayOf(container, /*skip_sync=*/false));
-  ASSIGN_OR_RETURN(bindings.root, CopyOverlay(*held));
+  ASSIGN_OR_RETURN(held.overlay, OverlayOf(container, /*skip_sync=*/false));
+  ASSIGN_OR_RETURN(bindings.root, CopyOverlay(*held.overlay));
   RETURN_IF_ERROR(SetMountAttributes(bindings.root.get(), "", {.set = kQuiet}, false));
   if (!whole) return absl::OkStatus();
   bindings.read_only_root = definition.read_only_root;
-  return AddMounts(definition, bindings);
+  return AddMounts(definition, bindings, held);
 }
 
 absl::StatusOr<std::unique_ptr<Archiver>> Runtime::OpenArchiver(const std::string& id,
@@ -107,8 +118,17 @@ absl::StatusOr<std::unique_ptr<Archiver>> Runtime::OpenArchiver(const std::strin
     DropReady(id);
   }
   ArchiverBindings bindings;
-  std::shared_ptr<const UniqueFd> overlay;
-  RETURN_IF_ERROR(BindFilesView(*container, command.view, bindings, overlay));
+  HeldForFiles taken;
+  ASSIGN_OR_RETURN(taken.id, NewEntryId("archive-"));
+  std::string archiver_id = taken.id;
+  std::shared_ptr<HeldForFiles> held(new HeldForFiles(std::move(taken)),
+                                     [this, container](HeldForFiles* last) {
+                                       for (const std::string& volume : last->volumes)
+                                         volumes_->Release(volume, last->id);
+                                       LetGoOfOverlayLater(container, std::move(last->overlay));
+                                       delete last;
+                                     });
+  RETURN_IF_ERROR(BindFilesView(*container, command.view, bindings, *held));
   ASSIGN_OR_RETURN(bindings.program, MountProgram(settings_.archiver));
   bindings.capabilities = ArchiverCapabilities(command) & facts_.capabilities;
   ASSIGN_OR_RETURN(const auto seccomp,
@@ -122,7 +142,6 @@ absl::StatusOr<std::unique_ptr<Archiver>> Runtime::OpenArchiver(const std::strin
   bindings.replies = std::move(replies.write);
   bindings.arguments = std::move(command.arguments);
   ASSIGN_OR_RETURN(Plan plan, CompileArchiverPlan(std::move(bindings)));
-  ASSIGN_OR_RETURN(std::string archiver_id, NewEntryId("archive-"));
   RETURN_IF_ERROR(
       supervisor_
           ->Spawn({.id = std::move(archiver_id), .kind = EntryKind::kExec, .plan = std::move(plan)},
@@ -130,9 +149,7 @@ absl::StatusOr<std::unique_ptr<Archiver>> Runtime::OpenArchiver(const std::strin
           .status());
   return std::make_unique<Archiver>(std::move(in.write), std::move(out.read),
                                     std::move(replies.read),
-                                    [this, count, container, overlay]() mutable {
-                                      LetGoOfOverlayLater(container, std::move(overlay));
-                                    });
+                                    [count, held = std::move(held)]() mutable { held.reset(); });
 }
 
 // The last unmount syncs the file system: what comes at once is spared it.

@@ -72,7 +72,8 @@ int Runtime::ReapMounts() {
   int reaped = 0;
   const auto mountinfo = ReadFile("/proc/self/mountinfo", 64 << 20);
   if (!mountinfo.ok()) return 0;
-  // Not the volumes: what is mounted there an administrator may have mounted.
+  // Not the volumes: what is mounted there an administrator may have mounted. Their own go by
+  // ReapUnused().
   for (const char* name : {"/containers", "/spool", "/stage"}) {
     for (const std::string& point : MountsBelow(*mountinfo, settings_.root + name)) {
       if (umount2(point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) ++reaped;
@@ -160,7 +161,8 @@ void Runtime::ReapLeftovers(const std::vector<EntryInfo>& entries) {
     }
   }
   const int groups = ReapGroups(live);
-  const int mounts = ReapMounts();
+  const int mounts = ReapMounts() + volumes_->ReapUnused();
+  reaper_->Post([this] { volumes_->DeleteRemoved(); });
   const int files = ReapFiles(known);
   const int loops = ReapLoopDevices();
   if (groups + mounts + files + loops > 0) {

@@ -158,8 +158,13 @@ absl::Status Runtime::MakeMountSources(const Definition& definition,
   UniqueFd view;
   for (const DefinedMount& mount : definition.mounts) {
     if (mount.kind == DefinedMount::Kind::kTmpfs) continue;
+    const std::string volume = VolumeOf(mount);
     struct stat info;
-    if (stat(mount.source.c_str(), &info) != 0) RETURN_IF_ERROR(MakeDirectories(mount.source));
+    if (!volume.empty()) {
+      RETURN_IF_ERROR(volumes_->Ensure(volume));
+    } else if (stat(mount.source.c_str(), &info) != 0) {
+      RETURN_IF_ERROR(MakeDirectories(mount.source));
+    }
     if (mount.kind != DefinedMount::Kind::kVolume) {
       RETURN_IF_ERROR(CheckPropagation(mount));  // of one that was made just now too
       continue;
@@ -168,7 +173,8 @@ absl::Status Runtime::MakeMountSources(const Definition& definition,
     if (!view.ok()) {
       ASSIGN_OR_RETURN(view, ViewLayers(layers, settings_.root + "/stage"));
     }
-    RETURN_IF_ERROR(FillEmptyDirectory(view.get(), mount.target, mount.source));
+    RETURN_IF_ERROR(volume.empty() ? FillEmptyDirectory(view.get(), mount.target, mount.source)
+                                   : volumes_->Fill(volume, view.get(), mount.target));
   }
   return absl::OkStatus();
 }
@@ -203,8 +209,7 @@ absl::StatusOr<std::vector<std::string>> Runtime::Prepare(const PrepareCommand& 
       parts_.seccomp->Compile(definition.seccomp_profile, definition.capabilities).status());
 
   std::shared_ptr<Container> container;
-  absl::Cleanup undo = [this, &command, &container, &definition] {
-    RemoveAnonymousVolumes(container != nullptr ? container->definition() : definition);
+  absl::Cleanup undo = [this, &command] {
     RemoveTree(Directory(command.id)).IgnoreError();
     unlink(SpoolPath(command.id).c_str());
   };

@@ -93,12 +93,13 @@ std::string Runtime::SpoolPath(const std::string& id) const {
 
 absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(Parts parts, Settings settings) {
   std::unique_ptr<Runtime> runtime(new Runtime(parts, std::move(settings)));
-  for (const char* name : {"/containers", "/spool", "/stage", "/volumes"}) {
+  for (const char* name : {"/containers", "/spool", "/stage"}) {
     RETURN_IF_ERROR(MakeDirectories(absl::StrCat(runtime->settings_.root, name), 0711));
   }
   ASSIGN_OR_RETURN(const std::string mountinfo, ReadFile("/proc/self/mountinfo"));
   runtime->hierarchies_ = ParseCgroupHierarchies(mountinfo);
   ASSIGN_OR_RETURN(runtime->skeletons_, Skeletons::Create());
+  ASSIGN_OR_RETURN(runtime->volumes_, Volumes::Open(runtime->facts_.volumes_directory));
   RETURN_IF_ERROR(runtime->LoadRecords());
   RETURN_IF_ERROR(runtime->Connect());
   RETURN_IF_ERROR(runtime->Reconcile());
@@ -184,6 +185,10 @@ absl::Status Runtime::AdoptRun(Container& container, const EntryInfo& entry) {
     ASSIGN_OR_RETURN(EntryFds fds, supervisor_->GetFds(entry.id, kSupervisorTimeout));
     handles->pidfd = std::move(fds.pidfd);
     BindStreams(container, std::move(fds), *handles);
+  }
+  for (const DefinedMount& mount : container.definition().mounts) {
+    const std::string volume = VolumeOf(mount);
+    if (!volume.empty()) volumes_->Adopt(volume, container.id());
   }
   const bool unrecorded = container.actual().incarnation != entry.incarnation;
   container.Update([&](Actual& now) {

@@ -24,7 +24,7 @@ constexpr absl::Duration kLastRetry = absl::Seconds(30);
 
 }  // namespace
 
-absl::Status Runtime::Remove(const std::string& id, bool remove_volumes) {
+absl::Status Runtime::Remove(const std::string& id) {
   auto found = Find(id);
   if (!found.ok()) return absl::OkStatus();  // removed before
   const std::shared_ptr<Container> container = *std::move(found);
@@ -36,7 +36,6 @@ absl::Status Runtime::Remove(const std::string& id, bool remove_volumes) {
     applied = container->Apply(ContainerEvent::kRemove);
   }
   RETURN_IF_ERROR(applied);
-  container->Update([&](Actual& now) { now.remove_volumes = remove_volumes; });
   RETURN_IF_ERROR(SaveActual(*container));
   reaper_->Post([this, container] { Reap(container, absl::Now()); });
   return absl::OkStatus();
@@ -70,7 +69,7 @@ void Runtime::Reap(const std::shared_ptr<Container>& container, absl::Time since
     Log(LogLevel::kWarning, "a container's files were not all removed",
         {{"container", id}, {"error", std::string(removed.message())}});
   }
-  if (container->actual().remove_volumes) RemoveAnonymousVolumes(container->definition());
+  ReleaseVolumes(container->definition());
   // After the files: what is gone need not be synced by the last unmount.
   container->SetHandles(nullptr);
   container->SetLayers({});
@@ -83,29 +82,10 @@ void Runtime::Reap(const std::shared_ptr<Container>& container, absl::Time since
                  [this, container, since] { FinishRemoval(container, since, true, kFirstRetry); });
 }
 
-// Those of its anonymous volumes that no other container has.
-void Runtime::RemoveAnonymousVolumes(const Definition& definition) {
-  for (const DefinedMount& mount : definition.mounts) {
-    if (mount.kind != DefinedMount::Kind::kVolume || !mount.anonymous) continue;
-    {
-      absl::MutexLock lock(&mutex_);
-      const bool used = std::any_of(containers_.begin(), containers_.end(), [&](const auto& other) {
-        const std::vector<DefinedMount>& mounts = other.second->definition().mounts;
-        // Of two that go at once one must see that it is the last.
-        return other.first != definition.id &&
-               other.second->actual().state != ContainerState::kRemoving &&
-               std::any_of(mounts.begin(), mounts.end(), [&](const DefinedMount& theirs) {
-                 return theirs.kind == mount.kind && theirs.source == mount.source;
-               });
-      });
-      if (used) continue;
-    }
-    const absl::Status removed = RemoveTree(mount.source.substr(0, mount.source.rfind('/')));
-    if (!removed.ok()) {
-      Log(LogLevel::kWarning, "an anonymous volume was not removed",
-          {{"container", definition.id}, {"error", std::string(removed.message())}});
-    }
-  }
+absl::Status Runtime::RemoveVolume(const std::string& name) {
+  RETURN_IF_ERROR(volumes_->Remove(name));
+  reaper_->Post([this] { volumes_->DeleteRemoved(); });
+  return absl::OkStatus();
 }
 
 // The tombstone stays until the log service has let go of the container's records.

@@ -29,6 +29,7 @@
 #include "runtime-agent/domain/spec.h"
 #include "runtime-agent/domain/stats_sampler.h"
 #include "runtime-agent/domain/user_database.h"
+#include "runtime-agent/domain/volumes.h"
 #include "runtime-agent/kernel/cgroup.h"
 #include "runtime-agent/kernel/layer_mounts.h"
 #include "runtime-agent/kernel/user_namespace.h"
@@ -113,8 +114,11 @@ class Runtime {
   // Warnings. (update.cc)
   absl::StatusOr<std::vector<std::string>> UpdateLimits(const std::string& id,
                                                         const ResourceSpec& resources);
-  absl::StatusOr<int64_t> Measure(const std::string& id) const;     // measure.cc
-  absl::Status Remove(const std::string& id, bool remove_volumes);  // remove.cc
+  absl::StatusOr<int64_t> Measure(const std::string& id) const;  // measure.cc
+  absl::Status Remove(const std::string& id);                    // remove.cc
+
+  Volumes& volumes() { return *volumes_; }
+  absl::Status RemoveVolume(const std::string& name);  // remove.cc
 
   // networks.cc. A container that is connected already is given other names.
   absl::Status PutNetwork(const NetworkDefinition& network, bool refuse_overlap);
@@ -194,8 +198,11 @@ class Runtime {
   absl::StatusOr<UniqueFd> MountImage(Container& container);
 
   // files.cc
+  struct HeldForFiles;
   absl::Status BindFilesView(Container& container, ArchiveView view, ArchiverBindings& bindings,
-                             std::shared_ptr<const UniqueFd>& held);
+                             HeldForFiles& held);
+  absl::Status AddMounts(const Definition& definition, ArchiverBindings& bindings,
+                         HeldForFiles& held);
   void LetGoOfOverlayLater(std::shared_ptr<Container> container,
                            std::shared_ptr<const UniqueFd> overlay);
 
@@ -234,6 +241,9 @@ class Runtime {
   absl::Status BindNamespaces(Container& container, RunState& run);
   absl::Status BindFiles(Container& container, RunState& run);
   absl::Status BindMounts(Container& container, RunState& run);
+  // Empty where it is none that outlives its container.
+  std::string VolumeOf(const DefinedMount& mount) const;
+  void ReleaseVolumes(const Definition& definition);
   absl::Status OpenSpool(Container& container, RunState& run);
   void BindOwnGroups(const Definition& definition, RunState& run);
   absl::Status Execute(Container& container, RunState& run);
@@ -270,7 +280,6 @@ class Runtime {
 
   // remove.cc
   void Reap(const std::shared_ptr<Container>& container, absl::Time since);
-  void RemoveAnonymousVolumes(const Definition& definition);
   void FinishRemoval(const std::shared_ptr<Container>& container, absl::Time since, bool has_log,
                      absl::Duration backoff);
 
@@ -323,6 +332,7 @@ class Runtime {
   std::vector<NetworkDefinition> networks_;  // as loaded
   std::unique_ptr<EventLog> events_;
   std::unique_ptr<Skeletons> skeletons_;
+  std::unique_ptr<Volumes> volumes_;
   std::unique_ptr<LogShipper> shipper_;
 
   mutable absl::Mutex mutex_;

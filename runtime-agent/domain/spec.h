@@ -100,7 +100,6 @@ struct MountSpec {
   bool read_only_non_recursive = false;
   std::string volume_subpath;
   bool volume_no_copy = false;
-  bool anonymous = false;
 };
 
 struct UlimitSpec {

@@ -197,6 +197,9 @@ absl::Status Runtime::BindMounts(Container& container, RunState& run) {
   run.step = "mounts";
   for (const DefinedMount& mount : container.definition().mounts) {
     BoundTree bound;
+    if (const std::string volume = VolumeOf(mount); !volume.empty()) {
+      RETURN_IF_ERROR(volumes_->Use(volume, container.id()));
+    }
     if (mount.kind != DefinedMount::Kind::kTmpfs) {
       struct stat info;
       if (stat(mount.source.c_str(), &info) != 0) {
@@ -221,6 +224,17 @@ absl::Status Runtime::BindMounts(Container& container, RunState& run) {
     run.bindings.mounts.push_back(std::move(bound));
   }
   return absl::OkStatus();
+}
+
+std::string Runtime::VolumeOf(const DefinedMount& mount) const {
+  return mount.kind == DefinedMount::Kind::kVolume ? volumes_->NameOf(mount.source) : "";
+}
+
+void Runtime::ReleaseVolumes(const Definition& definition) {
+  for (const DefinedMount& mount : definition.mounts) {
+    const std::string volume = VolumeOf(mount);
+    if (!volume.empty()) volumes_->Release(volume, definition.id);
+  }
 }
 
 absl::Status Runtime::OpenSpool(Container& container, RunState& run) {
@@ -368,6 +382,7 @@ absl::StatusOr<StartOutcome> Runtime::StartInTurn(const std::shared_ptr<Containe
   container->Update([](Actual& now) { now.endpoints.clear(); });
   ForgetDns(container->id());
   SaveActual(*container).IgnoreError();
+  ReleaseVolumes(container->definition());
   return DescribeSpawnError(status, container->definition().argv[0]);
 }
 

@@ -205,6 +205,19 @@ absl::StatusOr<int64_t> TreeSize(const std::string& path) {
   return bytes;
 }
 
+absl::Status EmptyDirectory(const std::string& path) {
+  const UniqueFd root(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!root.ok()) return ErrnoStatus(errno, absl::StrCat("open ", path));
+  return RemoveContent(root.get(), 0);
+}
+
+absl::StatusOr<bool> IsEmptyDirectory(const std::string& path) {
+  const UniqueFd root(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!root.ok()) return ErrnoStatus(errno, absl::StrCat("open ", path));
+  ASSIGN_OR_RETURN(const std::vector<Entry> entries, Entries(root.get()));
+  return entries.empty();
+}
+
 absl::Status RemoveTree(const std::string& path) {
   const UniqueFd root(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!root.ok()) {

@@ -13,6 +13,10 @@ namespace slipway::agent {
 // rm -r. OK when there is none. Goes on after an error and returns the first one.
 absl::Status RemoveTree(const std::string& path);
 
+// Removes what is in a directory.
+absl::Status EmptyDirectory(const std::string& path);
+absl::StatusOr<bool> IsEmptyDirectory(const std::string& path);
+
 // Bytes of all files below `path`, a file of several names once. What vanishes meanwhile does not
 // count.
 absl::StatusOr<int64_t> TreeSize(const std::string& path);

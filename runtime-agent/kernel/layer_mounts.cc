@@ -1,12 +1,8 @@
 #include "runtime-agent/kernel/layer_mounts.h"
 
 #include <fcntl.h>
-#include <linux/loop.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <functional>
@@ -19,13 +15,12 @@
 #include "base/os/file.h"
 #include "base/status/errno_status.h"
 #include "base/status/status_macros.h"
+#include "runtime-agent/kernel/loop_device.h"
 
 namespace slipway::agent {
 namespace {
 
 constexpr uint64_t kLayerAttributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME;
-constexpr int kLoopAttempts = 64;
-constexpr int kLoopMajor = 7;
 
 absl::StatusOr<Mount> MountErofs(const std::string& source, bool direct_io) {
   ASSIGN_OR_RETURN(FileSystemContext context, FileSystemContext::Open("erofs"));
@@ -33,42 +28,6 @@ absl::StatusOr<Mount> MountErofs(const std::string& source, bool direct_io) {
   RETURN_IF_ERROR(context.SetFlag("ro"));
   if (direct_io) RETURN_IF_ERROR(context.SetFlag("directio"));
   return context.CreateMount(kLayerAttributes);
-}
-
-absl::StatusOr<UniqueFd> OpenLoopDevice(int number) {
-  std::string path = absl::StrCat("/dev/loop", number);
-  absl::StatusOr<UniqueFd> device = OpenFile(path, O_RDONLY);
-  if (!absl::IsNotFound(device.status())) return device;
-  // No devtmpfs: the node is ours to make.
-  if (mknod(path.c_str(), S_IFBLK | 0600, makedev(kLoopMajor, number)) != 0 && errno != EEXIST) {
-    return ErrnoStatus(errno, absl::StrCat("mknod ", path));
-  }
-  return OpenFile(path, O_RDONLY);
-}
-
-// A loop device over `file` that frees itself after its last user.
-absl::StatusOr<std::pair<UniqueFd, std::string>> AttachLoopDevice(int file, bool direct_io) {
-  ASSIGN_OR_RETURN(UniqueFd control, OpenFile("/dev/loop-control", O_RDWR));
-  loop_config config = {};
-  config.fd = static_cast<uint32_t>(file);
-  config.info.lo_flags = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR;
-  if (direct_io) config.info.lo_flags |= LO_FLAGS_DIRECT_IO;
-  for (int attempt = 0; attempt < kLoopAttempts; ++attempt) {
-    int number = ioctl(control.get(), LOOP_CTL_GET_FREE);
-    if (number < 0) return ErrnoStatus(errno, "find a free loop device");
-    ASSIGN_OR_RETURN(UniqueFd device, OpenLoopDevice(number));
-    if (ioctl(device.get(), LOOP_CONFIGURE, &config) == 0) {
-      return std::make_pair(std::move(device), absl::StrCat("/dev/loop", number));
-    }
-    if (errno == EINVAL && (config.info.lo_flags & LO_FLAGS_DIRECT_IO) != 0) {
-      // The file system of the layer store cannot do direct I/O.
-      config.info.lo_flags &= ~LO_FLAGS_DIRECT_IO;
-      continue;
-    }
-    // EBUSY: somebody took the device between the two calls.
-    if (errno != EBUSY) return ErrnoStatus(errno, absl::StrCat("configure /dev/loop", number));
-  }
-  return absl::UnavailableError("attach loop device: every free one was taken by others");
 }
 
 }  // namespace
@@ -87,8 +46,10 @@ absl::StatusOr<Mount> MountLayer(const std::string& layer_path, const LayerMount
     if (!mount.ok() && options.direct_io) mount = MountErofs(source, /*direct_io=*/false);
     if (mount.ok()) return mount;
   }
-  ASSIGN_OR_RETURN(auto loop, AttachLoopDevice(file.get(), options.direct_io));
-  absl::StatusOr<Mount> mount = MountErofs(loop.second, /*direct_io=*/false);
+  ASSIGN_OR_RETURN(
+      const LoopDevice loop,
+      AttachLoopDevice(file.get(), {.read_only = true, .direct_io = options.direct_io}));
+  absl::StatusOr<Mount> mount = MountErofs(loop.path, /*direct_io=*/false);
   if (!mount.ok()) {
     return absl::Status(mount.status().code(),
                         absl::StrCat("mount layer ", layer_path, ": ", mount.status().message()));

@@ -59,7 +59,7 @@ grpc::Status AgentServiceHandler::SignalContainer(grpc::ServerContext*,
 grpc::Status AgentServiceHandler::RemoveContainer(grpc::ServerContext*,
                                                   const v1::RemoveContainerRequest* request,
                                                   v1::RemoveContainerResponse*) {
-  return ToGrpc(runtime_->Remove(request->container_id(), request->remove_volumes()));
+  return ToGrpc(runtime_->Remove(request->container_id()));
 }
 
 grpc::Status AgentServiceHandler::ListContainers(grpc::ServerContext*,
@@ -134,6 +134,37 @@ grpc::Status AgentServiceHandler::DisconnectContainer(grpc::ServerContext*,
   const auto report = runtime_->DisconnectNetwork(request->container_id(), request->network_id());
   if (report.ok()) response->mutable_endpoints()->Swap(ToWire(*report).mutable_endpoints());
   return ToGrpc(report.status());
+}
+
+grpc::Status AgentServiceHandler::CreateVolume(grpc::ServerContext*,
+                                               const v1::CreateVolumeRequest* request,
+                                               v1::CreateVolumeResponse*) {
+  return ToGrpc(
+      runtime_->volumes().Create(request->name(), {.type = request->type(),
+                                                   .device = request->device(),
+                                                   .mount_options = request->mount_options(),
+                                                   .size_bytes = request->size_bytes()}));
+}
+
+grpc::Status AgentServiceHandler::RemoveVolume(grpc::ServerContext*,
+                                               const v1::RemoveVolumeRequest* request,
+                                               v1::RemoveVolumeResponse*) {
+  return ToGrpc(runtime_->RemoveVolume(request->name()));
+}
+
+grpc::Status AgentServiceHandler::ListVolumes(grpc::ServerContext*, const v1::ListVolumesRequest*,
+                                              v1::ListVolumesResponse* response) {
+  for (std::string& name : runtime_->volumes().List()) response->add_names(std::move(name));
+  return grpc::Status::OK;
+}
+
+grpc::Status AgentServiceHandler::MeasureVolumes(grpc::ServerContext*,
+                                                 const v1::MeasureVolumesRequest* request,
+                                                 v1::MeasureVolumesResponse* response) {
+  for (const std::string& name : request->names()) {
+    response->add_sizes_bytes(runtime_->volumes().Measure(name));
+  }
+  return grpc::Status::OK;
 }
 
 grpc::ServerUnaryReactor* AgentServiceHandler::RunProbe(grpc::CallbackServerContext*,

@@ -56,6 +56,15 @@ class AgentServiceHandler
   grpc::Status DisconnectContainer(grpc::ServerContext* context,
                                    const v1::DisconnectContainerRequest* request,
                                    v1::DisconnectContainerResponse* response) override;
+  grpc::Status CreateVolume(grpc::ServerContext* context, const v1::CreateVolumeRequest* request,
+                            v1::CreateVolumeResponse* response) override;
+  grpc::Status RemoveVolume(grpc::ServerContext* context, const v1::RemoveVolumeRequest* request,
+                            v1::RemoveVolumeResponse* response) override;
+  grpc::Status ListVolumes(grpc::ServerContext* context, const v1::ListVolumesRequest* request,
+                           v1::ListVolumesResponse* response) override;
+  grpc::Status MeasureVolumes(grpc::ServerContext* context,
+                              const v1::MeasureVolumesRequest* request,
+                              v1::MeasureVolumesResponse* response) override;
   grpc::Status StartExec(grpc::ServerContext* context, const v1::StartExecRequest* request,
                          v1::StartExecResponse* response) override;
   grpc::Status GetExec(grpc::ServerContext* context, const v1::GetExecRequest* request,

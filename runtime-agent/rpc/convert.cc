@@ -90,8 +90,7 @@ MountSpec Mount(const container::v1::Mount& in) {
                 .non_recursive = in.non_recursive(),
                 .read_only_non_recursive = in.read_only_non_recursive(),
                 .volume_subpath = in.volume_subpath(),
-                .volume_no_copy = in.volume_no_copy(),
-                .anonymous = in.anonymous()};
+                .volume_no_copy = in.volume_no_copy()};
   if (in.type() == container::v1::Mount::TYPE_VOLUME) out.type = MountSpec::Type::kVolume;
   if (in.type() == container::v1::Mount::TYPE_TMPFS) out.type = MountSpec::Type::kTmpfs;
   return out;

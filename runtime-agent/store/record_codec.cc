@@ -124,7 +124,6 @@ void Put(const DefinedMount& mount, disk::Mount* out) {
   out->set_read_only_recursion(static_cast<uint32_t>(mount.read_only_recursion));
   out->set_subpath(mount.subpath);
   out->set_no_copy(mount.no_copy);
-  out->set_anonymous(mount.anonymous);
 }
 
 DefinedMount Get(const disk::Mount& in) {
@@ -139,8 +138,7 @@ DefinedMount Get(const disk::Mount& in) {
           .tmpfs_flags = in.tmpfs_flags(),
           .tmpfs_data = in.tmpfs_data(),
           .subpath = in.subpath(),
-          .no_copy = in.no_copy(),
-          .anonymous = in.anonymous()};
+          .no_copy = in.no_copy()};
 }
 
 void PutProcess(const Definition& from, disk::Definition* out) {
@@ -338,7 +336,6 @@ void Put(const Actual& actual, disk::Actual* out) {
   out->set_incarnation(actual.incarnation);
   out->set_runs(actual.runs);
   for (uint64_t end : actual.run_ends) out->add_run_ends(end);
-  out->set_remove_volumes(actual.remove_volumes);
 }
 
 Actual Get(const disk::Actual& in) {
@@ -353,7 +350,6 @@ Actual Get(const disk::Actual& in) {
   for (const disk::NetworkEndpoint& one : in.endpoints()) actual.endpoints.push_back(Get(one));
   actual.incarnation = in.incarnation();
   actual.runs = in.runs();
-  actual.remove_volumes = in.remove_volumes();
   actual.run_ends = {in.run_ends().begin(), in.run_ends().end()};
   return actual;
 }

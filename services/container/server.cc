@@ -16,6 +16,7 @@
 #include "services/container/metrics_observer.h"
 #include "services/container/rpc/container_service.h"
 #include "services/container/rpc/network_service.h"
+#include "services/container/rpc/volume_service.h"
 #include "services/container/store/rocksdb_store.h"
 
 namespace slipway::container {
@@ -56,11 +57,13 @@ class RunningServer : public Server {
     }
     service_ = std::make_unique<ContainerServiceImpl>(*core_);
     networks_ = std::make_unique<NetworkServiceImpl>(*core_);
+    volumes_ = std::make_unique<VolumeServiceImpl>(*core_);
     RETURN_IF_ERROR(metrics_.Serve(options.metrics_address));
     RpcServerOptions rpc;
     rpc.listeners.push_back(UnixListener{.path = options.socket, .mode = 0600});
     ASSIGN_OR_RETURN(rpc_,
-                     RpcServer::Start(std::move(rpc), {service_.get(), networks_.get()}, metrics_));
+                     RpcServer::Start(std::move(rpc),
+                                      {service_.get(), networks_.get(), volumes_.get()}, metrics_));
     return absl::OkStatus();
   }
 
@@ -76,6 +79,7 @@ class RunningServer : public Server {
   std::unique_ptr<HostSync> sync_;
   std::unique_ptr<ContainerServiceImpl> service_;
   std::unique_ptr<NetworkServiceImpl> networks_;
+  std::unique_ptr<VolumeServiceImpl> volumes_;
   std::unique_ptr<RpcServer> rpc_;
 };
 

@@ -265,10 +265,9 @@ absl::StatusOr<bool> AgentClient::Signal(const std::string& container_id, int si
   return response.was_running();
 }
 
-absl::Status AgentClient::Remove(const std::string& container_id, bool volumes) {
+absl::Status AgentClient::Remove(const std::string& container_id) {
   agent::v1::RemoveContainerRequest request;
   request.set_container_id(container_id);
-  request.set_remove_volumes(volumes);
   return Call(&agent::v1::AgentService::Stub::RemoveContainer, request).status();
 }
 
@@ -300,6 +299,37 @@ absl::StatusOr<int64_t> AgentClient::Measure(const std::string& container_id) {
   ASSIGN_OR_RETURN(const auto response,
                    Call(&agent::v1::AgentService::Stub::MeasureContainer, request));
   return response.written_bytes();
+}
+
+absl::Status AgentClient::CreateVolume(const std::string& name, const VolumeSource& source) {
+  agent::v1::CreateVolumeRequest request;
+  request.set_name(name);
+  request.set_type(source.type);
+  request.set_device(source.device);
+  request.set_mount_options(source.mount_options);
+  request.set_size_bytes(source.size_bytes);
+  return Call(&agent::v1::AgentService::Stub::CreateVolume, request).status();
+}
+
+absl::Status AgentClient::RemoveVolume(const std::string& name) {
+  agent::v1::RemoveVolumeRequest request;
+  request.set_name(name);
+  return Call(&agent::v1::AgentService::Stub::RemoveVolume, request).status();
+}
+
+absl::StatusOr<std::vector<std::string>> AgentClient::ListVolumes() {
+  ASSIGN_OR_RETURN(const auto response, Call(&agent::v1::AgentService::Stub::ListVolumes,
+                                             agent::v1::ListVolumesRequest()));
+  return codec::GetList(response.names());
+}
+
+absl::StatusOr<std::vector<int64_t>> AgentClient::MeasureVolumes(
+    const std::vector<std::string>& names) {
+  agent::v1::MeasureVolumesRequest request;
+  codec::PutList(names, request.mutable_names());
+  ASSIGN_OR_RETURN(const auto response,
+                   Call(&agent::v1::AgentService::Stub::MeasureVolumes, request));
+  return std::vector<int64_t>(response.sizes_bytes().begin(), response.sizes_bytes().end());
 }
 
 void AgentClient::RunProbe(const ProbeCommand& command,

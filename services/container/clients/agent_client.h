@@ -26,12 +26,17 @@ class AgentClient : public AgentPort {
   absl::StatusOr<StartResult> Start(const std::string& container_id,
                                     const StartExtras& extras) override;
   absl::StatusOr<bool> Signal(const std::string& container_id, int signal) override;
-  absl::Status Remove(const std::string& container_id, bool volumes) override;
+  absl::Status Remove(const std::string& container_id) override;
   absl::Status Pause(const std::string& container_id) override;
   absl::Status Unpause(const std::string& container_id) override;
   absl::StatusOr<std::vector<std::string>> Update(const std::string& container_id,
                                                   const Resources& resources) override;
   absl::StatusOr<int64_t> Measure(const std::string& container_id) override;
+  absl::Status CreateVolume(const std::string& name, const VolumeSource& source) override;
+  absl::Status RemoveVolume(const std::string& name) override;
+  absl::StatusOr<std::vector<std::string>> ListVolumes() override;
+  absl::StatusOr<std::vector<int64_t>> MeasureVolumes(
+      const std::vector<std::string>& names) override;
   void RunProbe(const ProbeCommand& command,
                 std::function<void(absl::StatusOr<ProbeResult>)> done) override;
   absl::StatusOr<ActualList> List() override;

@@ -368,6 +368,9 @@ void PutMount(const Mount& from, P* to) {
   to->set_anonymous(from.anonymous);
   to->set_mode(from.mode);
   to->set_host_path(from.host_path);
+  PutMap(from.volume_labels, to->mutable_volume_labels());
+  PutMap(from.volume_options, to->mutable_volume_options());
+  to->set_volume_driver(from.volume_driver);
 }
 
 template <typename P>
@@ -391,7 +394,10 @@ Mount GetMount(const P& from) {
                .volume_no_copy = from.volume_no_copy(),
                .anonymous = from.anonymous(),
                .mode = from.mode(),
-               .host_path = from.host_path()};
+               .host_path = from.host_path(),
+               .volume_labels = GetMap(from.volume_labels()),
+               .volume_options = GetMap(from.volume_options()),
+               .volume_driver = from.volume_driver()};
 }
 
 // What is as by default stays absent: a list of many containers is mostly this.

@@ -26,9 +26,28 @@ Core::Core(Ports ports, StoreContents contents)
     table_.Add(NewEntry(std::make_shared<const Container>(std::move(container))));
   }
   for (NetworkPtr& network : contents.networks) networks_.Add(std::move(network));
+  LoadVolumes(std::move(contents.volumes));
   for (const auto& [host, sequence] : contents.agent_sequences) {
     host_.host_id = host;
     agent_sequence_ = sequence;
+  }
+}
+
+// A volume that only a container tells of is written when its host is heard of (SyncVolumes).
+void Core::LoadVolumes(std::vector<VolumePtr> volumes) {
+  for (VolumePtr& volume : volumes) volumes_.Put(std::move(volume));
+  for (const EntryPtr& entry : table_.All()) {
+    const std::shared_ptr<const Definition> definition = entry->snapshot()->definition;
+    for (const Mount& mount : definition->spec.mounts) {
+      if (mount.type != Mount::Type::kVolume) continue;
+      if (!volumes_.Find(mount.source).has_value()) {
+        volumes_.Put(
+            std::make_shared<const Volume>(Volume{.name = mount.source,
+                                                  .created_unix_ns = definition->created_unix_ns,
+                                                  .anonymous = mount.anonymous}));
+      }
+      volumes_.AddUser(mount.source, definition->id);
+    }
   }
 }
 

@@ -18,6 +18,7 @@
 #include "services/container/domain/exec_records.h"
 #include "services/container/domain/executor.h"
 #include "services/container/domain/network_table.h"
+#include "services/container/domain/volume_table.h"
 #include "services/container/model/container.h"
 #include "services/container/ports/agent_port.h"
 #include "services/container/ports/clock.h"
@@ -61,6 +62,7 @@ class Core {
   ContainerTable& table() { return table_; }
   NetworkTable& networks() { return networks_; }
   const AddressBlock& network_pool() const { return ports_.network_pool; }
+  VolumeTable& volumes() { return volumes_; }
   EventLog& events() { return events_; }
   ExecRecords& execs() { return execs_; }
 
@@ -96,10 +98,12 @@ class Core {
 
  private:
   Core(Ports ports, StoreContents contents);
+  void LoadVolumes(std::vector<VolumePtr> volumes);
 
   Ports ports_;
   ContainerTable table_;
   NetworkTable networks_;
+  VolumeTable volumes_;
   EventLog events_;
   ExecRecords execs_;
   mutable absl::Mutex mu_;

@@ -14,6 +14,7 @@
 #include "services/container/domain/signal_name.h"
 #include "services/container/domain/validate.h"
 #include "services/container/domain/verbs.h"
+#include "services/container/domain/volumes.h"
 
 namespace slipway::container {
 namespace {
@@ -83,7 +84,7 @@ std::function<absl::StatusOr<std::vector<std::string>>()> BeginPrepare(Core& cor
 // reconciliation finds it.
 bool FreeOrKeepIntent(Core& core, const std::string& id, bool agent_asked) {
   absl::Status freed;
-  if (agent_asked) freed = core.agent().Remove(id, /*volumes=*/true);
+  if (agent_asked) freed = core.agent().Remove(id);
   if (freed.ok() || absl::IsNotFound(freed)) freed = core.image().Release(id);
   if (freed.ok() || absl::IsNotFound(freed)) return true;
   core.observer().Warning("undo of a create left something behind", id, freed);
@@ -91,11 +92,18 @@ bool FreeOrKeepIntent(Core& core, const std::string& id, bool agent_asked) {
   return false;
 }
 
-// Takes back what a create had done so far.
-void Undo(Core& core, const std::string& id, bool agent_asked) {
+// What a create has done so far.
+struct Begun {
+  bool agent_asked = false;
+  std::vector<std::string> volumes;  // that were not there before
+};
+
+// Takes it back. `definition` is null until there is one.
+void Undo(Core& core, const std::string& id, const Definition* definition, const Begun& begun) {
   StoreBatch batch;
   batch.delete_container = id;
-  if (FreeOrKeepIntent(core, id, agent_asked)) batch.delete_intent = id;
+  if (FreeOrKeepIntent(core, id, begun.agent_asked)) batch.delete_intent = id;
+  if (definition != nullptr) UndoVolumes(core, *definition, begun.volumes);
   core.Write(std::move(batch), {}, Durability::kSoon).IgnoreError();
 }
 
@@ -140,15 +148,18 @@ absl::StatusOr<CreateResult> CreateNow(Core& core, CreateCommand command) {
   StoreBatch intent;
   intent.put_intent = id;
   RETURN_IF_ERROR(core.Write(std::move(intent), {}, Durability::kSoon));
-  bool agent_asked = false;
-  absl::Cleanup undo = [&core, &id, &agent_asked] { Undo(core, id, agent_asked); };
+  auto container = std::make_shared<Container>();
+  Begun begun;
+  absl::Cleanup undo = [&core, &id, &container, &begun] {
+    Undo(core, id, container->definition.get(), begun);
+  };
 
   ASSIGN_OR_RETURN(const Image image, core.image().Acquire(command.spec.image, id));
   draft.spec = std::move(command.spec);
-  auto container = std::make_shared<Container>();
   ASSIGN_OR_RETURN(container->definition, Define(std::move(draft), image, host));
   container->name = name;
-  agent_asked = true;
+  RETURN_IF_ERROR(TakeVolumes(core, *container->definition, begun.volumes));
+  begun.agent_asked = true;
   CreateResult result;
   result.warnings = Warnings(container->definition->spec);
   ASSIGN_OR_RETURN(const std::vector<std::string> warnings, PrepareAndSync(core, container, image));

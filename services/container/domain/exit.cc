@@ -4,6 +4,7 @@
 #include "services/container/domain/attachments.h"
 #include "services/container/domain/lifecycle.h"
 #include "services/container/domain/restart_policy.h"
+#include "services/container/domain/volumes.h"
 
 namespace slipway::container {
 namespace {
@@ -27,6 +28,7 @@ std::vector<Event> ExitEvents(Core& core, const Entry& entry, const Container& n
       next, "die",
       {{"exitCode", absl::StrCat(next.exit_code)}, {"execDuration", absl::StrCat(seconds)}}));
   AddNetworkEvents(core, next, "disconnect", events);
+  for (Event& event : VolumeEvents(core, next, "unmount")) events.push_back(std::move(event));
   if (stopped) events.push_back(core.MakeEvent(next, "stop"));
   return events;
 }
@@ -127,7 +129,7 @@ void RecordStarted(Core& core, const EntryPtr& entry, const Actual& actual, uint
   next->error.clear();
   next->health = FreshHealth(*next);
   entry->pending.out_of_memory = false;
-  std::vector<Event> events;
+  std::vector<Event> events = VolumeEvents(core, *next, "mount");
   AddNetworkEvents(core, *next, "connect", events);
   events.push_back(core.MakeEvent(*next, "start"));
   core.Record(*entry, std::move(next), std::move(events), Entry::Fire::kNothing);

@@ -12,6 +12,7 @@
 #include "base/status/status_macros.h"
 #include "services/container/domain/attachments.h"
 #include "services/container/domain/reconcile.h"
+#include "services/container/domain/volumes.h"
 
 namespace slipway::container {
 namespace {
@@ -87,6 +88,9 @@ absl::Status HostSync::Follow() {
   RETURN_IF_ERROR(ReconcileNetworks(core_));
   uint64_t sequence = 0;
   RETURN_IF_ERROR(CompareAll(&sequence));
+  const absl::Status volumes = SyncVolumes(core_);
+  // An agent of a former version has none to tell of.
+  if (!volumes.ok() && !absl::IsUnimplemented(volumes)) return volumes;
   if (!first_.HasBeenNotified()) first_.Notify();
   if (!owners_compared_) CompareImageOwners();
   // An agent that counts from the beginning again has lost its log; the list was all it could say.
@@ -165,7 +169,7 @@ void HostSync::RemoveUnknown(const ActualList& list) {
                                one.container_id, absl::NotFoundError("no record"));
       continue;
     }
-    const absl::Status removed = core_.agent().Remove(one.container_id, /*volumes=*/false);
+    const absl::Status removed = core_.agent().Remove(one.container_id);
     if (!removed.ok()) {
       core_.observer().Warning("removal of an unknown container", one.container_id, removed);
     }
@@ -176,10 +180,11 @@ void HostSync::UndoIntents() {
   for (const std::string& id : core_.intents()) {
     if (core_.table().FindById(id) == nullptr) {
       if (core_.table().Knows(id)) continue;  // being created now
-      const absl::Status removed = core_.agent().Remove(id, /*volumes=*/true);
+      const absl::Status removed = core_.agent().Remove(id);
       if (!removed.ok() && !absl::IsNotFound(removed)) continue;
       const absl::Status released = core_.image().Release(id);
       if (!released.ok() && !absl::IsNotFound(released)) continue;
+      if (!RemoveVolumesMadeFor(core_, id).ok()) continue;
     }
     StoreBatch batch;
     batch.delete_intent = id;

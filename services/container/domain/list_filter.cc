@@ -7,16 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "services/container/domain/container_state.h"
+#include "services/container/domain/labels.h"
 
 namespace slipway::container {
-
-bool MatchesLabel(const StringMap& labels, absl::string_view wanted) {
-  const size_t equals = wanted.find('=');
-  const auto found = labels.find(std::string(wanted.substr(0, equals)));
-  if (found == labels.end()) return false;
-  return equals == absl::string_view::npos || found->second == wanted.substr(equals + 1);
-}
-
 namespace {
 
 using Strings = std::vector<std::string>;
@@ -128,9 +121,7 @@ bool ListFilter::Matches(const Container& container) const {
       })) {
     return false;
   }
-  for (const std::string& label : query_.labels) {
-    if (!MatchesLabel(definition.effective.labels, label)) return false;
-  }
+  if (!LabelsPass(definition.effective.labels, query_.labels, {})) return false;
   if (!query_.exit_codes.empty()) {
     const bool ended = !runs && container.started_unix_ns != 0;
     if (!ended || std::find(query_.exit_codes.begin(), query_.exit_codes.end(),

@@ -14,9 +14,6 @@
 
 namespace slipway::container {
 
-// "key" or "key=value".
-bool MatchesLabel(const StringMap& labels, absl::string_view wanted);
-
 // What `docker ps` may be asked for. Values of one filter are alternatives (of `labels`: all must
 // hold), filters restrict one another.
 struct ListQuery {

@@ -4,6 +4,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "services/container/domain/container_state.h"
+#include "services/container/domain/labels.h"
 #include "services/container/domain/verbs.h"
 
 namespace slipway::container {
@@ -16,14 +17,7 @@ bool IsPruned(const Container& container, const PruneCommand& command) {
   if (command.until_unix_ns != 0 && container.definition->created_unix_ns > command.until_unix_ns) {
     return false;
   }
-  const StringMap& labels = container.definition->effective.labels;
-  for (const std::string& label : command.labels) {
-    if (!MatchesLabel(labels, label)) return false;
-  }
-  for (const std::string& label : command.not_labels) {
-    if (MatchesLabel(labels, label)) return false;
-  }
-  return true;
+  return LabelsPass(container.definition->effective.labels, command.labels, command.not_labels);
 }
 
 // The removals run beside each other; the last one answers.

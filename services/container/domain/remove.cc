@@ -5,6 +5,7 @@
 #include "base/status/status_macros.h"
 #include "services/container/domain/lifecycle.h"
 #include "services/container/domain/verbs.h"
+#include "services/container/domain/volumes.h"
 
 namespace slipway::container {
 namespace {
@@ -28,10 +29,11 @@ absl::Status FreeEverything(Core& core, const EntryPtr& entry) {
   const ContainerPtr now = entry->snapshot();
   // Whatever becomes of the rest: what is being removed is never started again.
   const auto finish_release = core.image().BeginRelease(now->id());
-  const absl::Status removed =
-      core.agent().Remove(now->id(), now->remove_volumes || now->definition->spec.auto_remove);
+  const absl::Status removed = core.agent().Remove(now->id());
   const absl::Status released = finish_release();
   if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
+  RETURN_IF_ERROR(ReleaseVolumes(core, *now->definition,
+                                 now->remove_volumes || now->definition->spec.auto_remove));
   // Found again by ListOwners() after the next start.
   if (!released.ok() && !absl::IsNotFound(released)) {
     core.observer().Warning("image was not released", now->id(), released);

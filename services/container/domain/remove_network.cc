@@ -5,7 +5,7 @@
 #include "base/status/status_macros.h"
 #include "services/container/domain/attachments.h"
 #include "services/container/domain/container_state.h"
-#include "services/container/domain/list_filter.h"
+#include "services/container/domain/labels.h"
 #include "services/container/domain/network_verbs.h"
 
 namespace slipway::container {
@@ -36,9 +36,7 @@ absl::Status RemoveNow(Core& core, const NetworkPtr& network) {
 bool IsPruned(Core& core, const VirtualNetwork& network, const PruneNetworksCommand& command) {
   if (network.builtin) return false;
   if (command.until_unix_ns != 0 && network.created_unix_ns > command.until_unix_ns) return false;
-  const auto has = [&](const std::string& label) { return MatchesLabel(network.labels, label); };
-  if (!std::all_of(command.labels.begin(), command.labels.end(), has)) return false;
-  if (std::any_of(command.not_labels.begin(), command.not_labels.end(), has)) return false;
+  if (!LabelsPass(network.labels, command.labels, command.not_labels)) return false;
   for (const ContainerPtr& container : ContainersOf(core, network.id)) {
     if (HasProcess(container->state)) return false;
   }

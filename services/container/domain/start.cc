@@ -8,6 +8,7 @@
 #include "services/container/domain/lifecycle.h"
 #include "services/container/domain/references.h"
 #include "services/container/domain/verbs.h"
+#include "services/container/domain/volumes.h"
 
 namespace slipway::container {
 namespace {
@@ -82,7 +83,7 @@ absl::StatusOr<bool> StartNow(Core& core, const EntryPtr& entry, Transition tran
   next->error.clear();
   next->health = FreshHealth(*next);
   entry->pending.out_of_memory = false;
-  std::vector<Event> events;
+  std::vector<Event> events = VolumeEvents(core, *next, "mount");
   AddNetworkEvents(core, *next, "connect", events);
   events.push_back(core.MakeEvent(*next, "start"));
   core.Record(*entry, std::move(next), std::move(events), Entry::Fire::kNothing);

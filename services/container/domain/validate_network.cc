@@ -14,6 +14,7 @@
 #include "base/status/status_macros.h"
 #include "services/container/domain/clean_path.h"
 #include "services/container/domain/validate.h"
+#include "services/container/domain/volume_rules.h"
 
 namespace slipway::container {
 namespace {
@@ -112,20 +113,13 @@ absl::Status ValidateNamespace(absl::string_view what, absl::string_view mode, b
 }
 
 absl::Status ValidateVolume(const Mount& mount) {
-  const std::string& name = mount.source;
-  if (name.size() == 1) {
-    return Bad("create ", name, ": volume name is too short, names should be at least two ",
-               "alphanumeric characters");
+  if (!mount.source.empty()) RETURN_IF_ERROR(CheckVolumeName(mount.source));
+  if (!mount.volume_driver.empty() && mount.volume_driver != "local") {
+    return Bad("create ", mount.source, ": error looking up volume plugin ", mount.volume_driver,
+               ": plugin \"", mount.volume_driver, "\" not found");
   }
-  const bool clean = std::all_of(name.begin(), name.end(), [](unsigned char c) {
-    return absl::ascii_isalnum(c) || c == '_' || c == '.' || c == '-';
-  });
-  if (!name.empty() &&
-      (!clean || !absl::ascii_isalnum(static_cast<unsigned char>(name[0])) || name.size() > 255)) {
-    return Bad("create ", name, ": \"", name,
-               "\" includes invalid characters for a local volume name, only "
-               "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host "
-               "directory, use absolute path");
+  if (const auto options = ParseVolumeOptions(mount.volume_options); !options.ok()) {
+    return Bad("create ", mount.source, ": ", options.status().message());
   }
   if (absl::StartsWith(mount.volume_subpath, "/") ||
       absl::StrContains(absl::StrCat("/", mount.volume_subpath, "/"), "/../")) {

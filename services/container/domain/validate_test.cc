@@ -123,6 +123,20 @@ TEST(ValidateTest, RefusesInDockersWords) {
        [](auto& s) {
          s.mounts = {{Mount::Type::kVolume, "v", "/a"}};
        }},
+      {"create vol: error looking up volume plugin nfs: plugin \"nfs\" not found",
+       [](ContainerSpec& s) {
+         s.mounts = {{.type = Mount::Type::kVolume,
+                      .source = "vol",
+                      .target = "/a",
+                      .volume_driver = "nfs"}};
+       }},
+      {"create vol: invalid option: \"foo\"",
+       [](ContainerSpec& s) {
+         s.mounts = {{.type = Mount::Type::kVolume,
+                      .source = "vol",
+                      .target = "/a",
+                      .volume_options = {{"foo", "bar"}}}};
+       }},
       {"create -v: \"-v\" includes invalid characters for a local volume name, only "
        "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use "
        "absolute path",

@@ -188,6 +188,9 @@ struct Mount {
   bool anonymous = false;
   std::string mode;
   std::string host_path;
+  StringMap volume_labels;
+  StringMap volume_options;
+  std::string volume_driver;
 };
 
 struct Ulimit {

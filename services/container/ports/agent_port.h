@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "services/container/model/container.h"
 #include "services/container/model/network.h"
+#include "services/container/model/volume.h"
 
 // The actual state of one host, as the domain needs it (slipway.agent.v1.AgentService). Calls block
 // the calling thread, bounded by the implementation's deadlines; each may be repeated with the same
@@ -153,8 +154,7 @@ class AgentPort {
                                             const StartExtras& extras) = 0;
   // Whether it ran.
   virtual absl::StatusOr<bool> Signal(const std::string& container_id, int signal) = 0;
-  // `volumes`: its anonymous ones too.
-  virtual absl::Status Remove(const std::string& container_id, bool volumes) = 0;
+  virtual absl::Status Remove(const std::string& container_id) = 0;
   virtual absl::Status Pause(const std::string& container_id) = 0;
   virtual absl::Status Unpause(const std::string& container_id) = 0;
   // Sets the limits of the container and of its later runs. Warnings.
@@ -162,6 +162,13 @@ class AgentPort {
                                                           const Resources& resources) = 0;
   // Bytes in the container's own layer.
   virtual absl::StatusOr<int64_t> Measure(const std::string& container_id) = 0;
+  virtual absl::Status CreateVolume(const std::string& name, const VolumeSource& source) = 0;
+  virtual absl::Status RemoveVolume(const std::string& name) = 0;
+  // The names of those that are on the host.
+  virtual absl::StatusOr<std::vector<std::string>> ListVolumes() = 0;
+  // Bytes for each name; negative where there are none to tell.
+  virtual absl::StatusOr<std::vector<int64_t>> MeasureVolumes(
+      const std::vector<std::string>& names) = 0;
   // Does not block: `done` is called once, from another thread, and must not block either.
   virtual void RunProbe(const ProbeCommand& command,
                         std::function<void(absl::StatusOr<ProbeResult>)> done) = 0;

@@ -11,6 +11,7 @@
 #include "services/container/model/container.h"
 #include "services/container/model/event.h"
 #include "services/container/model/network.h"
+#include "services/container/model/volume.h"
 
 // What survives this process. Implementations are thread-safe, and write concurrent batches
 // together.
@@ -25,6 +26,8 @@ struct StoreBatch {
   std::string delete_intent;
   NetworkPtr put_network;
   std::string delete_network;
+  VolumePtr put_volume;
+  std::string delete_volume;
   std::vector<EventPtr> events;
   uint64_t delete_event = 0;  // first and last sequence that are not kept any more; zero: none
   uint64_t delete_event_last = 0;
@@ -36,6 +39,7 @@ struct StoreContents {
   std::vector<Container> containers;
   std::vector<std::string> intents;
   std::vector<NetworkPtr> networks;
+  std::vector<VolumePtr> volumes;
   std::vector<EventPtr> events;  // ascending
   std::vector<std::pair<std::string, uint64_t>> agent_sequences;
 };

@@ -150,6 +150,32 @@ absl::StatusOr<VirtualNetwork> DecodeNetwork(absl::string_view bytes) {
   return codec::GetVirtualNetwork(*message);
 }
 
+std::string EncodeVolume(const Volume& volume) {
+  storage::v1::StoredVolume message;
+  message.set_driver(volume.driver);
+  codec::PutMap(volume.labels, message.mutable_labels());
+  codec::PutMap(volume.options, message.mutable_options());
+  message.set_created_unix_ns(volume.created_unix_ns);
+  message.set_host_id(volume.host_id);
+  message.set_anonymous(volume.anonymous);
+  message.set_removing(volume.removing);
+  message.set_made_for(volume.made_for);
+  return message.SerializeAsString();
+}
+
+absl::StatusOr<Volume> DecodeVolume(absl::string_view bytes) {
+  const auto message = Parse<storage::v1::StoredVolume>(bytes, "volume");
+  if (!message.ok()) return message.status();
+  return Volume{.driver = message->driver(),
+                .labels = codec::GetMap(message->labels()),
+                .options = codec::GetMap(message->options()),
+                .created_unix_ns = message->created_unix_ns(),
+                .host_id = message->host_id(),
+                .anonymous = message->anonymous(),
+                .removing = message->removing(),
+                .made_for = message->made_for()};
+}
+
 std::string EncodeEvent(const Event& event) {
   storage::v1::StoredEvent message;
   message.set_time_unix_ns(event.time_unix_ns);

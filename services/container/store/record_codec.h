@@ -8,6 +8,7 @@
 #include "services/container/model/container.h"
 #include "services/container/model/event.h"
 #include "services/container/model/network.h"
+#include "services/container/model/volume.h"
 
 // Records to the bytes of slipway.storage.v1 and back. DATA_LOSS for bytes that are no such
 // message. Pure functions, thread-safe.
@@ -22,6 +23,9 @@ absl::StatusOr<Container> DecodeState(absl::string_view bytes);
 
 std::string EncodeNetwork(const VirtualNetwork& network);
 absl::StatusOr<VirtualNetwork> DecodeNetwork(absl::string_view bytes);
+std::string EncodeVolume(const Volume& volume);
+// Everything but the name.
+absl::StatusOr<Volume> DecodeVolume(absl::string_view bytes);
 
 std::string EncodeEvent(const Event& event);
 // Everything but the sequence.

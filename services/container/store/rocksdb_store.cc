@@ -67,6 +67,7 @@ std::string DefinitionKey(absl::string_view id) { return absl::StrCat("c/", id, 
 std::string StateKey(absl::string_view id) { return absl::StrCat("c/", id, "/s"); }
 std::string IntentKey(absl::string_view id) { return absl::StrCat("i/", id); }
 std::string NetworkKey(absl::string_view id) { return absl::StrCat("n/", id); }
+std::string VolumeKey(absl::string_view name) { return absl::StrCat("v/", name); }
 std::string AgentKey(absl::string_view host) { return absl::StrCat("a/", host); }
 
 // Two records of one container, until both are there.
@@ -91,6 +92,10 @@ absl::Status LoadOne(absl::string_view key, absl::string_view value, StoreConten
   } else if (absl::StartsWith(key, "n/")) {
     ASSIGN_OR_RETURN(VirtualNetwork network, DecodeNetwork(value));
     contents.networks.push_back(std::make_shared<const VirtualNetwork>(std::move(network)));
+  } else if (absl::StartsWith(key, "v/")) {
+    ASSIGN_OR_RETURN(Volume volume, DecodeVolume(value));
+    volume.name = std::string(name);
+    contents.volumes.push_back(std::make_shared<const Volume>(std::move(volume)));
   } else if (absl::StartsWith(key, "e/") && name.size() == 8) {
     ASSIGN_OR_RETURN(Event event, DecodeEvent(value));
     event.sequence = SequenceOf(name);
@@ -176,6 +181,10 @@ absl::Status RocksDbStore::Write(const StoreBatch& batch, Durability durability)
     write.Put(NetworkKey(batch.put_network->id), EncodeNetwork(*batch.put_network));
   }
   if (!batch.delete_network.empty()) write.Delete(NetworkKey(batch.delete_network));
+  if (batch.put_volume != nullptr) {
+    write.Put(VolumeKey(batch.put_volume->name), EncodeVolume(*batch.put_volume));
+  }
+  if (!batch.delete_volume.empty()) write.Delete(VolumeKey(batch.delete_volume));
   for (const EventPtr& event : batch.events) {
     write.Put(EventKey(event->sequence), EncodeEvent(*event));
   }

@@ -23,6 +23,7 @@ namespace slipway::container {
 //   c/<id>/s       → StoredState                 every change of the container, with its events
 //   i/<id>         → ""              before a create asks anybody; gone when it ended or was undone
 //   n/<id>         → StoredNetwork               create; deleted with the network
+//   v/<name>       → StoredVolume                each change of a volume; deleted with it
 //   e/<sequence>   → StoredEvent     8 bytes, big endian; in the batch of what it reports
 //   a/<host>       → decimal         the agent's last event in the records; in any batch
 //

@@ -47,6 +47,9 @@ class FakeAgent : public AgentPort {
     one.actual.container_id = command.definition->id;
     one.actual.status = Actual::Status::kPrepared;
     one.name = command.name;
+    for (const Mount& mount : command.definition->spec.mounts) {
+      if (mount.type == Mount::Type::kVolume) volumes.emplace(mount.source, VolumeSource());
+    }
     return std::vector<std::string>{};
   }
 
@@ -88,7 +91,7 @@ class FakeAgent : public AgentPort {
     return true;
   }
 
-  absl::Status Remove(const std::string& id, bool) override {
+  absl::Status Remove(const std::string& id) override {
     absl::MutexLock lock(&mu_);
     if (down_) return Down();
     if (!remove_error.ok()) return remove_error;
@@ -117,6 +120,36 @@ class FakeAgent : public AgentPort {
     if (down_) return Down();
     if (!containers_.contains(id)) return absl::NotFoundError(id);
     return 1000;
+  }
+
+  absl::Status CreateVolume(const std::string& name, const VolumeSource& source) override {
+    absl::MutexLock lock(&mu_);
+    if (down_) return Down();
+    if (!volume_error.ok()) return volume_error;
+    volumes.emplace(name, source);
+    return absl::OkStatus();
+  }
+  absl::Status RemoveVolume(const std::string& name) override {
+    absl::MutexLock lock(&mu_);
+    if (down_) return Down();
+    if (!volume_error.ok()) return volume_error;
+    volumes.erase(name);
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::vector<std::string>> ListVolumes() override {
+    absl::MutexLock lock(&mu_);
+    if (down_) return Down();
+    std::vector<std::string> names;
+    for (const auto& [name, source] : volumes) names.push_back(name);
+    return names;
+  }
+  absl::StatusOr<std::vector<int64_t>> MeasureVolumes(
+      const std::vector<std::string>& names) override {
+    absl::MutexLock lock(&mu_);
+    if (down_) return Down();
+    std::vector<int64_t> sizes;
+    for (const std::string& name : names) sizes.push_back(volumes.contains(name) ? 10 : -1);
+    return sizes;
   }
 
   // Answers at once, as `probe` says.
@@ -349,6 +382,8 @@ class FakeAgent : public AgentPort {
   std::vector<std::pair<std::string, int>> signals;
   std::vector<std::pair<std::string, Resources>> updates;
   int probes = 0;
+  absl::Status volume_error;
+  std::map<std::string, VolumeSource> volumes;
   std::function<absl::StatusOr<ProbeResult>(const ProbeCommand&)> probe;
 
  private:

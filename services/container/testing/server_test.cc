@@ -67,7 +67,7 @@ class WireAgent : public pb::AgentService::Service {
   }
   grpc::Status RemoveContainer(ServerContext*, const pb::RemoveContainerRequest* request,
                                pb::RemoveContainerResponse*) override {
-    return ToGrpc(fake_.Remove(request->container_id(), request->remove_volumes()));
+    return ToGrpc(fake_.Remove(request->container_id()));
   }
   grpc::Status ListContainers(ServerContext*, const pb::ListContainersRequest*,
                               pb::ListContainersResponse* response) override {

@@ -14,6 +14,7 @@
 #include "services/container/domain/host_sync.h"
 #include "services/container/domain/network_verbs.h"
 #include "services/container/domain/verbs.h"
+#include "services/container/domain/volumes.h"
 #include "services/container/store/rocksdb_store.h"
 #include "services/container/testing/fakes.h"
 
@@ -100,6 +101,26 @@ class World {
   absl::Status Remove(const std::string& reference, bool force = false) {
     return AwaitStatus([&](DoneStatus done) {
       RemoveContainer(core(), reference, {.force = force}, std::move(done));
+    });
+  }
+  absl::Status RemoveWithVolumes(const std::string& reference) {
+    return AwaitStatus([&](DoneStatus done) {
+      RemoveContainer(core(), reference, {.volumes = true}, std::move(done));
+    });
+  }
+  absl::StatusOr<UsedVolume> CreateVolume(CreateVolumeCommand command) {
+    return Await<UsedVolume>([&](Done<UsedVolume> done) {
+      ::slipway::container::CreateVolume(core(), command, std::move(done));
+    });
+  }
+  absl::Status RemoveVolume(const std::string& name, bool force = false) {
+    return AwaitStatus([&](DoneStatus done) {
+      ::slipway::container::RemoveVolume(core(), name, force, std::move(done));
+    });
+  }
+  absl::StatusOr<PruneVolumesResult> PruneVolumes(PruneVolumesCommand command) {
+    return Await<PruneVolumesResult>([&](Done<PruneVolumesResult> done) {
+      ::slipway::container::PruneVolumes(core(), command, std::move(done));
     });
   }
   absl::StatusOr<std::string> Commit(CommitCommand command) {
