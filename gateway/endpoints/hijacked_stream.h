@@ -18,6 +18,8 @@ struct HijackOptions {
   // What the end of the client's input means: the end of the process's input, or that the client
   // leaves.
   bool eof_closes_stdin = true;
+  // The stream tells when it has taken all input.
+  bool tells_input_done = false;
   // Bytes by which the client leaves a terminal; none: there are none.
   std::string detach_keys;
   // Called when it did so.
@@ -35,6 +37,17 @@ Awaitable<absl::StatusOr<slipway::agent::v1::AttachReady>> BeginAttach(
 // needs no more.
 Awaitable<absl::Status> RunHijacked(Exchange& http, AttachStream stream, HijackOptions options,
                                     std::function<Awaitable<void>()> after_end);
+
+// Output that comes from elsewhere than from the stream. `copy` gives it to the function, until
+// there is no more or `cancel` was called.
+struct OtherOutput {
+  std::function<Awaitable<absl::Status>(std::function<Awaitable<absl::Status>(absl::string_view)>)>
+      copy;
+  std::function<void()> cancel;
+};
+// The same with the stream for input alone. Ends with the output.
+Awaitable<absl::Status> RunHijacked(Exchange& http, AttachStream stream, HijackOptions options,
+                                    const OtherOutput& output);
 
 // Content-Type of a hijacked connection.
 absl::string_view HijackContentType(const ApiRequest& request, bool tty);

@@ -78,6 +78,11 @@ void AttachCall::Output(uint8_t stream, std::string data) {
   Write();
 }
 
+void AttachCall::InputDone() {
+  response_.mutable_input_done();
+  Write();
+}
+
 void AttachCall::End(int exit_code) {
   response_.mutable_end()->set_exit_code(exit_code);
   last_ = true;

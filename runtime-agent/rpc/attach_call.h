@@ -33,6 +33,7 @@ class AttachCall : public grpc::ServerBidiReactor<v1::AttachRequest, v1::AttachR
 
   void Ready(bool tty) override;
   void Output(uint8_t stream, std::string data) override;
+  void InputDone() override;
   void End(int exit_code) override;
   void Fail(absl::Status status) override;
   void WantInput() override;

@@ -28,6 +28,7 @@ class ProbeCall : public grpc::ServerUnaryReactor,
   // StreamPeer
   void Ready(bool tty) override;
   void Output(uint8_t stream, std::string data) override;
+  void InputDone() override {}
   void End(int exit_code) override;
   void Fail(absl::Status status) override;
   void WantInput() override {}

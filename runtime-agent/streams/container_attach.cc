@@ -30,7 +30,9 @@ void ContainerAttach::Begin() {
   input_ = std::make_unique<InputQueue>(
       target_.loop,
       [this] {
-        if (peer_ != nullptr) peer_->WantInput();
+        if (peer_ == nullptr) return;
+        peer_->WantInput();
+        if (input_ended_) Pump();
       },
       [this] {
         if (target_.stdin_once && !target_.tty) target_.close_input();
@@ -60,8 +62,10 @@ void ContainerAttach::Input(std::string data) {
 }
 
 void ContainerAttach::CloseInput() {
+  input_ended_ = true;
   if (input_ != nullptr && !target_.tty && target_.stdin_once) input_->Close();
   if (peer_ != nullptr) peer_->WantInput();
+  Pump();
 }
 
 void ContainerAttach::Resize(uint32_t rows, uint32_t columns) {
@@ -119,6 +123,11 @@ bool ContainerAttach::SendSome(uint64_t limit) {
 
 void ContainerAttach::Pump() {
   if (peer_ == nullptr || !peer_ready_) return;
+  if (input_ended_ && !input_done_told_ && input_ != nullptr && input_->idle()) {
+    input_done_told_ = true;
+    peer_ready_ = false;
+    return peer_->InputDone();
+  }
   const auto end = target_.output->EndOf(run_);
   if (!end.has_value() && target_.output->runs() < run_) return;  // did not begin yet
   const bool forgotten = !end.has_value() && target_.output->runs() > run_;

@@ -64,6 +64,8 @@ class ContainerAttach : public StreamSource, public std::enable_shared_from_this
   std::unique_ptr<Output::Reader> reader_;
   uint64_t run_ = 0;  // whose output this is
   bool peer_ready_ = false;
+  bool input_ended_ = false;
+  bool input_done_told_ = false;
 };
 
 }  // namespace slipway::agent

@@ -23,6 +23,8 @@ class InputQueue {
   // Where bytes go; until then they wait.
   void SetTarget(std::shared_ptr<UniqueFd> target);
   bool has_target() const { return own_.ok(); }
+  // All that was pushed is written.
+  bool idle() const { return pending_.empty(); }
   void Push(std::string data);
   // After what was pushed.
   void Close();

@@ -22,6 +22,8 @@ class StreamPeer {
   virtual void Ready(bool tty) = 0;
   // `stream`: 1 stdout, 2 stderr.
   virtual void Output(uint8_t stream, std::string data) = 0;
+  // All input up to its end was taken. Sent once, as Output is.
+  virtual void InputDone() = 0;
   // Nothing follows these two.
   virtual void End(int exit_code) = 0;
   virtual void Fail(absl::Status status) = 0;
