@@ -16,6 +16,7 @@ Backends::Backends(const Addresses& addresses)
       volume_(slipway::container::v1::VolumeService::NewStub(container_channel_)),
       log_(slipway::log::v1::LogService::NewStub(log_channel_)),
       stream_(slipway::agent::v1::StreamService::NewStub(agent_channel_)),
-      build_(slipway::build::v1::BuildService::NewStub(build_channel_)) {}
+      build_(slipway::build::v1::BuildService::NewStub(build_channel_)),
+      stats_(stream_->async(), calls_) {}
 
 }  // namespace slipway::gateway

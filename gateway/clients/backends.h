@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "gateway/clients/call.h"
+#include "gateway/clients/stats_hub.h"
 #include "slipway/agent/v1/agent.grpc.pb.h"
 #include "slipway/build/v1/build.grpc.pb.h"
 #include "slipway/container/v1/container.grpc.pb.h"
@@ -55,6 +56,7 @@ class Backends {
   const std::shared_ptr<grpc::Channel>& build_channel() const { return build_channel_; }
 
   CallTracker& calls() { return calls_; }
+  StatsHub& stats() { return stats_; }
 
   // `co_await backends.Call(backends.image(), &ImageCalls::GetImage, request, options)`.
   template <typename Calls, typename Request, typename Response>
@@ -96,6 +98,7 @@ class Backends {
   const std::unique_ptr<slipway::log::v1::LogService::StubInterface> log_;
   const std::unique_ptr<slipway::agent::v1::StreamService::StubInterface> stream_;
   const std::unique_ptr<slipway::build::v1::BuildService::StubInterface> build_;
+  StatsHub stats_;
 };
 
 }  // namespace slipway::gateway

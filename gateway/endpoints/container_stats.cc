@@ -14,36 +14,41 @@ namespace json = boost::json;
 namespace cpb = slipway::container::v1;
 namespace pb = slipway::agent::v1;
 
-constexpr int64_t kSecondNs = 1'000'000'000;
-
-}  // namespace
-
-Awaitable<absl::Status> ContainerStats(ApiRequest& request) {
-  const bool stream = request.query.GetBool("stream", true);
-  CO_ASSIGN_OR_RETURN(const cpb::Container container, co_await FindContainer(request));
+Awaitable<absl::Status> SendOnce(ApiRequest& request, const cpb::Container& container) {
   pb::WatchStatsRequest watch;
   watch.add_container_ids(container.id());
-  if (stream) watch.set_interval_ns(kSecondNs);
-  watch.set_without_previous(!stream && request.query.GetBool("one-shot"));
+  watch.set_without_previous(request.query.GetBool("one-shot"));
   auto samples = request.backends.Read(request.backends.stream(), &StreamCalls::WatchStats, watch,
                                        request.endless());
   request.http.WatchDisconnect([samples] { samples->Cancel(); });
   pb::WatchStatsResponse sample;
   while (co_await samples->Next(sample)) {
-    for (const pb::ContainerStats& stats : sample.containers()) {
-      const json::object body = StatsToJson(stats, container.name());
-      if (!stream) co_return co_await request.http.SendJson(200, body);
-      if (!request.http.started()) {
-        CO_RETURN_IF_ERROR(co_await request.http.BeginStream(200, "application/json"));
-      }
-      const std::string line = json::serialize(body) + "\n";
-      CO_RETURN_IF_ERROR(co_await request.http.Write(line));
-    }
+    if (sample.containers().empty()) continue;
+    co_return co_await request.http.SendJson(200,
+                                             StatsToJson(sample.containers(0), container.name()));
   }
   const absl::Status finished = co_await samples->Finish();
-  if (!request.http.started()) {
-    co_return finished.ok() ? absl::InternalError("no sample came") : finished;
+  co_return finished.ok() ? absl::InternalError("no sample came") : finished;
+}
+
+}  // namespace
+
+Awaitable<absl::Status> ContainerStats(ApiRequest& request) {
+  CO_ASSIGN_OR_RETURN(const cpb::Container container, co_await FindContainer(request));
+  if (!request.query.GetBool("stream", true)) co_return co_await SendOnce(request, container);
+  const auto samples = std::make_shared<StatsHub::Subscription>(
+      request.backends.stats(), container.id(), co_await asio::this_coro::executor);
+  request.http.WatchDisconnect([samples] { samples->Cancel(); });
+  while (const StatsHub::Sample sample = co_await samples->Next()) {
+    // The stream of one that was removed ends.
+    if (!sample->running() && !(co_await FindContainer(request)).ok()) break;
+    if (!request.http.started()) {
+      CO_RETURN_IF_ERROR(co_await request.http.BeginStream(200, "application/json"));
+    }
+    const std::string line = json::serialize(StatsToJson(*sample, container.name())) + "\n";
+    CO_RETURN_IF_ERROR(co_await request.http.Write(line));
   }
+  if (!request.http.started()) co_return absl::UnavailableError("the host's agent is gone");
   co_return co_await request.http.EndStream();
 }
 
