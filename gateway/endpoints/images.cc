@@ -98,7 +98,16 @@ Awaitable<absl::Status> ImageTag(ApiRequest& request) {
 }
 
 Awaitable<absl::Status> ImageDelete(ApiRequest& request) {
+  // An image goes from under stopped containers by force, never from under those that run.
+  slipway::container::v1::ListContainersRequest running;
+  running.add_ancestors(request.name);
+  CO_ASSIGN_OR_RETURN(
+      const auto users,
+      co_await request.backends.Call(request.backends.container(), &ContainerCalls::ListContainers,
+                                     running, request.options()));
   pb::RemoveImageRequest remove;
+  remove.set_knows_running(true);
+  for (const auto& container : users.containers()) remove.add_running_owners(container.id());
   remove.set_reference(request.name);
   remove.set_force(request.query.GetBool("force"));
   remove.set_no_prune(request.query.GetBool("noprune"));

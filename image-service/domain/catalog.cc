@@ -42,6 +42,10 @@ absl::Status Catalog::Restore(MetadataSnapshot snapshot) {
   RETURN_IF_ERROR(RestoreLayers(std::move(snapshot.layers), verify));
   for (ImageRecord& record : snapshot.images) RETURN_IF_ERROR(RestoreImage(std::move(record)));
   RestoreReferences(snapshot);
+  {
+    absl::MutexLock commit_lock(&commit_mu_);
+    RETURN_IF_ERROR(RemoveAbandoned());
+  }
 
   // What an interrupted pull left and nobody came back for, and what is damaged and in no image.
   std::vector<Digest> stale;
@@ -155,6 +159,7 @@ absl::Status Catalog::RestoreImage(ImageRecord record) {
     return absl::OkStatus();
   }
   InsertImage(std::make_shared<const Image>(*std::move(image)));
+  if (record.removed) retired_.insert(images_.extract(record.id));
   return absl::OkStatus();
 }
 
@@ -166,8 +171,11 @@ void Catalog::RestoreReferences(const MetadataSnapshot& snapshot) {
   }
   for (const auto& [owner, ids] : snapshot.owners) {
     for (const Digest& id : ids) {
-      const auto found = images_.find(id);
-      if (found == images_.end()) continue;
+      auto found = images_.find(id);
+      if (found == images_.end()) {
+        found = retired_.find(id);
+        if (found == retired_.end()) continue;
+      }
       found->second.owners.insert(owner);
       owners_[owner].push_back(id);
     }
@@ -204,7 +212,8 @@ void Catalog::InsertImage(std::shared_ptr<const Image> image) {
 }
 
 void Catalog::TakeOut(const Digest& id) {
-  const Image& image = *images_.at(id).image;
+  const auto present = images_.find(id);
+  const Image& image = *(present != images_.end() ? present : retired_.find(id))->second.image;
   for (const Layer& layer : image.layers) --layers_[layer.blob].images;
   const auto parent = children_.find(image.parent);
   if (parent != children_.end() && --parent->second == 0) children_.erase(parent);

@@ -98,6 +98,14 @@ struct PutImageOutcome {
   bool changed = false;  // something was not already so
 };
 
+struct RemoveCommand {
+  std::string reference;
+  bool force = false;
+  bool keep_parents = false;  // nameless images that this one was committed on stay
+  // Who of its owners runs; nothing: each of them may.
+  std::optional<std::set<std::string>> running_owners;
+};
+
 struct RemoveOutcome {
   std::vector<std::string> untagged;
   std::vector<std::string> deleted;
@@ -160,8 +168,7 @@ class Catalog {
   absl::Status RecordPush(const Digest& id, const ImageReference& reference,
                           const Digest& manifest);
   absl::Status Tag(absl::string_view source, absl::string_view target);
-  // `keep_parents`: nameless images that this one was committed on stay.
-  absl::StatusOr<RemoveOutcome> Remove(absl::string_view reference, bool force, bool keep_parents);
+  absl::StatusOr<RemoveOutcome> Remove(const RemoveCommand& command);
   // Removes what nothing uses and the filter lets go.
   absl::StatusOr<RemoveOutcome> Prune(const PruneFilter& filter);
   absl::StatusOr<ImageView> Acquire(absl::string_view reference, absl::string_view owner);
@@ -220,8 +227,8 @@ class Catalog {
   // These layers are known to be in the repository.
   void StageRepository(const std::vector<Digest>& blobs, const std::string& repository,
                        MetadataBatch& batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::Status CheckRemovable(absl::string_view reference, const ImageEntry& entry, bool by_id,
-                              bool force) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  absl::Status CheckRemovable(const RemoveCommand& command, const ImageEntry& entry,
+                              bool by_id) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   std::vector<std::string> ReferencesToDrop(absl::string_view reference, const ImageEntry& entry,
                                             bool by_id) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Images that go when `id` does: itself and the nameless ones below it.
@@ -230,10 +237,16 @@ class Catalog {
   // Adds the images' removal to `batch`; returns the layers that it frees.
   std::vector<Layer> StageDelete(const std::vector<Digest>& ids, MetadataBatch& batch,
                                  RemoveOutcome& outcome) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  absl::StatusOr<std::vector<Layer>> StageRemove(absl::string_view reference, bool force,
-                                                 bool keep_parents, MetadataBatch& batch,
-                                                 RemoveOutcome& outcome) const
-      ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  // What of a removal's decisions is not in its batch.
+  struct Removal {
+    std::vector<Layer> freed;
+    std::optional<Digest> retired;  // goes from under its owners
+  };
+  absl::StatusOr<Removal> StageRemove(const RemoveCommand& command, MetadataBatch& batch,
+                                      RemoveOutcome& outcome) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  // Removed images that the last of their owners has left.
+  std::vector<Digest> Abandoned() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  absl::Status RemoveAbandoned() ABSL_EXCLUSIVE_LOCKS_REQUIRED(commit_mu_);
   void ApplyRemove(const MetadataBatch& batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Makes a layer file again that a power cut may have left incomplete.
   absl::Status Rebuild(Layer& layer);
@@ -255,6 +268,9 @@ class Catalog {
   absl::Mutex commit_mu_ ABSL_ACQUIRED_BEFORE(mu_);
   mutable absl::Mutex mu_;
   std::map<Digest, ImageEntry> images_ ABSL_GUARDED_BY(mu_);
+  // Removed by force from under containers that do not run: no image any more, but its layers stay
+  // until the last of these is gone.
+  std::map<Digest, ImageEntry> retired_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, ReferenceEntry> references_ ABSL_GUARDED_BY(mu_);
   std::map<Digest, LayerEntry> layers_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, std::vector<Digest>> owners_ ABSL_GUARDED_BY(mu_);

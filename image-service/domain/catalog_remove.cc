@@ -15,10 +15,22 @@ std::string ShortOwner(const std::set<std::string>& owners) {
   return owners.begin()->substr(0, 12);
 }
 
+// Of an image's owners those that run, or may.
+std::set<std::string> RunningOwners(const RemoveCommand& command,
+                                    const std::set<std::string>& owners) {
+  if (!command.running_owners.has_value()) return owners;
+  std::set<std::string> running;
+  for (const std::string& owner : owners) {
+    if (command.running_owners->contains(owner)) running.insert(owner);
+  }
+  return running;
+}
+
 }  // namespace
 
-absl::Status Catalog::CheckRemovable(absl::string_view reference, const ImageEntry& entry,
-                                     bool by_id, bool force) const {
+absl::Status Catalog::CheckRemovable(const RemoveCommand& command, const ImageEntry& entry,
+                                     bool by_id) const {
+  const bool force = command.force;
   std::set<std::string> repositories;
   int tags = 0;
   for (const std::string& full : entry.references) {
@@ -30,14 +42,16 @@ absl::Status Catalog::CheckRemovable(absl::string_view reference, const ImageEnt
   if (!by_id) {
     if (force || !single || entry.owners.empty()) return absl::OkStatus();
     return absl::FailedPreconditionError(
-        absl::StrCat("conflict: unable to remove repository reference \"", reference,
+        absl::StrCat("conflict: unable to remove repository reference \"", command.reference,
                      "\" (must force) - container ", ShortOwner(entry.owners),
                      " is using its referenced image ", entry.image->id.ShortHex()));
   }
-  if (!entry.owners.empty()) {
+  const std::set<std::string> running = RunningOwners(command, entry.owners);
+  if (!running.empty()) {
     return absl::FailedPreconditionError(absl::StrCat(
         "conflict: unable to delete ", entry.image->id.ShortHex(),
-        " (cannot be forced) - image is being used by container ", ShortOwner(entry.owners)));
+        " (cannot be forced) - image is being used by ",
+        command.running_owners.has_value() ? "running " : "", "container ", ShortOwner(running)));
   }
   if (HasChildren(entry.image->id)) {
     return absl::FailedPreconditionError(
@@ -48,6 +62,11 @@ absl::Status Catalog::CheckRemovable(absl::string_view reference, const ImageEnt
     return absl::FailedPreconditionError(
         absl::StrCat("conflict: unable to delete ", entry.image->id.ShortHex(),
                      " (must be forced) - image is referenced in multiple repositories"));
+  }
+  if (!entry.owners.empty() && !force) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "conflict: unable to delete ", entry.image->id.ShortHex(),
+        " (must be forced) - image is being used by stopped container ", ShortOwner(entry.owners)));
   }
   return absl::OkStatus();
 }
@@ -91,7 +110,8 @@ std::vector<Layer> Catalog::StageDelete(const std::vector<Digest>& ids, Metadata
   std::map<Digest, int> gone;  // uses that end, by blob
   std::vector<Layer> freed;
   for (const Digest& id : ids) {
-    const Image& image = *images_.at(id).image;
+    const auto present = images_.find(id);
+    const Image& image = *(present != images_.end() ? present : retired_.find(id))->second.image;
     batch.delete_images.push_back(id);
     outcome.deleted.push_back(id.ToString());
     for (const Layer& layer : image.layers) ++gone[layer.blob];
@@ -114,9 +134,10 @@ std::vector<Layer> Catalog::StageDelete(const std::vector<Digest>& ids, Metadata
   return freed;
 }
 
-absl::StatusOr<std::vector<Layer>> Catalog::StageRemove(absl::string_view reference, bool force,
-                                                        bool keep_parents, MetadataBatch& batch,
-                                                        RemoveOutcome& outcome) const {
+absl::StatusOr<Catalog::Removal> Catalog::StageRemove(const RemoveCommand& command,
+                                                      MetadataBatch& batch,
+                                                      RemoveOutcome& outcome) const {
+  const std::string& reference = command.reference;
   ASSIGN_OR_RETURN(const Digest id, Resolve(reference));
   const ImageEntry& entry = images_.at(id);
   // Resolved through an id when no name of that spelling points here.
@@ -127,7 +148,7 @@ absl::StatusOr<std::vector<Layer>> Catalog::StageRemove(absl::string_view refere
     const auto full = wanted.digest().empty() ? wanted : wanted.WithDigest(wanted.digest());
     by_id = !entry.references.contains(full.FullString());
   }
-  RETURN_IF_ERROR(CheckRemovable(reference, entry, by_id, force));
+  RETURN_IF_ERROR(CheckRemovable(command, entry, by_id));
   batch.delete_references = ReferencesToDrop(reference, entry, by_id);
   for (const std::string& full : batch.delete_references) {
     const std::string name = references_.at(full).reference.FamiliarString();
@@ -135,15 +156,22 @@ absl::StatusOr<std::vector<Layer>> Catalog::StageRemove(absl::string_view refere
     events_.Stage(batch, "untag", id.ToString(), {{"name", name}});
   }
   const bool last = batch.delete_references.size() == entry.references.size();
-  // A container keeps the image of which the last name was forced away; what others were committed
-  // on stays for them.
-  if (!last || !entry.owners.empty() || HasChildren(id)) return std::vector<Layer>();
-  const std::vector<Digest> ids = Lineage(id, keep_parents);
-  std::vector<Layer> freed = StageDelete(ids, batch, outcome);
-  for (const Digest& gone : ids) {
-    events_.Stage(batch, "delete", gone.ToString(), {{"name", gone.ToString()}});
+  // What others were committed on stays for them, and for a container that runs the image of which
+  // the last name was forced away.
+  Removal removal;
+  if (!last || HasChildren(id) || !RunningOwners(command, entry.owners).empty()) return removal;
+  std::vector<Digest> gone = {id};
+  if (entry.owners.empty()) {
+    gone = Lineage(id, command.keep_parents);
+    removal.freed = StageDelete(gone, batch, outcome);
+  } else {
+    removal.retired = id;
+    outcome.deleted.push_back(id.ToString());
   }
-  return freed;
+  for (const Digest& one : gone) {
+    events_.Stage(batch, "delete", one.ToString(), {{"name", one.ToString()}});
+  }
+  return removal;
 }
 
 void Catalog::ApplyRemove(const MetadataBatch& batch) {
@@ -151,31 +179,71 @@ void Catalog::ApplyRemove(const MetadataBatch& batch) {
   for (const Digest& id : batch.delete_images) {
     TakeOut(id);
     images_.erase(id);
+    retired_.erase(id);
   }
   for (const Digest& blob : batch.delete_layers) layers_.erase(blob);
 }
 
-absl::StatusOr<RemoveOutcome> Catalog::Remove(absl::string_view reference, bool force,
-                                              bool keep_parents) {
+std::vector<Digest> Catalog::Abandoned() const {
+  std::vector<Digest> abandoned;
+  for (const auto& [id, entry] : retired_) {
+    if (entry.owners.empty()) abandoned.push_back(id);
+  }
+  return abandoned;
+}
+
+absl::Status Catalog::RemoveAbandoned() {
+  MetadataBatch batch;
+  std::vector<Layer> freed;
+  {
+    absl::MutexLock lock(&mu_);
+    const std::vector<Digest> abandoned = Abandoned();
+    if (abandoned.empty()) return absl::OkStatus();
+    RemoveOutcome ignored;
+    freed = StageDelete(abandoned, batch, ignored);
+    for (const Layer& layer : freed) layers_[layer.blob].removing = true;
+  }
+  const absl::Status stored = metadata_.Apply(batch);
+  {
+    absl::MutexLock lock(&mu_);
+    for (const Layer& layer : freed) layers_[layer.blob].removing = false;
+    if (!stored.ok()) return stored;
+    ApplyRemove(batch);
+  }
+  RemoveFiles(freed);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RemoveOutcome> Catalog::Remove(const RemoveCommand& command) {
   RemoveOutcome outcome;
   {
     absl::MutexLock commit_lock(&commit_mu_);
     MetadataBatch batch;
-    std::vector<Layer> freed;
+    Removal removal;
     {
       absl::MutexLock lock(&mu_);
-      ASSIGN_OR_RETURN(freed, StageRemove(reference, force, keep_parents, batch, outcome));
+      ASSIGN_OR_RETURN(removal, StageRemove(command, batch, outcome));
       // Nobody may begin to use what goes; a failure below puts it back.
-      for (const Layer& layer : freed) layers_[layer.blob].removing = true;
+      for (const Layer& layer : removal.freed) layers_[layer.blob].removing = true;
     }
-    const absl::Status stored = metadata_.Apply(batch);
+    absl::Status stored;
+    if (removal.retired.has_value()) {
+      auto record = metadata_.ReadImage(*removal.retired);
+      stored = record.status();
+      if (stored.ok()) {
+        record->removed = true;
+        batch.put_images.push_back(*std::move(record));
+      }
+    }
+    if (stored.ok()) stored = metadata_.Apply(batch);
     {
       absl::MutexLock lock(&mu_);
-      for (const Layer& layer : freed) layers_[layer.blob].removing = false;
+      for (const Layer& layer : removal.freed) layers_[layer.blob].removing = false;
       if (!stored.ok()) return stored;
       ApplyRemove(batch);
+      if (removal.retired.has_value()) retired_.insert(images_.extract(*removal.retired));
     }
-    RemoveFiles(freed);
+    RemoveFiles(removal.freed);
     events_.Publish(batch);
   }
   content_.EmptyTrash();
@@ -197,7 +265,7 @@ absl::StatusOr<RemoveOutcome> Catalog::Prune(const PruneFilter& filter) {
                     [&](const std::string& label) { return HasLabel(labels, label); });
     if (kept || view.owner_count > 0) continue;
     // One that came into use meanwhile stays.
-    auto removed = Remove(view.image->id.ToString(), /*force=*/true, /*keep_parents=*/false);
+    auto removed = Remove({.reference = view.image->id.ToString(), .force = true});
     if (absl::IsFailedPrecondition(removed.status()) || absl::IsNotFound(removed.status()))
       continue;
     RETURN_IF_ERROR(removed.status());

@@ -45,11 +45,14 @@ absl::StatusOr<PutImageOutcome> Catalog::PutImage(PutImageCommand& command,
   std::shared_ptr<const Image> image;
   {
     absl::MutexLock lock(&mu_);
-    outcome.changed = !IsUpToDate(command);
+    // One that was removed from under its containers is an image again.
+    const bool returns = retired_.contains(command.record.id);
+    if (returns) images_.insert(retired_.extract(command.record.id));
+    outcome.changed = returns || !IsUpToDate(command);
     const auto old = images_.find(command.record.id);
     // Its blobs stay those that it came with, unless it comes from a registry now: these are what
     // its repository knows.
-    const bool keep = old != images_.end() && command.action != "pull";
+    const bool keep = old != images_.end() && command.action != "pull" && !returns;
     if (keep || !outcome.changed) {
       image = old->second.image;
     } else {
@@ -171,10 +174,15 @@ absl::StatusOr<ImageView> Catalog::Acquire(absl::string_view reference, absl::st
   Digest id;
   {
     absl::MutexLock lock(&mu_);
-    ASSIGN_OR_RETURN(id, Resolve(reference));
     const auto held = owners_.find(name);
     std::vector<Digest> ids;
     if (held != owners_.end()) ids = held->second;
+    for (const Digest& own : ids) {
+      // What was removed from under it is still its own.
+      const auto retired = retired_.find(own);
+      if (retired != retired_.end() && own.ToString() == reference) return View(retired->second);
+    }
+    ASSIGN_OR_RETURN(id, Resolve(reference));
     if (std::find(ids.begin(), ids.end(), id) != ids.end()) return View(images_.at(id));
     ids.push_back(id);
     batch.put_owners.emplace_back(name, std::move(ids));
@@ -197,13 +205,18 @@ absl::Status Catalog::Release(absl::string_view owner) {
   MetadataBatch batch;
   batch.delete_owners.push_back(name);
   RETURN_IF_ERROR(metadata_.Apply(batch));
-  absl::MutexLock lock(&mu_);
-  for (const Digest& id : owners_[name]) {
-    const auto found = images_.find(id);
-    if (found != images_.end()) found->second.owners.erase(name);
+  {
+    absl::MutexLock lock(&mu_);
+    for (const Digest& id : owners_[name]) {
+      for (auto* images : {&images_, &retired_}) {
+        const auto found = images->find(id);
+        if (found != images->end()) found->second.owners.erase(name);
+      }
+    }
+    owners_.erase(name);
+    if (Abandoned().empty()) return absl::OkStatus();
   }
-  owners_.erase(name);
-  return absl::OkStatus();
+  return RemoveAbandoned();
 }
 
 }  // namespace slipway::image

@@ -40,6 +40,7 @@ struct ImageRecord {
   int64_t last_tagged_unix_ns = 0;
   Digest parent;                    // empty: none known
   std::string committed_container;  // empty: not of a commit
+  bool removed = false;             // kept for its owners alone
 };
 
 // Changes that become visible together or not at all.

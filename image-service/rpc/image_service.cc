@@ -31,8 +31,14 @@ grpc::Status ImageServiceImpl::TagImage(grpc::ServerContext*, const v1::TagImage
 grpc::Status ImageServiceImpl::RemoveImage(grpc::ServerContext*,
                                            const v1::RemoveImageRequest* request,
                                            v1::RemoveImageResponse* response) {
-  const auto outcome =
-      parts_.catalog.Remove(request->reference(), request->force(), request->no_prune());
+  RemoveCommand command{.reference = request->reference(),
+                        .force = request->force(),
+                        .keep_parents = request->no_prune()};
+  if (request->knows_running()) {
+    command.running_owners.emplace(request->running_owners().begin(),
+                                   request->running_owners().end());
+  }
+  const auto outcome = parts_.catalog.Remove(command);
   if (!outcome.ok()) return ToGrpc(outcome.status());
   response->mutable_untagged()->Add(outcome->untagged.begin(), outcome->untagged.end());
   response->mutable_deleted()->Add(outcome->deleted.begin(), outcome->deleted.end());

@@ -139,7 +139,7 @@ TEST_F(CatalogTest, UnknownImagesAreNamed) {
   EXPECT_EQ(catalog_->Get("UPPER").status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(catalog_->Get("").status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_TRUE(absl::IsNotFound(catalog_->Get("sha256:12").status()));
-  EXPECT_TRUE(absl::IsNotFound(catalog_->Remove("nosuch", true, false).status()));
+  EXPECT_TRUE(absl::IsNotFound(catalog_->Remove({.reference = "nosuch", .force = true}).status()));
   EXPECT_TRUE(absl::IsNotFound(catalog_->Tag("nosuch", "a")));
   EXPECT_TRUE(absl::IsNotFound(catalog_->Acquire("nosuch", "c1").status()));
   EXPECT_TRUE(absl::IsInvalidArgument(catalog_->Acquire("nosuch", "").status()));
@@ -282,11 +282,11 @@ TEST_F(CatalogTest, Lists) {
 
 TEST_F(CatalogTest, RemovingTheLastNameRemovesAll) {
   const Digest id = AddImage(1, {"a:1", "a:2"});
-  auto outcome = catalog_->Remove("a:1", false, false);
+  auto outcome = catalog_->Remove({.reference = "a:1"});
   ASSERT_TRUE(outcome.ok());
   EXPECT_EQ(outcome->untagged, std::vector<std::string>{"a:1"});
   EXPECT_TRUE(outcome->deleted.empty());
-  outcome = catalog_->Remove("a:2", false, false);
+  outcome = catalog_->Remove({.reference = "a:2"});
   ASSERT_TRUE(outcome.ok());
   ASSERT_EQ(outcome->deleted.size(), 2u);
   EXPECT_EQ(outcome->deleted[0], id.ToString());
@@ -298,44 +298,94 @@ TEST_F(CatalogTest, RemovingTheLastNameRemovesAll) {
 TEST_F(CatalogTest, SharedLayersStay) {
   AddImage(1, {"a"}, 1);
   AddImage(1, {"b"}, 2);
-  ASSERT_TRUE(catalog_->Remove("a", false, false).ok());
+  ASSERT_TRUE(catalog_->Remove({.reference = "a"}).ok());
   EXPECT_EQ(Files(), 2);
-  ASSERT_TRUE(catalog_->Remove("b", false, false).ok());
+  ASSERT_TRUE(catalog_->Remove({.reference = "b"}).ok());
   EXPECT_EQ(Files(), 0);
 }
 
 TEST_F(CatalogTest, ALayerAtWorkIsNotRemoved) {
   AddImage(1, {"a"});
   const auto lease = catalog_->LeaseLayer(catalog_->Get("a")->image->layers[0].blob);
-  ASSERT_TRUE(catalog_->Remove("a", false, false).ok());
+  ASSERT_TRUE(catalog_->Remove({.reference = "a"}).ok());
   EXPECT_EQ(Files(), 2);
 }
 
 TEST_F(CatalogTest, ConflictsInDockersWords) {
   const Digest id = AddImage(1, {"a"});
   ASSERT_TRUE(catalog_->Acquire("a", std::string(64, 'c')).ok());
-  EXPECT_EQ(catalog_->Remove("a", false, false).status(),
+  EXPECT_EQ(catalog_->Remove({.reference = "a"}).status(),
             absl::FailedPreconditionError(absl::StrCat(
                 "conflict: unable to remove repository reference \"a\" (must force) - container ",
                 "cccccccccccc is using its referenced image ", id.ShortHex())));
   for (const bool force : {false, true}) {
-    EXPECT_TRUE(absl::IsFailedPrecondition(catalog_->Remove(id.hex(), force, false).status()));
+    EXPECT_TRUE(absl::IsFailedPrecondition(
+        catalog_->Remove({.reference = id.hex(), .force = force}).status()));
   }
-  const auto forced = catalog_->Remove("a", true, false);
+  const auto forced = catalog_->Remove({.reference = "a", .force = true});
   ASSERT_TRUE(forced.ok());
   EXPECT_EQ(forced->untagged, std::vector<std::string>{"a:latest"});
   EXPECT_TRUE(forced->deleted.empty());
   EXPECT_TRUE(catalog_->Get(id.hex()).ok());
   ASSERT_TRUE(catalog_->Release(std::string(64, 'c')).ok());
-  EXPECT_TRUE(catalog_->Remove(id.hex(), false, false).ok());
+  EXPECT_TRUE(catalog_->Remove({.reference = id.hex()}).ok());
   EXPECT_EQ(Files(), 0);
+}
+
+TEST_F(CatalogTest, AnImageGoesFromUnderStoppedContainersByForceAndTheirLayersStay) {
+  const std::string stopped(64, 'c');
+  const std::string running(64, 'd');
+  const Digest id = AddImage(1, {"a"});
+  ASSERT_TRUE(catalog_->Acquire("a", stopped).ok());
+  ASSERT_TRUE(catalog_->Acquire("a", running).ok());
+  const auto remove = [&](const std::string& reference, bool force, std::set<std::string> runs) {
+    return catalog_->Remove({.reference = reference, .force = force, .running_owners = runs});
+  };
+  EXPECT_EQ(remove(id.hex(), true, {running}).status(),
+            absl::FailedPreconditionError(absl::StrCat(
+                "conflict: unable to delete ", id.ShortHex(),
+                " (cannot be forced) - image is being used by running container dddddddddddd")));
+  ASSERT_TRUE(catalog_->Release(running).ok());
+  EXPECT_EQ(remove(id.hex(), false, {}).status(),
+            absl::FailedPreconditionError(absl::StrCat(
+                "conflict: unable to delete ", id.ShortHex(),
+                " (must be forced) - image is being used by stopped container cccccccccccc")));
+  const auto removed = remove("a", true, {});
+  ASSERT_TRUE(removed.ok()) << removed.status();
+  EXPECT_EQ(removed->untagged, std::vector<std::string>{"a:latest"});
+  EXPECT_EQ(removed->deleted, std::vector<std::string>{id.ToString()});
+  EXPECT_TRUE(absl::IsNotFound(catalog_->Get(id.hex()).status()));
+  EXPECT_TRUE(catalog_->List({.all = true})->empty());
+  Reopen();
+  EXPECT_TRUE(absl::IsNotFound(catalog_->Get(id.hex()).status()));
+  EXPECT_EQ(Files(), 2);
+  EXPECT_TRUE(catalog_->Acquire(id.ToString(), stopped).ok());
+  EXPECT_FALSE(catalog_->Acquire(id.ToString(), running).ok());
+  ASSERT_TRUE(catalog_->Release(stopped).ok());
+  EXPECT_EQ(Files(), 0);
+  Reopen();
+  EXPECT_TRUE(catalog_->Owners().empty());
+}
+
+TEST_F(CatalogTest, ARemovedImageThatComesAgainIsOneAgain) {
+  const Digest id = AddImage(1, {"a"});
+  ASSERT_TRUE(catalog_->Acquire("a", "c1").ok());
+  ASSERT_TRUE(
+      catalog_->Remove({.reference = "a", .force = true, .running_owners = std::set<std::string>()})
+          .ok());
+  EXPECT_EQ(AddImage(1, {"b"}), id);
+  Reopen();
+  EXPECT_EQ(catalog_->Get("b")->owner_count, 1);
+  ASSERT_TRUE(catalog_->Release("c1").ok());
+  EXPECT_EQ(catalog_->Get("b")->owner_count, 0);
+  EXPECT_EQ(Files(), 2);
 }
 
 TEST_F(CatalogTest, AnIdInTwoRepositoriesMustBeForced) {
   const Digest id = AddImage(1, {"a", "b"});
-  const auto refused = catalog_->Remove(id.ShortHex(), false, false);
+  const auto refused = catalog_->Remove({.reference = id.ShortHex()});
   EXPECT_TRUE(absl::StrContains(refused.status().message(), "referenced in multiple repositories"));
-  EXPECT_EQ(catalog_->Remove(id.ShortHex(), true, false)->untagged.size(), 2u);
+  EXPECT_EQ(catalog_->Remove({.reference = id.ShortHex(), .force = true})->untagged.size(), 2u);
 }
 
 TEST_F(CatalogTest, AcquireIsIdempotent) {

@@ -41,6 +41,7 @@ std::string EncodeImage(const ImageRecord& record) {
   }
   message.set_parent_id(record.parent.ToString());
   message.set_committed_container(record.committed_container);
+  message.set_removed(record.removed);
   return message.SerializeAsString();
 }
 
@@ -64,6 +65,7 @@ absl::StatusOr<ImageRecord> DecodeImage(absl::string_view key, absl::string_view
     ASSIGN_OR_RETURN(record.parent, StoredDigest(message.parent_id()));
   }
   record.committed_container = message.committed_container();
+  record.removed = message.removed();
   return record;
 }
 
