@@ -31,6 +31,11 @@ ABSL_FLAG(
     int64_t, upload_chunk_bytes, INT64_MAX,
     "Most bytes of a layer in one upload request, for registries behind proxies with a limit.");
 
+ABSL_FLAG(int64_t, max_layer_bytes, int64_t{128} << 30,
+          "Most bytes that a layer may have after decompression.");
+ABSL_FLAG(int64_t, disk_quota_bytes, 0,
+          "Most bytes that all images may take on the disk; 0: as many as there is room for.");
+
 int main(int argc, char** argv) {
   slipway::image::ServerOptions options;
   options.service = slipway::InitService(argc, argv, "image", "127.0.0.1:9481");
@@ -52,6 +57,8 @@ int main(int argc, char** argv) {
   options.registry.max_attempts = absl::GetFlag(FLAGS_registry_attempts);
   options.registry.upload_chunk_bytes = absl::GetFlag(FLAGS_upload_chunk_bytes);
   options.max_layers_at_once = absl::GetFlag(FLAGS_max_layers_at_once);
+  options.content.layer_bytes = absl::GetFlag(FLAGS_max_layer_bytes);
+  options.content.quota_bytes = absl::GetFlag(FLAGS_disk_quota_bytes);
   auto server = slipway::image::Server::Start(options);
   if (!server.ok()) return slipway::ExitCode(server.status());
   slipway::Log(slipway::LogLevel::kInfo, "serving", {{"socket", options.service.socket}});

@@ -77,7 +77,7 @@ Server::~Server() {
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   auto parts = std::make_unique<Parts>(options);
   const std::string& root = options.service.root;
-  ASSIGN_OR_RETURN(parts->content, FileContentStore::Open(root));
+  ASSIGN_OR_RETURN(parts->content, FileContentStore::Open(root, options.content));
   ASSIGN_OR_RETURN(parts->metadata, RocksdbMetadataStore::Open(absl::StrCat(root, "/db")));
   ASSIGN_OR_RETURN(parts->catalog, Catalog::Open(*parts->metadata, *parts->content, parts->format,
                                                  parts->image_metrics));

@@ -9,6 +9,7 @@
 #include "base/service/service.h"
 #include "image-service/clients/http_client.h"
 #include "image-service/clients/registry_client.h"
+#include "image-service/store/file_content_store.h"
 
 namespace slipway::image {
 
@@ -17,6 +18,7 @@ struct ServerOptions {
   HttpOptions http;
   RegistryOptions registry;
   int max_layers_at_once = 6;  // downloads of the whole service, and uploads
+  ContentLimits content;
 };
 
 // The running service: the only place that names concrete types and wires them. Not thread-safe.

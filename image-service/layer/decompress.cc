@@ -47,7 +47,8 @@ class Source {
 // The output side: bounds what comes out.
 class Sink {
  public:
-  Sink(ChunkQueue* queue, uint64_t limit_bytes) : queue_(queue), limit_bytes_(limit_bytes) {}
+  Sink(ChunkQueue* queue, const DecompressOptions& options)
+      : queue_(queue), limit_bytes_(options.max_output_bytes), limit_name_(options.limit_name) {}
 
   absl::Status Acquire() {
     if (buffer_ != nullptr) return absl::OkStatus();
@@ -61,8 +62,9 @@ class Sink {
     used_ += count;
     total_ += count;
     if (total_ > limit_bytes_) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "the layer's decompressed content passes the limit of ", limit_bytes_, " bytes"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("the layer's decompressed content passes the limit of ", limit_bytes_,
+                       " bytes", limit_name_.empty() ? "" : absl::StrCat(" (", limit_name_, ")")));
     }
     if (room() == 0) Flush();
     return absl::OkStatus();
@@ -75,6 +77,7 @@ class Sink {
  private:
   ChunkQueue* queue_;
   const uint64_t limit_bytes_;
+  const std::string limit_name_;
   uint64_t total_ = 0;
   char* buffer_ = nullptr;
   size_t used_ = 0;
@@ -253,7 +256,7 @@ absl::string_view CompressionName(Compression compression) {
 absl::Status Decompress(Compression compression, absl::string_view first, ChunkQueue* in,
                         ChunkQueue* out, const DecompressOptions& options) {
   Source source(first, in);
-  Sink sink(out, options.max_output_bytes);
+  Sink sink(out, options);
   absl::Status status;
   switch (compression) {
     case Compression::kNone:

@@ -2,6 +2,7 @@
 #define IMAGE_SERVICE_LAYER_DECOMPRESS_H_
 
 #include <cstdint>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -18,6 +19,7 @@ absl::string_view CompressionName(Compression compression);
 
 struct DecompressOptions {
   uint64_t max_output_bytes = UINT64_MAX;
+  std::string limit_name;  // what sets the limit; empty: not told
   int max_zstd_window_log = 27;
   // Layers of registries are gzip, zstd or plain; `docker import` also takes xz and bzip2.
   bool accept_xz_and_bzip2 = false;

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace slipway::image {
 
@@ -11,6 +12,7 @@ namespace slipway::image {
 struct LayerLimits {
   // The tar stream after decompression; bounds what a compression bomb costs.
   uint64_t max_tar_bytes = uint64_t{128} << 30;
+  std::string tar_limit_name;  // what sets it, for the error; empty: not told
   // The layer file with the holes of sparse files in it. The format ends at 16 TiB.
   uint64_t max_image_bytes = uint64_t{1} << 40;
   // Files, directories and so on, including parent directories that the tar does not name.

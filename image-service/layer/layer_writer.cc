@@ -125,6 +125,7 @@ void LayerWriter::RunDecompression() {
   compression_ = DetectCompression(first);
   const DecompressOptions options = {
       .max_output_bytes = options_.limits.max_tar_bytes,
+      .limit_name = options_.limits.tar_limit_name,
       .max_zstd_window_log = options_.limits.max_zstd_window_log,
       .accept_xz_and_bzip2 = options_.accept_xz_and_bzip2,
   };

@@ -4,13 +4,15 @@
 
 namespace slipway::image {
 
-absl::StatusOr<std::unique_ptr<LayerSink>> ErofsLayerSink::Create(const std::string& directory,
-                                                                  bool accept_xz_and_bzip2) {
-  LayerOptions options;
-  options.directory = directory;
-  options.accept_xz_and_bzip2 = accept_xz_and_bzip2;
-  options.sync = false;
-  ASSIGN_OR_RETURN(std::unique_ptr<LayerWriter> writer, LayerWriter::Create(options));
+absl::StatusOr<std::unique_ptr<LayerSink>> ErofsLayerSink::Create(
+    const ErofsLayerOptions& options) {
+  LayerOptions layer;
+  layer.directory = options.directory;
+  layer.accept_xz_and_bzip2 = options.accept_xz_and_bzip2;
+  layer.sync = false;
+  layer.limits.max_tar_bytes = options.max_tar_bytes;
+  layer.limits.tar_limit_name = options.limit_name;
+  ASSIGN_OR_RETURN(std::unique_ptr<LayerWriter> writer, LayerWriter::Create(layer));
   return std::unique_ptr<LayerSink>(new ErofsLayerSink(std::move(writer)));
 }
 

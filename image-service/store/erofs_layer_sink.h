@@ -1,6 +1,7 @@
 #ifndef IMAGE_SERVICE_STORE_EROFS_LAYER_SINK_H_
 #define IMAGE_SERVICE_STORE_EROFS_LAYER_SINK_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -11,12 +12,17 @@
 
 namespace slipway::image {
 
+struct ErofsLayerOptions {
+  std::string directory;  // on the file system of the final path
+  bool accept_xz_and_bzip2 = false;
+  uint64_t max_tar_bytes = 0;
+  std::string limit_name;  // of the option that says so, for who meets it
+};
+
 // LayerSink on the layer library. The file is not synced before Sync. One thread at a time.
 class ErofsLayerSink : public LayerSink {
  public:
-  // `directory` is on the file system of the final path.
-  static absl::StatusOr<std::unique_ptr<LayerSink>> Create(const std::string& directory,
-                                                           bool accept_xz_and_bzip2);
+  static absl::StatusOr<std::unique_ptr<LayerSink>> Create(const ErofsLayerOptions& options);
 
   absl::Status Append(absl::string_view bytes) override { return writer_->Append(bytes); }
   absl::StatusOr<ConvertedLayer> Finish() override;

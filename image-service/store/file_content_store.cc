@@ -71,13 +71,14 @@ class FileBlobReader : public BlobReader {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<FileContentStore>> FileContentStore::Open(const std::string& root) {
+absl::StatusOr<std::unique_ptr<FileContentStore>> FileContentStore::Open(
+    const std::string& root, const ContentLimits& limits) {
   for (const char* name : {"/blobs/sha256", "/layers", "/partial", "/tmp"}) {
     RETURN_IF_ERROR(MakeDirectories(absl::StrCat(root, name), 0755));
   }
   ASSIGN_OR_RETURN(const std::string boot_id, ReadFile("/proc/sys/kernel/random/boot_id"));
   return std::unique_ptr<FileContentStore>(
-      new FileContentStore(root, std::string(absl::StripAsciiWhitespace(boot_id))));
+      new FileContentStore(root, std::string(absl::StripAsciiWhitespace(boot_id)), limits));
 }
 
 std::string FileContentStore::LayerPath(const Digest& diff_id) const {
@@ -97,7 +98,36 @@ bool FileContentStore::HasBlob(const Digest& blob, int64_t size_bytes) const {
 }
 
 absl::StatusOr<std::unique_ptr<LayerSink>> FileContentStore::NewLayer(bool any_compression) {
-  return ErofsLayerSink::Create(absl::StrCat(root_, "/tmp"), any_compression);
+  int64_t limit_bytes = limits_.layer_bytes;
+  std::string limit_name = "--max_layer_bytes";
+  if (limits_.quota_bytes > 0) {
+    const int64_t left_bytes = limits_.quota_bytes - UsedBytes();
+    if (left_bytes <= 0) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("the images' disk quota of ", limits_.quota_bytes,
+                       " bytes is used up: remove images or raise --disk_quota_bytes"));
+    }
+    if (left_bytes < limit_bytes) {
+      limit_bytes = left_bytes;
+      limit_name = "--disk_quota_bytes";
+    }
+  }
+  return ErofsLayerSink::Create({.directory = absl::StrCat(root_, "/tmp"),
+                                 .accept_xz_and_bzip2 = any_compression,
+                                 .max_tar_bytes = static_cast<uint64_t>(limit_bytes),
+                                 .limit_name = std::move(limit_name)});
+}
+
+int64_t FileContentStore::UsedBytes() const {
+  int64_t used = 0;
+  for (const char* name : {"/blobs/sha256", "/layers", "/partial", "/tmp"}) {
+    const std::string directory = absl::StrCat(root_, name);
+    ForEachName(directory, [&](const std::string& file) {
+      struct stat st;
+      if (stat(absl::StrCat(directory, "/", file).c_str(), &st) == 0) used += st.st_blocks * 512;
+    }).IgnoreError();
+  }
+  return used;
 }
 
 absl::StatusOr<std::unique_ptr<BlobWriter>> FileContentStore::NewBlob() {

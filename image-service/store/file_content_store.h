@@ -13,6 +13,14 @@
 
 namespace slipway::image {
 
+// What images may take.
+struct ContentLimits {
+  // Of one layer after decompression.
+  int64_t layer_bytes = int64_t{128} << 30;
+  // Of all files of the store on its disk; zero: as much as there is room for.
+  int64_t quota_bytes = 0;
+};
+
 // Content below one directory, all on one file system:
 //
 //   blobs/sha256/<hex>     bytes as the registry has them, complete and verified
@@ -24,7 +32,8 @@ namespace slipway::image {
 class FileContentStore : public ContentStore {
  public:
   // Makes the directories.
-  static absl::StatusOr<std::unique_ptr<FileContentStore>> Open(const std::string& root);
+  static absl::StatusOr<std::unique_ptr<FileContentStore>> Open(const std::string& root,
+                                                                const ContentLimits& limits = {});
   ~FileContentStore() override;
 
   std::string LayerPath(const Digest& diff_id) const override;
@@ -49,8 +58,13 @@ class FileContentStore : public ContentStore {
                             const std::function<bool(const Digest&)>& knows_blob) override;
 
  private:
-  FileContentStore(std::string root, std::string boot_id)
-      : root_(std::move(root)), boot_id_(std::move(boot_id)), reaper_([this] { RunReaper(); }) {}
+  FileContentStore(std::string root, std::string boot_id, const ContentLimits& limits)
+      : root_(std::move(root)),
+        boot_id_(std::move(boot_id)),
+        limits_(limits),
+        reaper_([this] { RunReaper(); }) {}
+  // What the store has on the disk.
+  int64_t UsedBytes() const;
   // Unlinking a large file takes the file system a while: a thread of its own does it.
   void RunReaper();
   // Into tmp/, from where EmptyTrash takes it.
@@ -58,6 +72,7 @@ class FileContentStore : public ContentStore {
 
   const std::string root_;
   const std::string boot_id_;
+  const ContentLimits limits_;
   absl::Mutex mu_;
   bool has_trash_ ABSL_GUARDED_BY(mu_) = false;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;

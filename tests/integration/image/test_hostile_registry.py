@@ -162,6 +162,46 @@ def test_bombed_gzip(service, hostile):
     assert service.files() == NOTHING and service.peak_rss_mb() < 60
 
 
+def small_tar(size):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        info = tarfile.TarInfo("zeros")
+        info.size = size
+        tar.addfile(info, io.BytesIO(bytes(size)))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("flag", ["--max_layer_bytes=20000000", "--disk_quota_bytes=20000000"])
+def test_layer_that_inflates_past_the_quota(hostile, flag):
+    """Refused with the number and the option that says so; what fits still comes."""
+    service = ImageService(flag)
+    try:
+        tar = small_tar(100 << 20)
+        reference, digests = hostile.add_image("inflates", [gzip.compress(tar, 9, mtime=0)], [sha256(tar)])
+        code, details = service.pull_error(reference)
+        assert code == Code.INVALID_ARGUMENT and digests[0] in details
+        assert "passes the limit of " in details and flag.split("=")[0] in details
+        assert service.files() == NOTHING
+        fits = small_tar(1 << 20)
+        reference, _ = hostile.add_image("fits", [gzip.compress(fits, 9, mtime=0)], [sha256(fits)])
+        service.pull(reference)
+    finally:
+        service.close()
+
+
+def test_used_up_quota(hostile):
+    service = ImageService("--disk_quota_bytes=1000")
+    try:
+        filler = service.root / "tmp" / "filler"
+        filler.write_bytes(b"x" * 8192)
+        tar = small_tar(1000)
+        reference, _ = hostile.add_image("late", [gzip.compress(tar, 9, mtime=0)], [sha256(tar)])
+        code, details = service.pull_error(reference)
+        assert code == Code.RESOURCE_EXHAUSTED and "--disk_quota_bytes" in details
+    finally:
+        service.close()
+
+
 @pytest.mark.parametrize("name", ["../escape", "a/../../escape"])
 def test_tar_that_escapes(service, hostile, name):
     out = io.BytesIO()
