@@ -76,10 +76,12 @@ json::object ImageToJson(const pb::Image& image, ApiVersion version) {
   out["Parent"] = image.parent_id();
   out["Comment"] = image.comment();
   out["Created"] = Rfc3339Nano(image.created_unix_ns());
-  if (version < ApiVersion{1, 45}) {
-    out["Container"] = image.committed_container();
-    out["ContainerConfig"] = ConfigToJson(pb::ImageConfig());
-  }
+  if (version < ApiVersion{1, 45}) out["Container"] = image.committed_container();
+  // Gone from the API with 1.45; docker-compose 1 looks for an image's volumes here, whatever it
+  // speaks.
+  pb::ImageConfig container_config;
+  *container_config.mutable_volumes() = image.config().volumes();
+  out["ContainerConfig"] = ConfigToJson(container_config);
   out["DockerVersion"] = image.docker_version();
   out["Author"] = image.author();
   out["Config"] = ConfigToJson(image.config());

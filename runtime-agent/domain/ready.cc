@@ -62,6 +62,12 @@ struct Runtime::ReadyRun {
 
 void Runtime::MakeReadySoon(const Container& container) {
   if (settings_.ready_runs == 0 || !MayBeReady(container.definition())) return;
+  for (const DefinedMount& mount : container.definition().mounts) {
+    // What is mounted for a volume is mounted as long as one that has it runs.
+    if (const std::string volume = VolumeOf(mount); !volume.empty() && !volumes_->IsPlain(volume)) {
+      return;
+    }
+  }
   executor_->Post([this, id = container.id()] {
     const auto found = Find(id);
     if (found.ok()) MakeReady(*found);

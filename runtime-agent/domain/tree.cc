@@ -231,6 +231,12 @@ absl::Status RemoveTree(const std::string& path) {
   return content;
 }
 
+bool HasDirectory(int root_fd, const std::string& inside) {
+  return OpenBeneath(root_fd, inside, O_PATH | O_DIRECTORY, 0,
+                     RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+      .ok();
+}
+
 absl::Status FillEmptyDirectory(int root_fd, const std::string& inside,
                                 const std::string& directory) {
   auto from = OpenBeneath(root_fd, inside, O_RDONLY | O_DIRECTORY, 0,

@@ -21,6 +21,9 @@ absl::StatusOr<bool> IsEmptyDirectory(const std::string& path);
 // count.
 absl::StatusOr<int64_t> TreeSize(const std::string& path);
 
+// Whether `inside` is a directory below the root `root_fd`.
+bool HasDirectory(int root_fd, const std::string& inside);
+
 // Copies what `inside` is below the root `root_fd` (a directory of an image) into `directory` when
 // that is empty: modes, owners, times, links, device nodes and extended attributes. Nothing happens
 // when the image has no such directory.

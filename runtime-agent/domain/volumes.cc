@@ -245,6 +245,8 @@ std::vector<std::string> Volumes::List() const {
   return names;
 }
 
+bool Volumes::IsPlain(const std::string& name) const { return !Exists(PathOf(name, kOptions)); }
+
 int64_t Volumes::Measure(const std::string& name) {
   const auto source = SourceOf(name);
   const std::string data = PathOf(name, kData);
@@ -281,8 +283,8 @@ absl::Status Volumes::MountInTurn(const std::string& name) {
   absl::Status status = mount.status();
   if (status.ok()) status = mount->AttachAt(AT_FDCWD, data);
   if (status.ok()) return status;
-  return absl::Status(
-      status.code(),
+  // Whatever is missing, it is not the container or its image.
+  return absl::InternalError(
       absl::StrCat("error while mounting volume '", data, "': failed to mount local volume: mount ",
                    source.type.empty() ? image : source.device, ":", data, ": ", status.message()));
 }
@@ -341,6 +343,7 @@ absl::Status Volumes::Ensure(const std::string& name) {
 absl::Status Volumes::Fill(const std::string& name, int root, const std::string& inside) {
   const Turn turn(*this, name);
   RETURN_IF_ERROR(EnsureInTurn(name));
+  if (!HasDirectory(root, inside)) return absl::OkStatus();
   RETURN_IF_ERROR(MountInTurn(name));
   const absl::Cleanup unmount = [this, &name] {
     absl::ReleasableMutexLock lock(&mutex_);

@@ -48,6 +48,8 @@ class Volumes {
   absl::Status Remove(const std::string& name);
   void DeleteRemoved();
   std::vector<std::string> List() const;
+  // Nothing is mounted for it.
+  bool IsPlain(const std::string& name) const;
   // Negative where the files are not ours to count.
   int64_t Measure(const std::string& name);
 

@@ -61,9 +61,9 @@ class RunningServer : public Server {
     RETURN_IF_ERROR(metrics_.Serve(options.metrics_address));
     RpcServerOptions rpc;
     rpc.listeners.push_back(UnixListener{.path = options.socket, .mode = 0600});
-    ASSIGN_OR_RETURN(rpc_,
-                     RpcServer::Start(std::move(rpc),
-                                      {service_.get(), networks_.get(), volumes_.get()}, metrics_));
+    ASSIGN_OR_RETURN(
+        rpc_, RpcServer::Start(std::move(rpc), {service_.get(), networks_.get(), volumes_.get()},
+                               metrics_));
     return absl::OkStatus();
   }
 

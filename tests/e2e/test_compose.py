@@ -117,4 +117,4 @@ def test_a_service_that_cannot_become_healthy_holds_back_others(project):
 def test_one_off_commands(project):
     run = project.compose("run", "--rm", "-T", "--no-deps", "front", "sh", "-c", "echo $PROJECT; exit 3", check=False)
     assert run.returncode == 3 and run.stdout == "stack\n"
-    assert project.compose("config", "--services").stdout.split() == ["front", "store"]
+    assert project.compose("config", "--services").stdout.split() == ["store", "front"]

@@ -97,7 +97,6 @@ def test_answers_as_dockerd(both):
         ("POST", "/volumes/create", {"Name": "../up"}),
         ("POST", "/volumes/create", {"Name": "bad", "DriverOpts": {"foo": "1"}}),
         ("POST", "/volumes/create", {"Name": "bad", "DriverOpts": {"type": "tmpfs"}}),
-        ("POST", "/volumes/create", {"Name": "bad", "Driver": "nosuch"}),
         ("GET", "/volumes/bad", None),
         ("GET", '/volumes?filters={"name":["dat"]}', None),
         ("GET", '/volumes?filters={"label":["a=1"]}', None),
@@ -116,19 +115,17 @@ def test_answers_as_dockerd(both):
         ("POST", '/v1.41/volumes/prune?filters={"label":["a"]}', None),
         ("POST", '/v1.41/volumes/prune', None),
         ("POST", '/v1.41/volumes/prune?filters={"nosuch":["a"]}', None),
-        ("POST", "/containers/create?name=bad", {"Image": "busybox", "Cmd": ["true"], "HostConfig": {
-            "Mounts": [{"Type": "volume", "Source": "vol", "Target": "/t",
-                        "VolumeOptions": {"DriverConfig": {"Name": "nosuch"}}}]}}),
-        ("GET", "/volumes/vol", None),
     ]
+    differences = []
     for method, path, body in steps:
         answers = [api(one, method, "/v1.41" + path if not path.startswith("/v1") else path, body) for one in both]
         mine, theirs = [(status, json.loads(plain(json.dumps(answer)))) for status, answer in answers]
         if path == "/volumes" or path.startswith("/volumes?"):
             for answer in (mine, theirs):
                 (answer[1] or {}).pop("Warnings", None)
-        # An engine without plugins of its own does not find one where another may not have looked.
-        assert normal(mine) == normal(theirs), (method, path, body)
+        if normal(mine) != normal(theirs):
+            differences.append((method, path, body, mine, theirs))
+    assert not differences, "\n".join(map(str, differences))
 
 
 def normal(answer):
@@ -141,9 +138,23 @@ def normal(answer):
             normal((200, one))
         if "Volumes" in body:
             body["Volumes"] = body["Volumes"] or []
+        if "message" in body:
+            body["message"] = body["message"].lower()
         if "VolumesDeleted" in body:
             body["VolumesDeleted"] = sorted(body["VolumesDeleted"] or [])
     return status, body
+
+
+def test_a_driver_that_is_not_there(ours):
+    """dockerd says the same after it has looked for a plugin for 15 seconds."""
+    unknown = 'error looking up volume plugin nosuch: plugin "nosuch" not found'
+    status, answer = api(ours, "POST", "/volumes/create", {"Name": "bad", "Driver": "nosuch"})
+    assert (status, answer["message"]) == (404, f"create bad: {unknown}")
+    mounts = [{"Type": "volume", "Source": "bad", "Target": "/t", "VolumeOptions": {"DriverConfig": {"Name": "nosuch"}}}]
+    status, answer = api(ours, "POST", "/containers/create",
+                         {"Image": "busybox", "Cmd": ["true"], "HostConfig": {"Mounts": mounts}})
+    assert status == 400 and unknown in answer["message"]
+    assert api(ours, "GET", "/volumes/bad")[0] == 404
 
 
 def seen(one, name, script, *options, image="busybox"):
@@ -196,14 +207,15 @@ def test_events_as_dockerd(both):
                                                    "--format", "{{.Action}}").stdout, "the volume's last event")
         events = one.docker("events", "--since", since, "--until", time.time() + 0.01, "--format", "{{json .}}").stdout
         events = [json.loads(plain(line)) for line in events.splitlines()]
-        answers.append([(e["Type"], e["Action"], e["Actor"]["ID"], sorted(e["Actor"]["Attributes"].items()))
-                        for e in events if e["Type"] == "volume"])
+        told = [(e["Type"], e["Action"], e["Actor"]["ID"], sorted(e["Actor"]["Attributes"].items()))
+                for e in events if e["Type"] == "volume"]
+        # dockerd tells of the creation again when a container names the volume.
+        answers.append([one for at, one in enumerate(told) if one not in told[:at]])
     assert answers[0] == answers[1]
 
 
 def test_a_subpath_stays_in_its_volume(ours):
     ours.docker("run", "--rm", "-v", "tree:/t", "busybox", "sh", "-c", "mkdir -p /t/a/b; echo in >/t/a/b/f; ln -s /etc /t/out")
-    run = ["run", "--rm", "--mount"]
     body = {"Image": "busybox", "Cmd": ["cat", "/s/f"], "HostConfig": {"Mounts": [
         {"Type": "volume", "Source": "tree", "Target": "/s", "VolumeOptions": {"Subpath": "a/b"}}]}}
     status, made = api(ours, "POST", "/containers/create?name=sub", body)
@@ -215,7 +227,7 @@ def test_a_subpath_stays_in_its_volume(ours):
     body["HostConfig"]["Mounts"][0]["VolumeOptions"]["Subpath"] = "out"
     status, made = api(ours, "POST", "/containers/create?name=out", body)
     status, answer = api(ours, "POST", "/containers/out/start")
-    assert status >= 400 and run
+    assert status >= 400
 
 
 def test_mount_options_of_the_local_driver(ours, tmp_path):
@@ -293,7 +305,9 @@ def test_native_client(ours):
     refused = ours.slipway("volume", "rm", "mine", check=False)
     assert refused.returncode == 1 and "volume is in use" in refused.stderr
     ours.docker("rm", "user")
-    assert ours.slipway("volume", "prune", "-a", "--label", "a").stdout == "mine\n"
+    assert ours.slipway("volume", "rm", "mine").stdout == "mine\n"
+    ours.slipway("volume", "create", "--label", "b", "plain")
+    assert ours.slipway("volume", "prune", "-a", "--label", "b").stdout == "plain\n"
     assert "no such volume" in ours.slipway("volume", "inspect", "mine", check=False).stderr
 
 

@@ -8,8 +8,10 @@
 namespace slipway::container {
 namespace {
 
+// As with Docker, one that was made with options is left to who made it.
 bool IsPruned(const UsedVolume& used, const PruneVolumesCommand& command) {
-  return used.users.empty() && (command.all || used.volume->anonymous) &&
+  return used.users.empty() && used.volume->options.empty() &&
+         (command.all || used.volume->anonymous) &&
          LabelsPass(used.volume->labels, command.labels, command.not_labels);
 }
 
