@@ -64,9 +64,10 @@ class Registry(Peer):
 
 
 class Dockerd(Peer):
-    """Debian's dockerd, on a socket of its own and with no network of its own unless asked."""
+    """Debian's dockerd, on a socket of its own and with no network of its own unless asked. In a network namespace it
+    has its default bridge and makes its own rules."""
 
-    def __init__(self, bridge=None, options=()):
+    def __init__(self, bridge=None, options=(), namespace=None):
         super().__init__("dockerd")
         self.socket = self.dir / "docker.sock"
         self.bridge = bridge
@@ -76,9 +77,14 @@ class Dockerd(Peer):
             subprocess.run(["ip", "addr", "add", "172.27.255.1/24", "dev", bridge], check=True)
             subprocess.run(["ip", "link", "set", bridge, "up"], check=True)
             options = [f"--bridge={bridge}", *options[1:]]
-        self.start("dockerd", "--data-root", self.dir / "data", "--exec-root", self.dir / "exec", "-H",
-                   f"unix://{self.socket}", "--pidfile", self.dir / "pid", "--iptables=false", "--ip6tables=false",
-                   *options)
+        rules = ["--iptables=false", "--ip6tables=false"]
+        within = []
+        if namespace is not None:
+            options = options[1:]
+            rules = ["--iptables=true"]
+            within = ["nsenter", f"--net=/run/netns/{namespace}"]
+        self.start(*within, "dockerd", "--data-root", self.dir / "data", "--exec-root", self.dir / "exec", "-H",
+                   f"unix://{self.socket}", "--pidfile", self.dir / "pid", *rules, *options)
         self.env = {**os.environ, "DOCKER_HOST": f"unix://{self.socket}", "DOCKER_CONFIG": str(self.dir / "config")}
         wait_until(lambda: self.docker("version", check=False).returncode == 0, "dockerd answers", 30)
 

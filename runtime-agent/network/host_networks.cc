@@ -353,20 +353,28 @@ absl::StatusOr<Endpoint> HostNetworks::Publish(const std::string& network_id, co
   Wire wire;
   {
     absl::MutexLock lock(&mutex_);
-    Record& record = records_[id][network->id()];
-    if (!record.has_value()) {
+    Endpoint* endpoint = FindEndpoint(network->id(), id);
+    if (endpoint == nullptr) {
       return absl::FailedPreconditionError(absl::StrCat("endpoint ", id, " is not connected"));
     }
-    before = std::exchange(record->ports, {});
-    ASSIGN_OR_RETURN(wire, AttachedNetwork::WireOf(*record));
+    before = std::exchange(endpoint->ports, {});
+    ASSIGN_OR_RETURN(wire, AttachedNetwork::WireOf(*endpoint));
   }
   RETURN_IF_ERROR(UnpublishPorts(before, wire));
   ASSIGN_OR_RETURN(std::vector<PublishedPort> bound, PublishPorts(network, ports, wire));
   absl::MutexLock lock(&mutex_);
-  Record& record = records_[id][network->id()];
-  if (!record.has_value()) return absl::AbortedError("disconnected meanwhile");
-  record->ports = std::move(bound);
-  return *record;
+  Endpoint* endpoint = FindEndpoint(network->id(), id);
+  if (endpoint == nullptr) return absl::AbortedError("disconnected meanwhile");
+  endpoint->ports = std::move(bound);
+  return *endpoint;
+}
+
+Endpoint* HostNetworks::FindEndpoint(const std::string& network_id, const std::string& id) {
+  const auto found = records_.find(id);
+  if (found == records_.end()) return nullptr;
+  const auto record = found->second.find(network_id);
+  const bool connected = record != found->second.end() && record->second.has_value();
+  return connected ? &*record->second : nullptr;
 }
 
 absl::StatusOr<ResolverSockets> HostNetworks::OpenResolver(int netns_fd) {

@@ -80,6 +80,9 @@ class HostNetworks : public NetworkDriver {
                                                           const std::vector<PublishedPort>& ports,
                                                           const Wire& wire);
   absl::Status UnpublishPorts(const std::vector<PublishedPort>& ports, const Wire& wire);
+  // Null where it is not connected.
+  Endpoint* FindEndpoint(const std::string& network_id, const std::string& id)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Forget(const std::string& network_id, const std::string& id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Bury(const NetworkRef& network, const Wire& wire) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -45,11 +45,11 @@ class UnixClient(http.client.HTTPConnection):
         return answer
 
 
-def life(client, network):
+def life(client, network, host_config=None):
     """create, start, wait, remove of `true`; seconds."""
     begin = time.perf_counter()
     identity = json.loads(client.call("POST", "/containers/create", {
-        "Image": "busybox", "Cmd": ["true"], "HostConfig": {"NetworkMode": network}}))["Id"]
+        "Image": "busybox", "Cmd": ["true"], "HostConfig": {"NetworkMode": network, **(host_config or {})}}))["Id"]
     client.call("POST", f"/containers/{identity}/start")
     client.call("POST", f"/containers/{identity}/wait")
     client.call("DELETE", f"/containers/{identity}")
@@ -194,7 +194,7 @@ def timed(function, *arguments):
 
 
 def run_cli(peer, *arguments):
-    subprocess.run(["/usr/bin/docker", *arguments], env=peer.env, check=True, capture_output=True)
+    return subprocess.run(["/usr/bin/docker", *arguments], env=peer.env, check=True, capture_output=True)
 
 
 class Crun:
@@ -419,6 +419,8 @@ def row_list(bench):
 
 from build_rows import BUILD_ROWS  # noqa: E402 (it uses what is above)
 from log_rows import LOG_ROWS  # noqa: E402
+from network_rows import NETWORK_ROWS  # noqa: E402
 
 ROWS = {"memory": row_memory, "api": row_api, "run": row_run, "exec": row_exec, "concurrent": row_concurrent,
-        "pull": row_pull, "commit": row_commit, "images": row_images, **BUILD_ROWS, **LOG_ROWS, "list": row_list}
+        "pull": row_pull, "commit": row_commit, "images": row_images, **BUILD_ROWS, **LOG_ROWS,
+        **NETWORK_ROWS, "list": row_list}

@@ -130,5 +130,73 @@ TEST_F(NetworkTest, PortsAndAddressesOutliveTheAgent) {
   EXPECT_THAT(host_->KernelObjects(), testing::IsEmpty());
 }
 
+// The agent is killed at every point of a connect and of a disconnect: what it had half done is
+// gone or finished, the call can be made again, and nothing is left in the end.
+TEST_F(NetworkTest, KilledWhileConnectingAndDisconnecting) {
+  grpc::ClientContext put_context;
+  v1::PutNetworkRequest put;
+  put.mutable_network()->set_id(Host::NewId());
+  put.mutable_network()->set_name("n");
+  put.mutable_network()->set_driver("bridge");
+  put.mutable_network()->add_subnets()->set_subnet("10.93.7.0/24");
+  v1::PutNetworkResponse put_response;
+  ASSERT_TRUE(host_->agent()->PutNetwork(&put_context, put, &put_response).ok());
+  const auto server = OnBridge({"sleep", "1000"});
+  ASSERT_TRUE(host_->Prepare(server).ok());
+  ASSERT_TRUE(host_->Start(server.container_id()).ok());
+  const auto connect = [&](int* endpoints) {
+    grpc::ClientContext context;
+    v1::ConnectContainerRequest request;
+    request.set_container_id(server.container_id());
+    request.mutable_attachment()->set_network_id(put.network().id());
+    v1::ConnectContainerResponse response;
+    const grpc::Status status = host_->agent()->ConnectContainer(&context, request, &response);
+    *endpoints = response.endpoints_size();
+    return status.ok();
+  };
+  const auto disconnect = [&](int* endpoints) {
+    grpc::ClientContext context;
+    v1::DisconnectContainerRequest request;
+    request.set_container_id(server.container_id());
+    request.set_network_id(put.network().id());
+    v1::DisconnectContainerResponse response;
+    const grpc::Status status = host_->agent()->DisconnectContainer(&context, request, &response);
+    *endpoints = response.endpoints_size();
+    return status.ok();
+  };
+  const auto dies_at = [&](const std::string& step, const auto& call) {
+    SCOPED_TRACE(step);
+    int endpoints = 0;
+    host_->FailStartsAt("kill " + step);
+    EXPECT_FALSE(call(&endpoints));
+    host_->FailStartsAt("");
+    host_->StopAgent(SIGKILL);
+    host_->StartAgent();
+  };
+  int endpoints = 0;
+  for (const char* step : {"connect:wire", "connect:routes", "connect:saved"}) {
+    dies_at(step, connect);
+    ASSERT_TRUE(connect(&endpoints)) << step;
+    EXPECT_EQ(endpoints, 2) << step;
+    ASSERT_TRUE(disconnect(&endpoints)) << step;
+    EXPECT_EQ(endpoints, 1) << step;
+  }
+  for (const char* step : {"disconnect:saved", "disconnect:wire", "disconnect:routes"}) {
+    ASSERT_TRUE(connect(&endpoints)) << step;
+    dies_at(step, disconnect);
+    ASSERT_TRUE(disconnect(&endpoints)) << step;
+    EXPECT_EQ(endpoints, 1) << step;
+  }
+  EXPECT_TRUE(host_->Remove(server.container_id()).ok());
+  host_->AwaitRemoved(server.container_id());
+  grpc::ClientContext remove_context;
+  v1::RemoveNetworkRequest remove;
+  remove.set_network_id(put.network().id());
+  v1::RemoveNetworkResponse remove_response;
+  EXPECT_TRUE(host_->agent()->RemoveNetwork(&remove_context, remove, &remove_response).ok());
+  for (int i = 0; i < 300 && !host_->KernelObjects().empty(); ++i) usleep(10000);
+  EXPECT_THAT(host_->KernelObjects(), testing::IsEmpty());
+}
+
 }  // namespace
 }  // namespace slipway::agent

@@ -1,0 +1,93 @@
+"""What networks cost: published ports, names, throughput and latency between containers and through a published port."""
+
+import contextlib
+import json
+import subprocess
+import sys
+
+from rows import UnixClient, life, run_cli, turns
+
+# In a container's network namespace: the median time to an answer of its name server, in microseconds.
+ASK = """
+import socket, statistics, sys, time
+query = b"\\0\\7\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0" + bytes([len(sys.argv[1])]) + sys.argv[1].encode() + b"\\0\\0\\1\\0\\1"
+client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client.connect(("127.0.0.11", 53))
+client.settimeout(5)
+times = []
+for _ in range(2000):
+    begin = time.perf_counter()
+    client.send(query)
+    assert client.recv(512)[3] & 15 == 0
+    times.append(time.perf_counter() - begin)
+print(statistics.median(times) * 1e6)
+"""
+
+
+PORTS = {"slipway": 25201, "dockerd": 25202}
+
+
+def inside(pid, *command):
+    return subprocess.run(["nsenter", "-t", pid, "-n", *command], check=True, capture_output=True, text=True).stdout
+
+
+def fact(peer, name, template):
+    return run_cli(peer, "inspect", "-f", template, name).stdout.decode().strip()
+
+
+def row_publish(bench):
+    """A whole life with 32 published ports, and what is more than without."""
+    def published(peer):
+        client = clients[peer.name]
+        bindings = {f"{port}/tcp": [{"HostPort": str(port + 20000)}] for port in range(1000, 1032)}
+        return life(client, "bridge", {"PortBindings": bindings})
+    clients = {peer.name: UnixClient(peer.socket) for peer in bench.both}
+    count = 5 if bench.short else 20
+    plain = turns(bench, count, lambda peer: life(clients[peer.name], "bridge"))
+    ports = turns(bench, count, published)
+    bench.add("32 published ports more", "ms", {name: max(1e-3, (ports[name] - plain[name]) * 1e3) for name in ports})
+
+
+@contextlib.contextmanager
+def pair(bench):
+    """Two containers on a network of their own, on each engine."""
+    try:
+        for peer in bench.both:
+            run_cli(peer, "network", "create", "bench")
+            run_cli(peer, "run", "-d", "--name", "server", "--network", "bench", "-p", f"{PORTS[peer.name]}:5201", "busybox", "sleep", "100000")
+            run_cli(peer, "run", "-d", "--name", "client", "--network", "bench", "busybox", "sleep", "100000")
+            server = fact(peer, "server", "{{.State.Pid}}")
+            peer.iperf = subprocess.Popen(["nsenter", "-t", server, "-n", "iperf3", "-s"], stdout=subprocess.DEVNULL)
+        yield
+    finally:
+        for peer in bench.both:
+            if getattr(peer, "iperf", None) is not None:
+                peer.iperf.terminate()
+                peer.iperf.wait()
+            run_cli(peer, "rm", "-f", "server", "client")
+            run_cli(peer, "network", "rm", "bench")
+
+
+def throughput(text):
+    return json.loads(text)["end"]["sum_received"]["bits_per_second"] / 1e9
+
+
+def row_network(bench):
+    seconds = "1" if bench.short else "4"
+    with pair(bench):
+        names, speeds, published = {}, {}, {}
+        for peer in bench.both:
+            client = fact(peer, "client", "{{.State.Pid}}")
+            address = fact(peer, "server", "{{.NetworkSettings.Networks.bench.IPAddress}}")
+            gateway = fact(peer, "server", "{{.NetworkSettings.Networks.bench.Gateway}}")
+            names[peer.name] = float(inside(client, sys.executable, "-c", ASK, "server"))
+            speeds[peer.name] = throughput(inside(client, "iperf3", "-c", address, "-t", seconds, "-J"))
+            published[peer.name] = throughput(subprocess.run(
+                ["iperf3", "-c", gateway, "-p", str(PORTS[peer.name]), "-t", seconds, "-J"], check=True,
+                capture_output=True, text=True).stdout)
+        bench.add("name of a container", "µs", names)
+        bench.add("TCP between containers", "Gbit/s", speeds, better="higher")
+        bench.add("TCP through a published port", "Gbit/s", published, better="higher")
+
+
+NETWORK_ROWS = {"publish": row_publish, "network": row_network}
