@@ -55,7 +55,9 @@ class CopyLayer::Planner {
                        " with more than one source file, the destination must be a directory and "
                        "end with a /"));
     }
-    out_.kind_ = matches.size() > 1 ? "multi" : matches[0].is_directory ? "dir" : "file";
+    out_.kind_ = matches.size() > 1                                          ? "multi"
+                 : matches[0].is_directory && !matches[0].source->is_archive ? "dir"
+                                                                             : "file";
     for (const Match& match : matches) RETURN_IF_ERROR(Take(match));
     Digest();
     return std::move(out_);
