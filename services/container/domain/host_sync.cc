@@ -85,11 +85,12 @@ absl::Status HostSync::Follow() {
   ASSIGN_OR_RETURN(HostInfo host, core_.agent().GetHost());
   if (host.host_id != core_.host().host_id) core_.SetAgentSequence(0);
   core_.SetHost(std::move(host));
-  RETURN_IF_ERROR(ReconcileNetworks(core_));
+  // An agent of a former version knows of neither.
+  const absl::Status networks = ReconcileNetworks(core_);
+  if (!networks.ok() && !absl::IsUnimplemented(networks)) return networks;
   uint64_t sequence = 0;
   RETURN_IF_ERROR(CompareAll(&sequence));
   const absl::Status volumes = SyncVolumes(core_);
-  // An agent of a former version has none to tell of.
   if (!volumes.ok() && !absl::IsUnimplemented(volumes)) return volumes;
   if (!first_.HasBeenNotified()) first_.Notify();
   if (!owners_compared_) CompareImageOwners();

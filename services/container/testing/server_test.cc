@@ -285,8 +285,8 @@ TEST_F(ServerTest, EventsResume) {
     return actions;
   };
   Start(id);
-  EXPECT_EQ(watch(0, true), (std::vector<std::string>{"registered", "create", "start"}));
-  EXPECT_EQ(watch(1, true), (std::vector<std::string>{"registered", "start"}));
+  EXPECT_EQ(watch(0, true), (std::vector<std::string>{"registered", "create", "connect", "start"}));
+  EXPECT_EQ(watch(1, true), (std::vector<std::string>{"registered", "connect", "start"}));
   grpc::ClientContext context;
   v1::WatchEventsRequest request;
   request.set_only_new(true);
@@ -298,7 +298,7 @@ TEST_F(ServerTest, EventsResume) {
   ASSERT_TRUE(reader->Read(&response));
   EXPECT_EQ(response.event().action(), "die");
   EXPECT_EQ(response.event().attributes().at("exitCode"), "5");
-  EXPECT_EQ(response.event().sequence(), 3u);
+  EXPECT_EQ(response.event().sequence(), 4u);
 }
 
 TEST_F(ServerTest, ShutsDownWhileAStopAndAWaitArePending) {

@@ -146,9 +146,12 @@ class FailedStartTest : public testing::Test {
     host_.AwaitRemoved(id);
   }
 
-  // The agent's namespaces in the pool come and go.
+  // The agent's namespaces in the pool come and go, and so do spools of containers that went
+  // before.
   static std::multiset<std::string> WithoutPool(std::multiset<std::string> descriptors) {
     descriptors.erase("net:");
+    std::erase_if(descriptors,
+                  [](const std::string& target) { return absl::EndsWith(target, " (deleted)"); });
     return descriptors;
   }
 
@@ -158,7 +161,8 @@ class FailedStartTest : public testing::Test {
            WithoutPool(before.agent) == WithoutPool(after.agent);
   }
 
-  Host host_;
+  // Nothing of a start is done before it: it fails where it is told to.
+  Host host_{{"--ready_runs=0"}};
 };
 
 TEST_F(FailedStartTest, StepsOfTheAgent) {

@@ -80,7 +80,7 @@ void AddDirectories(const std::string& path, std::set<std::string>* found) {
 
 }  // namespace
 
-Host::Host() {
+Host::Host(std::vector<std::string> agent_flags) : agent_flags_(std::move(agent_flags)) {
   char directory[] = "/var/tmp/sa-XXXXXX";
   dir_ = mkdtemp(directory);
   chmod(dir_.c_str(), 0755);
@@ -155,13 +155,17 @@ void Host::End(const std::string& name, int signal) {
 }
 
 void Host::StartAgent() {
-  pids_["agent"] = Launch(
-      "agent", kAgent,
-      {absl::StrCat("--run_dir=", dir_, "/run"), absl::StrCat("--root=", root()),
-       absl::StrCat("--prefix=", prefix_), absl::StrCat("--supervisor=", Absolute(kSupervisor)),
-       absl::StrCat("--archiver=", Absolute(kArchiver)), absl::StrCat("--bridge_subnet=", subnet_),
-       "--metrics_address=", "--log_level=debug",
-       absl::StrCat("--fail_start_at_file=", dir_, "/fail-start-at")});
+  std::vector<std::string> flags = {absl::StrCat("--run_dir=", dir_, "/run"),
+                                    absl::StrCat("--root=", root()),
+                                    absl::StrCat("--prefix=", prefix_),
+                                    absl::StrCat("--supervisor=", Absolute(kSupervisor)),
+                                    absl::StrCat("--archiver=", Absolute(kArchiver)),
+                                    absl::StrCat("--bridge_subnet=", subnet_),
+                                    "--metrics_address=",
+                                    "--log_level=debug",
+                                    absl::StrCat("--fail_start_at_file=", dir_, "/fail-start-at")};
+  flags.insert(flags.end(), agent_flags_.begin(), agent_flags_.end());
+  pids_["agent"] = Launch("agent", kAgent, flags);
 }
 
 void Host::FailStartsAt(const std::string& step) const {

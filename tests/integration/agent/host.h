@@ -24,7 +24,8 @@ namespace slipway::agent {
 // subnet of their own and an image of busybox. Everything is gone when it is destroyed.
 class Host {
  public:
-  Host();
+  // `agent_flags`: more of the agent's.
+  explicit Host(std::vector<std::string> agent_flags = {});
   ~Host();
 
   void StartAgent();
@@ -81,6 +82,7 @@ class Host {
   void WatchEvents();
   void AwaitReady(const std::string& socket);
 
+  const std::vector<std::string> agent_flags_;
   std::string dir_;
   std::string prefix_;
   std::string subnet_;

@@ -146,6 +146,7 @@ TEST_F(NetworkTest, KilledWhileConnectingAndDisconnecting) {
   ASSERT_TRUE(host_->Start(server.container_id()).ok());
   const auto connect = [&](int* endpoints) {
     grpc::ClientContext context;
+    context.set_wait_for_ready(true);
     v1::ConnectContainerRequest request;
     request.set_container_id(server.container_id());
     request.mutable_attachment()->set_network_id(put.network().id());
@@ -156,6 +157,7 @@ TEST_F(NetworkTest, KilledWhileConnectingAndDisconnecting) {
   };
   const auto disconnect = [&](int* endpoints) {
     grpc::ClientContext context;
+    context.set_wait_for_ready(true);
     v1::DisconnectContainerRequest request;
     request.set_container_id(server.container_id());
     request.set_network_id(put.network().id());

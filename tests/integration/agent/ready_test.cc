@@ -105,6 +105,18 @@ TEST_F(ReadyTest, ALinkUndoesIt) {
   EXPECT_EQ(host_->Log(request.container_id()), "yes\n");
 }
 
+TEST_F(ReadyTest, WhatFailsBeforeTheStartIsUndoneAndDoneAgain) {
+  for (const char* step : {"overlay", "cgroup", "mount", "unshare"}) {
+    host_->FailStartsAt(step);
+    const auto request = Prepared({"true"});
+    // The start comes behind what went on by itself, and fails in the same way.
+    EXPECT_FALSE(host_->Start(request.container_id()).ok()) << step;
+    EXPECT_FALSE(StandsReady(request.container_id())) << step;
+    host_->FailStartsAt("");
+    EXPECT_EQ(StartAndAwait(request.container_id()), 0) << step;
+  }
+}
+
 TEST_F(ReadyTest, ARemovalLeavesNothing) {
   const auto request = Prepared({"true"});
   Await(request.container_id(), true);
