@@ -62,14 +62,23 @@ class OciLayout:
 
 
 def redis_root():
-    """The tar of a Debian root with redis-server in it; made once a machine."""
-    tar = CACHE / "redis-root.tar"
+    return debian_root("redis-root", "redis-server")
+
+
+def stack_root():
+    """PostgreSQL, redis, nginx and Python with clients of the two."""
+    return debian_root("stack-root", "postgresql,redis-server,nginx-light,python3-psycopg2,python3-redis")
+
+
+def debian_root(name, packages):
+    """The tar of a Debian root with these packages in it; made once a machine."""
+    tar = CACHE / f"{name}.tar"
     if tar.exists():
         return tar
     CACHE.mkdir(parents=True, exist_ok=True)
-    root = CACHE / "redis-root.new"
+    root = CACHE / f"{name}.new"
     subprocess.run(["rm", "-rf", root], check=True)
-    subprocess.run(["debootstrap", "--variant=minbase", "--include=redis-server", "bookworm", root], check=True,
+    subprocess.run(["debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", root], check=True,
                    capture_output=True, timeout=900)
     part = tar.with_suffix(".part")
     subprocess.run(["tar", "--numeric-owner", "--xattrs", "--exclude=./var/cache/apt/archives/*.deb",

@@ -28,6 +28,16 @@ absl::StatusOr<Mount> MappedTree(int directory, const std::string& path, const U
   return tree;
 }
 
+// An overlay that was mounted as "volatile" leaves a mark by which it is not mounted again, because
+// a crash may have taken some of it (Documentation/filesystems/overlayfs.rst, "Volatile mount").
+// Only what goes with its container is mounted so, and such a container does not outlive a crash.
+void ForgetVolatileMount(const std::string& directory) {
+  const std::string mark = absl::StrCat(directory, "/work/work/incompat");
+  unlink(absl::StrCat(mark, "/volatile/dirty").c_str());
+  rmdir(absl::StrCat(mark, "/volatile").c_str());
+  rmdir(mark.c_str());
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<LayerHold>> Runtime::LayersOf(Container& container) {
@@ -66,6 +76,7 @@ absl::StatusOr<std::shared_ptr<const UniqueFd>> Runtime::OverlayOf(Container& co
   if (auto mounted = container.overlay(); mounted != nullptr && copies_mounts_) return mounted;
   ASSIGN_OR_RETURN(const std::vector<LayerHold> layers, LayersOf(container));
   const std::string directory = Directory(definition.id);
+  if (definition.auto_remove) ForgetVolatileMount(directory);
   ASSIGN_OR_RETURN(UniqueFd upper, OpenDirectory(absl::StrCat(directory, "/upper")));
   ASSIGN_OR_RETURN(UniqueFd work, OpenDirectory(absl::StrCat(directory, "/work")));
   OverlayRequest request;

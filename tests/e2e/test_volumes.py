@@ -61,6 +61,7 @@ def ours(cluster):
 
 @pytest.fixture
 def both(ours, peer):
+    clean(ours)  # what other tests left counts in lists and prunes
     yield ours, peer
     clean(peer)
 

@@ -90,6 +90,7 @@ void RecordExit(Core& core, const EntryPtr& entry, const Actual& actual, uint64_
   EndHealth(entry);
   auto next = std::make_shared<Container>(*now);
   next->state = *state;
+  next->health = HealthAfterTheEnd(*now);
   next->pid = 0;
   next->exit_code = actual.exit_code;
   next->oom_killed = actual.oom_killed;
@@ -151,6 +152,7 @@ void RecordLost(Core& core, const EntryPtr& entry, uint64_t sequence) {
   auto next = std::make_shared<Container>(*now);
   EndHealth(entry);
   next->state = *state;
+  next->health = HealthAfterTheEnd(*now);
   next->pid = 0;
   next->endpoints.clear();
   if (sequence != 0) next->agent_sequence = sequence;

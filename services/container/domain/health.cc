@@ -165,6 +165,13 @@ std::shared_ptr<const Health> FreshHealth(const Container& container) {
   return fresh;
 }
 
+std::shared_ptr<const Health> HealthAfterTheEnd(const Container& container) {
+  if (container.health == nullptr) return nullptr;
+  auto ended = std::make_shared<Health>(*container.health);
+  ended->status = Health::Status::kUnhealthy;
+  return ended;
+}
+
 void BeginHealth(Core& core, const EntryPtr& entry) {
   const uint64_t series = ++entry->pending.health_series;
   if (CommandOf(entry->snapshot()->definition->effective).empty()) return;

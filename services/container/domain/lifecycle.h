@@ -49,6 +49,8 @@ void BeginHealth(Core& core, const EntryPtr& entry);
 void EndHealth(const EntryPtr& entry);
 // Of a run that begins: "starting", with the log of former runs. Null without a health check.
 std::shared_ptr<const Health> FreshHealth(const Container& container);
+// Of a run that ended: "unhealthy", as dockerd says. Null without a health check.
+std::shared_ptr<const Health> HealthAfterTheEnd(const Container& container);
 
 // remove.cc. Takes down what is left, tells all who wait. The entry is "removing".
 absl::Status FinishRemove(Core& core, const EntryPtr& entry);

@@ -306,14 +306,18 @@ TEST_F(OutletRunnerTest, ADeadOutletLosesNothingAndTheStoreDoesNotWait) {
   {
     OutletRunner runner(*store_, outlets_, counters_);
     for (int i = 0; i < 1000; ++i) Append({Out(absl::StrCat(i, "\n"), i + 1)});
-    Await([&] { return runner.Stats(TestId().value())->failures > 0; });
-    EXPECT_EQ(runner.Stats(TestId().value())->last_error, "nobody there");
+    const auto stats = [&] {
+      // Nothing until the runner has seen the log.
+      return runner.Stats(TestId().value()).value_or(OutletStats{});
+    };
+    Await([&] { return stats().failures > 0; });
+    EXPECT_EQ(stats().last_error, "nobody there");
     {
       absl::MutexLock lock(&outlets_.mu);
       outlets_.dead = false;
     }
     Await([&] { return outlets_.Count() == 1000; });
-    Await([&] { return runner.Stats(TestId().value())->sent_entries == 1000; });
+    Await([&] { return stats().sent_entries == 1000; });
   }
   // Another run of the service goes on where this one was, and the container ended in between.
   Append({End(2000)});

@@ -77,6 +77,15 @@ TEST_F(ReadyTest, TimeUndoesItAndAStartMakesUpForThat) {
   EXPECT_EQ(host_->ExitEvents(request.container_id()), 1);
 }
 
+TEST_F(ReadyTest, OneThatGoesWithItsEndIsMountedAgain) {
+  auto request = host_->Request({"sh", "-c", "exit 6"});
+  request.mutable_spec()->set_auto_remove(true);
+  ASSERT_TRUE(host_->Prepare(request).ok());
+  Await(request.container_id(), true);
+  Await(request.container_id(), false);
+  EXPECT_EQ(StartAndAwait(request.container_id()), 6);
+}
+
 TEST_F(ReadyTest, AnUpdateUndoesIt) {
   const auto request = Prepared(
       {"sh", "-c", "cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null"});
