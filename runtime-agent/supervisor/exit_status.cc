@@ -60,8 +60,13 @@ void ReapChildren(StatusPage* page, const DescriptorTable& table, void* context,
     uint32_t found = used;
     for (uint32_t i = 0; i < used && found == used; ++i) {
       StatusSlot& slot = page->slot[i];
-      if ((slot.pid != pid && slot.helper_pid != pid) || !AwaitsExit(slot)) continue;
-      if (slot.pid == pid) {
+      // The helper may be seen after the process that it made, when that ended at once.
+      bool of_helper =
+          slot.helper_pid == pid &&
+          static_cast<EntryState>(slot.state.load(std::memory_order_acquire)) != EntryState::kFree;
+      bool of_process = slot.pid == pid && AwaitsExit(slot);
+      if (!of_helper && !of_process) continue;
+      if (of_process) {
         // A pid can be another process by now when a stranger reaped ours: the pidfd cannot.
         int pidfd = table.Get(EntryHandle(i, FdRole::kPidfd));
         siginfo_t mine;

@@ -447,6 +447,19 @@ TEST_F(ExecTest, RunsInTheContainerWithPassedStreams) {
   EXPECT_EQ(AwaitExit("e").ExitCode(), 5);
 }
 
+// The process may be gone before the one that made it is seen to be: its failure is told all the
+// same.
+TEST_F(ExecTest, AFailureBeforeTheExecIsAlwaysTold) {
+  const UniqueFd container = Container();
+  for (int i = 0; i < 500; ++i) {
+    PlanBuilder builder = Exec(UniqueFd(fcntl(container.get(), F_DUPFD_CLOEXEC, 3)), {"true"});
+    builder.WorkingDirectory("/nowhere", false);
+    const auto failure = GetSpawnFailure(Spawn("e", &builder, EntryKind::kExec).status());
+    ASSERT_TRUE(failure.has_value()) << "exec " << i;
+    ASSERT_EQ(failure->step, PlanStep::kWorkingDirectory);
+  }
+}
+
 TEST_F(ExecTest, MissingProgramIsNamed) {
   PlanBuilder builder = Exec(Container(), {"nope"});
   builder.PassStdio(kNoPlanFd, kNoPlanFd, kNoPlanFd);

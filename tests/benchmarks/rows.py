@@ -187,9 +187,9 @@ def turns(bench, count, measure, peers=None):
     return {name: statistics.median(values) for name, values in seen.items()}
 
 
-def timed(function, *arguments):
+def timed(function, *arguments, **options):
     begin = time.perf_counter()
-    function(*arguments)
+    function(*arguments, **options)
     return time.perf_counter() - begin
 
 
