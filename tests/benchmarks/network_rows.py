@@ -40,7 +40,7 @@ def row_publish(bench):
     def published(peer):
         client = clients[peer.name]
         bindings = {f"{port}/tcp": [{"HostPort": str(port + 20000)}] for port in range(1000, 1032)}
-        return life(client, "bridge", {"PortBindings": bindings})
+        return life(client, "bridge", bindings)
     clients = {peer.name: UnixClient(peer.socket) for peer in bench.both}
     count = 5 if bench.short else 20
     plain = turns(bench, count, lambda peer: life(clients[peer.name], "bridge"))

@@ -45,11 +45,13 @@ class UnixClient(http.client.HTTPConnection):
         return answer
 
 
-def life(client, network, host_config=None):
-    """create, start, wait, remove of `true`; seconds."""
+def life(client, network, ports=None):
+    """create, start, wait, remove of `true`, `ports` published (dockerd publishes what is exposed too); seconds."""
+    ports = ports or {}
     begin = time.perf_counter()
     identity = json.loads(client.call("POST", "/containers/create", {
-        "Image": "busybox", "Cmd": ["true"], "HostConfig": {"NetworkMode": network, **(host_config or {})}}))["Id"]
+        "Image": "busybox", "Cmd": ["true"], "ExposedPorts": {port: {} for port in ports},
+        "HostConfig": {"NetworkMode": network, "PortBindings": ports}}))["Id"]
     client.call("POST", f"/containers/{identity}/start")
     client.call("POST", f"/containers/{identity}/wait")
     client.call("DELETE", f"/containers/{identity}")
