@@ -149,7 +149,7 @@ class SupervisorClient {
   absl::StatusOr<SupervisorStats> Stats(absl::Duration timeout);
   // Replaces the running supervisor and keeper by the binary at `path`, containers untouched.
   absl::Status Upgrade(const std::string& path, absl::Duration timeout);
-  // Ends supervisor and keeper. FailedPrecondition while an entry has not exited.
+  // Ends supervisor and keeper, and execs. FailedPrecondition while a container has not exited.
   absl::Status Shutdown(absl::Duration timeout);
 
   // From shared memory, without a call. NotFound when the slot belongs to another entry by now.

@@ -346,9 +346,21 @@ int Supervisor::Upgrade(uint32_t index, const WireRequest& request, int binary) 
 }
 
 int Supervisor::Shutdown(uint32_t index, const WireRequest& request) {
-  for (uint32_t slot = 0; slot < page_->used_entries; ++slot) {
+  auto lives = [this](uint32_t slot) {
     EntryState state = StateOf(slot);
-    if (state != EntryState::kFree && state != EntryState::kExited) return EBUSY;
+    return state != EntryState::kFree && state != EntryState::kExited;
+  };
+  for (uint32_t slot = 0; slot < page_->used_entries; ++slot) {
+    if (lives(slot) && page_->slot[slot].kind == static_cast<uint32_t>(EntryKind::kContainer)) {
+      return EBUSY;
+    }
+  }
+  // What serves containers (the name server, an archive) ends with the last of them.
+  for (uint32_t slot = 0; slot < page_->used_entries; ++slot) {
+    int pidfd = FdOf(slot, FdRole::kPidfd);
+    if (lives(slot) && pidfd >= 0) {
+      syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
+    }
   }
   char path[300];
   snprintf(path, sizeof(path), "%s/supervisor.sock", state_->run_dir);

@@ -2,6 +2,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -554,6 +555,16 @@ TEST_F(SupervisorTest, StoreOutlivesSupervisorAndKeeper) {
   EXPECT_EQ(left.st_ino, right.st_ino);
   EXPECT_TRUE(client_->StoreDrop("net", kTestTimeout).ok());
   EXPECT_EQ(client_->StoreGet("net", kTestTimeout).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(SupervisorTest, ShutdownEndsWhatServesContainers) {
+  PlanBuilder builder = ContainerBuilder("helper", {"sleep", "1000"});
+  auto spawned = Spawn("helper", &builder, EntryKind::kExec);
+  ASSERT_TRUE(spawned.ok()) << spawned.status();
+  EXPECT_TRUE(client_->Shutdown(kTestTimeout).ok());
+  pollfd ended = {spawned->fds.pidfd.get(), POLLIN, 0};
+  EXPECT_EQ(poll(&ended, 1, 10'000), 1);
+  client_.reset();
 }
 
 TEST_F(SupervisorTest, SecondStartSaysSoAndShutdownWaitsForContainers) {

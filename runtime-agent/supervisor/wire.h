@@ -34,7 +34,7 @@ enum class WireOp : uint16_t {
   kStoreList = 12,  // arg0: first index. Reply: names, arg0: next index or 0
   kStats = 13,      // Reply: arg0 entries, arg1 running, arg2 stored fds, arg3 open descriptors
   kUpgrade = 14,    // fd: the new binary. Reply precedes the exec; connections are then closed
-  kShutdown = 15,   // EBUSY when an entry has not exited
+  kShutdown = 15,   // EBUSY when a container has not exited; ends everything else
   kRestore = 16,    // id, arg0: mask of roles; fds. Ends kEntryOrphaned; else without effect
   kExitEvent = 100,
 };

@@ -96,6 +96,19 @@ class FailedStartTest : public testing::Test {
             .upper = UpperOf(absl::StrCat(host_.root(), "/containers/", id, "/upper"))};
   }
 
+  // What went before is still being cleared away, and the pool filled.
+  Look LookWhenQuiet(const std::string& id) const {
+    Look last = LookAround(id);
+    int same = 0;
+    for (int i = 0; i < 500 && same < 5; ++i) {
+      usleep(10'000);
+      Look now = LookAround(id);
+      same = Same(last, now) ? same + 1 : 0;
+      last = std::move(now);
+    }
+    return last;
+  }
+
   // A container that has every kind of step.
   v1::PrepareContainerRequest Request() const {
     auto request = host_.Request({"sh", "-c", "exit 5"});
@@ -121,7 +134,7 @@ class FailedStartTest : public testing::Test {
     const std::string& id = request.container_id();
     grpc::Status status = host_.Prepare(request);
     ASSERT_TRUE(status.ok()) << status.error_message();
-    Look before = LookAround(id);
+    const Look before = LookWhenQuiet(id);
     host_.FailStartsAt(step);
     status = host_.Start(id);
     ASSERT_FALSE(status.ok()) << "nothing fails at " << step;
