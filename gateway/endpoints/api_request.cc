@@ -13,7 +13,10 @@ namespace pb = slipway::container::v1;
 
 absl::Status NameMissing(const absl::Status& status, absl::string_view kind,
                          absl::string_view name) {
-  if (!absl::IsNotFound(status) || absl::StrContains(status.message(), "o such ")) return status;
+  // What is missing is named already: "No such container: x", "network x not found".
+  const bool named = absl::StrContains(status.message(), "o such ") ||
+                     absl::StrContains(status.message(), " not found");
+  if (!absl::IsNotFound(status) || named) return status;
   return absl::NotFoundError(absl::StrCat("No such ", kind, ": ", name));
 }
 

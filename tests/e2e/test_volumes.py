@@ -61,7 +61,9 @@ def ours(cluster):
 
 @pytest.fixture
 def both(ours, peer):
-    clean(ours)  # what other tests left counts in lists and prunes
+    # What other tests left counts in lists and prunes.
+    clean(ours)
+    clean(peer)
     yield ours, peer
     clean(peer)
 
