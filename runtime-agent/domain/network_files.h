@@ -41,11 +41,11 @@ struct ResolvRequest {
   bool embedded = false;
 };
 
-// `host_text` is the host's own file. Name servers on loopback addresses are left out; where none
-// remains, Google's public ones are used, as Docker does.
 // The name servers of a resolv.conf, loopback ones included; Google's where it names none.
 std::vector<std::string> NameServersOf(absl::string_view text);
 
+// `host_text` is the host's own file. Name servers on loopback addresses are left out; where none
+// remains, Google's public ones are used, as Docker does.
 std::string ResolvFile(absl::string_view host_text, const ResolvRequest& request);
 
 }  // namespace slipway::agent

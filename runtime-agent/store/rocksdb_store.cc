@@ -12,20 +12,13 @@
 #include "base/logging/logging.h"
 #include "base/os/file.h"
 #include "base/status/status_macros.h"
+#include "base/storage/small_database.h"
 #include "runtime-agent/store/record_codec.h"
 
 namespace slipway::agent {
 namespace {
 
 constexpr char kHostIdKey[] = "m/host_id";
-
-absl::Status FromRocksdb(const rocksdb::Status& status, absl::string_view what) {
-  if (status.ok()) return absl::OkStatus();
-  const std::string message = absl::StrCat(what, ": ", status.ToString());
-  if (status.IsCorruption()) return absl::DataLossError(message);
-  if (status.IsNoSpace()) return absl::ResourceExhaustedError(message);
-  return absl::InternalError(message);
-}
 
 std::string EventKey(uint64_t sequence) {
   std::string key = "e/";
@@ -57,7 +50,7 @@ absl::StatusOr<std::unique_ptr<RocksdbStore>> RocksdbStore::Open(const std::stri
   RETURN_IF_ERROR(MakeDirectories(directory, 0700));
   rocksdb::DB* raw = nullptr;
   const rocksdb::Status opened = rocksdb::DB::Open(SmallDatabase(), directory, &raw);
-  RETURN_IF_ERROR(FromRocksdb(opened, absl::StrCat("open ", directory)));
+  RETURN_IF_ERROR(FromRocks(opened, absl::StrCat("open ", directory)));
   return std::unique_ptr<RocksdbStore>(new RocksdbStore(std::unique_ptr<rocksdb::DB>(raw)));
 }
 
@@ -92,7 +85,7 @@ absl::StatusOr<StoredState> RocksdbStore::Load() {
       Log(LogLevel::kWarning, "an unknown key is in the database", {{"key", std::string(key)}});
     }
   }
-  RETURN_IF_ERROR(FromRocksdb(entry->status(), "read the database"));
+  RETURN_IF_ERROR(FromRocks(entry->status(), "read the database"));
   return state;
 }
 
@@ -114,8 +107,7 @@ absl::Status RocksdbStore::Save(const RecordChange& change) {
   if (change.network != nullptr)
     batch.Put("n/" + change.network->id, EncodeNetwork(*change.network));
   if (!change.remove_network_id.empty()) batch.Delete("n/" + change.remove_network_id);
-  RETURN_IF_ERROR(
-      FromRocksdb(db_->Write(rocksdb::WriteOptions(), &batch), "write to the database"));
+  RETURN_IF_ERROR(FromRocks(db_->Write(rocksdb::WriteOptions(), &batch), "write to the database"));
   syncer_.Written();
   return absl::OkStatus();
 }
@@ -123,7 +115,7 @@ absl::Status RocksdbStore::Save(const RecordChange& change) {
 absl::Status RocksdbStore::SaveHostId(const std::string& host_id) {
   rocksdb::WriteOptions options;
   options.sync = true;
-  return FromRocksdb(db_->Put(options, kHostIdKey, host_id), "write to the database");
+  return FromRocks(db_->Put(options, kHostIdKey, host_id), "write to the database");
 }
 
 }  // namespace slipway::agent

@@ -1,8 +1,6 @@
 #include "services/container/store/rocksdb_store.h"
 
-#include <rocksdb/cache.h>
 #include <rocksdb/db.h>
-#include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
 #include <utility>
@@ -11,45 +9,14 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "base/os/file.h"
 #include "base/status/status_macros.h"
+#include "base/storage/small_database.h"
 #include "services/container/store/record_codec.h"
 
 namespace slipway::container {
 namespace {
 
-constexpr char kFormatKey[] = "f";
 constexpr char kFormat[] = "1";
-
-absl::Status FromRocks(const rocksdb::Status& status, absl::string_view what) {
-  if (status.ok()) return absl::OkStatus();
-  const std::string message = absl::StrCat(what, ": ", status.ToString());
-  if (status.IsNoSpace()) return absl::ResourceExhaustedError(message);
-  if (status.IsCorruption()) return absl::DataLossError(message);
-  return absl::InternalError(message);
-}
-
-rocksdb::Options MakeOptions() {
-  rocksdb::Options options;
-  options.create_if_missing = true;
-  options.write_buffer_size = 1 << 20;
-  options.max_write_buffer_number = 2;
-  options.max_open_files = 32;
-  options.max_background_jobs = 1;
-  options.max_total_wal_size = 4 << 20;
-  options.keep_log_file_num = 2;
-  options.max_log_file_size = 1 << 20;
-  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
-  options.stats_dump_period_sec = 0;
-  options.stats_persist_period_sec = 0;
-  options.compression = rocksdb::kNoCompression;
-  // The end of the log that a power cut tore is dropped, nothing before it.
-  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
-  rocksdb::BlockBasedTableOptions table;
-  table.block_cache = rocksdb::NewLRUCache(1 << 20, 0);
-  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
-  return options;
-}
 
 std::string EventKey(uint64_t sequence) {
   std::string key = "e/00000000";
@@ -113,24 +80,7 @@ absl::Status LoadOne(absl::string_view key, absl::string_view value, StoreConten
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RocksDbStore>> RocksDbStore::Open(const std::string& directory) {
-  RETURN_IF_ERROR(MakeDirectories(directory, 0700));
-  rocksdb::DB* opened = nullptr;
-  RETURN_IF_ERROR(FromRocks(rocksdb::DB::Open(MakeOptions(), directory, &opened),
-                            absl::StrCat("open ", directory)));
-  std::unique_ptr<rocksdb::DB> db(opened);
-  std::string format;
-  const rocksdb::Status found = db->Get(rocksdb::ReadOptions(), kFormatKey, &format);
-  if (found.IsNotFound()) {
-    rocksdb::WriteOptions synced;
-    synced.sync = true;
-    RETURN_IF_ERROR(FromRocks(db->Put(synced, kFormatKey, kFormat), "write the format"));
-  } else {
-    RETURN_IF_ERROR(FromRocks(found, "read the format"));
-    if (format != kFormat) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(directory, " has format ", format, ", which this version does not know"));
-    }
-  }
+  ASSIGN_OR_RETURN(std::unique_ptr<rocksdb::DB> db, OpenSmallDatabase(directory, kFormat));
   return std::unique_ptr<RocksDbStore>(new RocksDbStore(std::move(db)));
 }
 

@@ -1,0 +1,26 @@
+#ifndef BASE_STORAGE_SMALL_DATABASE_H_
+#define BASE_STORAGE_SMALL_DATABASE_H_
+
+#include <rocksdb/db.h>
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+// A service's RocksDB that costs a few MB of memory.
+namespace slipway {
+
+// ResourceExhausted: no space is left. DataLoss: what is stored is damaged. `what` was being done.
+absl::Status FromRocks(const rocksdb::Status& status, absl::string_view what);
+
+// Makes the directory. Of a power cut only the end of the log that it tore is dropped. Under the
+// key "f" is the format, written when the database is made; FailedPrecondition for another one.
+absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenSmallDatabase(const std::string& directory,
+                                                               absl::string_view format);
+
+}  // namespace slipway
+
+#endif  // BASE_STORAGE_SMALL_DATABASE_H_
