@@ -1,23 +1,35 @@
-"""One request over a unix socket, with nothing between the test and the bytes."""
+"""Requests over a unix socket, with nothing between the test and the bytes."""
 
 import http.client
+import json
 import socket
 
 
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=60)
+class UnixClient(http.client.HTTPConnection):
+    """One kept-alive connection to a Docker API socket."""
+
+    def __init__(self, path, timeout=120):
+        super().__init__("localhost", timeout=timeout)
         self.path = str(path)
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(60)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(self.path)
+
+    def call(self, method, path, body=None, expect=(200, 201, 204)):
+        data = None if body is None else json.dumps(body)
+        self.request(method, "/v1.41" + path, data, {"Content-Type": "application/json"})
+        response = self.getresponse()
+        answer = response.read()
+        if response.status not in expect:
+            raise RuntimeError(f"{method} {path}: {response.status} {answer[:300]!r}")
+        return answer
 
 
 def request(path, method, target, body=None, headers=None):
     """Status, headers (names in lower case) and body."""
-    connection = _Connection(path)
+    connection = UnixClient(path, timeout=60)
     try:
         connection.request(method, target, body=body, headers=headers or {})
         response = connection.getresponse()

@@ -11,7 +11,6 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
@@ -25,8 +24,6 @@ namespace {
 
 constexpr absl::Duration kReapTimeout = absl::Seconds(5);
 constexpr size_t kMaxBridges = 128;
-constexpr char kBacklogFile[] = "/proc/sys/net/core/netdev_max_backlog";
-constexpr int kBacklogPackets = 65536;
 constexpr size_t kNamePrefixBytes = 5;
 
 // As Docker makes it: locally administered, the rest is the address.
@@ -181,13 +178,6 @@ absl::StatusOr<AttachedNetwork::Bridge> AttachedNetwork::AddExtraBridge(NetlinkS
     return absl::ResourceExhaustedError(absl::StrCat("network ", compiled_.definition.name, " has ",
                                                      kMaxBridges * ports_per_bridge_,
                                                      " containers"));
-  }
-  // A question to all of so many must not overrun the queue of a processor. Best effort.
-  const auto backlog = ReadFile(kBacklogFile, 64);
-  int packets = 0;
-  if (backlog.ok() && absl::SimpleAtoi(absl::StripAsciiWhitespace(*backlog), &packets) &&
-      packets < kBacklogPackets) {
-    WriteKernelFile(kBacklogFile, absl::StrCat(kBacklogPackets)).IgnoreError();
   }
   Bridge extra{.name = ExtraName('b', number)};
   NetlinkBatch batch;
@@ -353,6 +343,20 @@ absl::Status AttachedNetwork::AddOutside(const Wire& wire, int netns_fd) {
 absl::Status AttachedNetwork::Configure(const EndpointRequest& request, const Wire& wire) const {
   ASSIGN_OR_RETURN(NetlinkSocket inside, NetlinkSocket::Open(NETLINK_ROUTE));
   ASSIGN_OR_RETURN(const int index, FindLink(inside, wire.interface));
+  // Best effort: a kernel without IPv6 has no such files.
+  const auto set6 = [&](const char* name, const char* value) {
+    WriteKernelFile(absl::StrCat("/proc/sys/net/ipv6/conf/", wire.interface, "/", name), value)
+        .IgnoreError();
+  };
+  // What a start sends to every container of its network is what bounds how many there can be. So
+  // nobody who was given no IPv6 gets a link-local address (as with Docker), and nobody looks for
+  // routers, whose answers are dropped, or for others with an address that only one is given.
+  if (!wire.address6.has_value()) {
+    set6("disable_ipv6", "1");
+  } else {
+    set6("accept_ra", "0");
+    set6("accept_dad", "0");
+  }
   NetlinkBatch batch;
   SetLinkUp(batch, index);
   AddAddress(batch, index, wire.address, compiled_.subnet.prefix_length);

@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status/status_macros.h"
+#include "runtime-agent/network/host_limits.h"
 #include "runtime-agent/network/links.h"
 #include "runtime-agent/network/netlink.h"
 
@@ -150,6 +151,12 @@ absl::Status HostNetworks::RemoveNetwork(const std::string& network_id) {
 
 absl::StatusOr<Wire> HostNetworks::MakeWire(const NetworkRef& network,
                                             const EndpointRequest& request, int netns_fd) {
+  bool many = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    many = records_.size() > kFewEndpoints && !std::exchange(limits_raised_, true);
+  }
+  if (many) RaiseHostLimits();
   ASSIGN_OR_RETURN(Wire wire, network->MakeWire(request, netns_fd));
   const absl::Status guarded = firewall_->Add(network->GuardsOf(wire));
   if (guarded.ok()) return wire;

@@ -110,6 +110,7 @@ class HostNetworks : public NetworkDriver {
   std::deque<Dead> dead_ ABSL_GUARDED_BY(mutex_);  // interfaces to delete
   absl::Time refill_after_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   bool recovered_ ABSL_GUARDED_BY(mutex_) = false;
+  bool limits_raised_ ABSL_GUARDED_BY(mutex_) = false;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread worker_;
 };

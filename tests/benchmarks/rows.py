@@ -2,14 +2,12 @@
 
 import concurrent.futures
 import contextlib
-import http.client
 import io
 import json
 import os
 import pathlib
 import random
 import shutil
-import socket
 import statistics
 import subprocess
 import tarfile
@@ -19,30 +17,9 @@ import time
 import images
 from cluster import SERVICES, Cluster
 from peers import Dockerd, Registry
+from raw_http import UnixClient
 
 BRIDGE = "swbench0"
-
-
-class UnixClient(http.client.HTTPConnection):
-    """One kept-alive connection to a Docker API socket."""
-
-    def __init__(self, path):
-        super().__init__("localhost", timeout=120)
-        self.path = str(path)
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(120)
-        self.sock.connect(self.path)
-
-    def call(self, method, path, body=None, expect=(200, 201, 204)):
-        data = None if body is None else json.dumps(body)
-        self.request(method, "/v1.41" + path, data, {"Content-Type": "application/json"})
-        response = self.getresponse()
-        answer = response.read()
-        if response.status not in expect:
-            raise RuntimeError(f"{method} {path}: {response.status} {answer[:300]!r}")
-        return answer
 
 
 def life(client, network, ports=None):
