@@ -19,6 +19,7 @@
 #include "runtime-agent/kernel/layer_mounts.h"
 #include "runtime-agent/network/bridge_network.h"
 #include "runtime-agent/rpc/agent_service.h"
+#include "runtime-agent/rpc/name_service.h"
 #include "runtime-agent/rpc/stream_service.h"
 #include "runtime-agent/seccomp/compiler.h"
 #include "runtime-agent/store/rocksdb_store.h"
@@ -103,10 +104,11 @@ absl::Status RunServer(const ServerOptions& options) {
 
   AgentServiceHandler agent(runtime.get(), service.root);
   StreamServiceHandler streams(runtime.get());
+  NameServiceHandler names(runtime.get());
   RpcServerOptions rpc;
   rpc.listeners.push_back({.path = service.socket, .owner = options.socket_owner});
   ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server,
-                   RpcServer::Start(std::move(rpc), {&agent, &streams}, metrics));
+                   RpcServer::Start(std::move(rpc), {&agent, &streams, &names}, metrics));
   RETURN_IF_ERROR(metrics.Serve(service.metrics_address));
   Log(LogLevel::kInfo, "serving",
       {{"socket", service.socket}, {"host_id", host_id}, {"cgroups", cgroups->version()}});

@@ -77,6 +77,19 @@ std::string WithoutHostLines(absl::string_view text, const std::vector<std::stri
   return absl::StrJoin(kept, "\n");
 }
 
+std::string WithHostAddresses(absl::string_view text, const std::vector<std::string>& extra_hosts) {
+  std::vector<std::string> lines = absl::StrSplit(text, '\n');
+  for (const std::string& entry : extra_hosts) {
+    const auto [names, address] = SplitExtraHost(entry);
+    for (std::string& line : lines) {
+      const std::pair<std::string, std::string> parts =
+          absl::StrSplit(line, absl::MaxSplits('\t', 1));
+      if (parts.second == names) line = absl::StrCat(address, "\t", names);
+    }
+  }
+  return absl::StrJoin(lines, "\n");
+}
+
 std::vector<std::string> AddressesOf(const std::vector<Endpoint>& endpoints) {
   std::vector<std::string> addresses;
   for (const Endpoint& endpoint : endpoints) {
@@ -91,6 +104,15 @@ absl::Status CheckExtraHost(absl::string_view entry) {
   const bool clean = name.find_first_of(" \t\n#") == std::string::npos;
   if (name.empty() || !clean || (address != "host-gateway" && !IsAddress(address))) {
     return absl::InvalidArgumentError(absl::StrCat("bad format for add-host: \"", entry, "\""));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckLinkedHost(absl::string_view entry) {
+  const auto [names, address] = SplitExtraHost(entry);
+  const bool clean = names.find_first_of("\t\n#") == std::string::npos;
+  if (names.empty() || !clean || !IsAddress(address)) {
+    return absl::InvalidArgumentError(absl::StrCat("bad line of a link: \"", entry, "\""));
   }
   return absl::OkStatus();
 }

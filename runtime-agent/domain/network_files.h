@@ -26,10 +26,15 @@ std::string HostsFile(const HostsRequest& request);
 std::string OwnHostLines(const std::vector<std::string>& addresses, const std::string& hostname,
                          const std::string& domainname);
 std::string WithoutHostLines(absl::string_view text, const std::vector<std::string>& addresses);
+// A file in which the lines of these names ("name name:address", as extra hosts) have these
+// addresses; names that no line has are not added.
+std::string WithHostAddresses(absl::string_view text, const std::vector<std::string>& extra_hosts);
 std::vector<std::string> AddressesOf(const std::vector<Endpoint>& endpoints);
 
 // InvalidArgument: no colon, or an address that is none.
 absl::Status CheckExtraHost(absl::string_view entry);
+// The same of a link's, which may have several names apart by spaces.
+absl::Status CheckLinkedHost(absl::string_view entry);
 
 struct ResolvRequest {
   std::vector<std::string> servers;  // replace the host's

@@ -33,6 +33,19 @@ TEST(NetworkFiles, TheHostsFileOfASharedNetwork) {
       "1.1.1.1 x\n10.0.0.1\tdb\n");
 }
 
+TEST(NetworkFiles, LinkedHostsFollow) {
+  const std::string text =
+      "127.0.0.1\tlocalhost\n172.29.0.2\tdb abc first\n172.29.0.2\tdb2 abc\n172.29.0.3\tme\n";
+  EXPECT_EQ(WithHostAddresses(text, {"db abc first:172.29.0.9", "gone:172.29.0.8"}),
+            "127.0.0.1\tlocalhost\n172.29.0.9\tdb abc first\n172.29.0.2\tdb2 abc\n"
+            "172.29.0.3\tme\n");
+  EXPECT_EQ(WithHostAddresses("", {"db:1.2.3.4"}), "");
+  EXPECT_TRUE(CheckLinkedHost("db abc first:172.29.0.9").ok());
+  for (const char* entry : {"", "db", ":1.2.3.4", "db:", "db:x", "a\nb:1.2.3.4", "a\tb:1.2.3.4"}) {
+    EXPECT_FALSE(CheckLinkedHost(entry).ok()) << entry;
+  }
+}
+
 TEST(NetworkFiles, ResolvLeavesLoopbackOut) {
   const char host[] =
       "# x\nnameserver 127.0.0.53\nnameserver 10.1.1.1\nsearch a b\noptions ndots:2\n";

@@ -352,4 +352,30 @@ void Runtime::RemoveFromHosts(const Container& container, const Endpoint& endpoi
   }).IgnoreError();
 }
 
+std::vector<Endpoint> Runtime::NamedEndpoints() const {
+  std::vector<std::shared_ptr<Container>> containers;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [id, container] : containers_) containers.push_back(container);
+  }
+  std::vector<Endpoint> named;
+  for (const auto& container : containers) {
+    for (const Endpoint& endpoint : container->actual().endpoints) {
+      if (!endpoint.names.empty()) named.push_back(endpoint);
+    }
+  }
+  return named;
+}
+
+absl::Status Runtime::UpdateHosts(const std::string& id,
+                                  const std::vector<std::string>& extra_hosts) {
+  for (const std::string& entry : extra_hosts) RETURN_IF_ERROR(CheckLinkedHost(entry));
+  ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, Find(id));
+  const Container::Turn turn(*container);
+  // The next start writes the file anew.
+  if (container->actual().state != ContainerState::kRunning) return absl::OkStatus();
+  return EditText(absl::StrCat(Directory(id), "/hosts"),
+                  [&](const std::string& text) { return WithHostAddresses(text, extra_hosts); });
+}
+
 }  // namespace slipway::agent

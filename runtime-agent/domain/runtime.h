@@ -128,6 +128,10 @@ class Runtime {
                                                  const AttachmentSpec& attachment);
   absl::StatusOr<ContainerReport> DisconnectNetwork(const std::string& id,
                                                     const std::string& network_id);
+  // Those that have names, of all containers.
+  std::vector<Endpoint> NamedEndpoints() const;
+  // Other addresses for what links have put into a container's /etc/hosts.
+  absl::Status UpdateHosts(const std::string& id, const std::vector<std::string>& extra_hosts);
 
   // files.cc
   absl::StatusOr<std::unique_ptr<Archiver>> OpenArchiver(const std::string& id,

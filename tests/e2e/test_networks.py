@@ -170,6 +170,37 @@ def test_names_survive_the_ends_of_their_server_and_of_the_agent(own_cluster):
     assert reaches(cluster, "one", "two")
 
 
+def test_a_rename_that_the_agent_missed(own_cluster):
+    cluster = own_cluster
+    cluster.docker("network", "create", "svc")
+    serve(cluster, "one", "--network", "svc")
+    serve(cluster, "two", "--network", "svc")
+    cluster.kill("agent")
+    cluster.docker("rename", "two", "second")
+    cluster.up()
+    wait_until(lambda: resolves(cluster, "one", "second") == [address(cluster, "second", "svc")], "the new name is known")
+    assert resolves(cluster, "one", "two") == []
+
+
+def test_links_follow_what_they_link_to(cluster):
+    cluster.docker("run", "-d", "--name", "db", "--hostname", "store", "busybox", "sleep", "1000")
+    cluster.docker("run", "-d", "--name", "web", "--link", "db:data", "busybox", "sleep", "1000")
+    cluster.docker("network", "create", "own")
+    cluster.docker("run", "-d", "--name", "elsewhere", "--network", "own", "busybox", "sleep", "1000")
+
+    def line():
+        hosts = cluster.docker("exec", "web", "cat", "/etc/hosts").stdout
+        return [line for line in hosts.splitlines() if line.endswith("\tdata store db")]
+    before = address(cluster, "db", "bridge")
+    assert line() == [f"{before}\tdata store db"]
+    cluster.docker("restart", "-t", "0", "db")
+    after = address(cluster, "db", "bridge")
+    assert after != before and line() == [f"{after}\tdata store db"]
+    assert cluster.docker("exec", "web", "ping", "-c", "1", "-W", "2", "data").returncode == 0
+    refused = cluster.docker("run", "--rm", "--link", "elsewhere", "busybox", "true", check=False)
+    assert refused.returncode != 0 and "as it does not belong to the default network" in refused.stderr
+
+
 def is_dns_of(cluster, pid):
     """Whether the process answers for names, and was started by this instance's supervisor."""
     try:

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/rpc/channel.h"
@@ -113,7 +114,8 @@ AgentClient::AgentClient(absl::string_view address)
     : channel_(NewChannel(address)),
       stub_(agent::v1::AgentService::NewStub(channel_)),
       watch_stub_(agent::v1::AgentService::NewStub(NewChannel(address))),
-      streams_(agent::v1::StreamService::NewStub(channel_)) {}
+      streams_(agent::v1::StreamService::NewStub(channel_)),
+      names_(agent::v1::NameService::NewStub(channel_)) {}
 
 absl::Status AgentClient::WaitForConnection() {
   const absl::Time deadline = absl::Now() + kConnectWait;
@@ -256,6 +258,33 @@ absl::StatusOr<std::vector<Endpoint>> AgentClient::Disconnect(const std::string&
   return GetEndpoints(response);
 }
 
+absl::Status AgentClient::UpdateHosts(const std::string& container_id,
+                                      const std::vector<std::string>& extra_hosts) {
+  RETURN_IF_ERROR(WaitForConnection());
+  agent::v1::UpdateHostsRequest request;
+  request.set_container_id(container_id);
+  codec::PutList(extra_hosts, request.mutable_extra_hosts());
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + kCallTime));
+  agent::v1::UpdateHostsResponse response;
+  return FromGrpc(names_->UpdateHosts(&context, request, &response));
+}
+
+// What the list of containers does not say. An agent of a former version does not either.
+void AgentClient::AddNames(ActualList& list) {
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + kCallTime));
+  agent::v1::ListNamesResponse response;
+  if (!names_->ListNames(&context, agent::v1::ListNamesRequest(), &response).ok()) return;
+  absl::flat_hash_map<absl::string_view, Actual*> by_id;
+  for (Actual& actual : list.containers) by_id[actual.container_id] = &actual;
+  for (const agent::v1::EndpointNames& endpoint : response.endpoints()) {
+    const auto found = by_id.find(endpoint.container_id());
+    if (found == by_id.end()) continue;
+    found->second->names[endpoint.network_id()] = codec::GetList(endpoint.names());
+  }
+}
+
 absl::StatusOr<bool> AgentClient::Signal(const std::string& container_id, int signal) {
   agent::v1::SignalContainerRequest request;
   request.set_container_id(container_id);
@@ -370,6 +399,7 @@ absl::StatusOr<ActualList> AgentClient::List() {
   for (const auto& container : response.containers()) {
     list.containers.push_back(GetActual(container));
   }
+  AddNames(list);
   return list;
 }
 

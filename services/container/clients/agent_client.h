@@ -11,6 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "services/container/ports/agent_port.h"
 #include "slipway/agent/v1/agent.grpc.pb.h"
+#include "slipway/agent/v1/name.grpc.pb.h"
 
 namespace slipway::container {
 
@@ -47,6 +48,8 @@ class AgentClient : public AgentPort {
                                                 const HostAttachment& attachment) override;
   absl::StatusOr<std::vector<Endpoint>> Disconnect(const std::string& container_id,
                                                    const std::string& network_id) override;
+  absl::Status UpdateHosts(const std::string& container_id,
+                           const std::vector<std::string>& extra_hosts) override;
   absl::StatusOr<int64_t> StartExec(const ExecCommand& command) override;
   absl::StatusOr<ExecStatus> GetExec(const std::string& exec_id) override;
   absl::Status ExportChanges(const std::string& container_id,
@@ -58,6 +61,7 @@ class AgentClient : public AgentPort {
 
  private:
   absl::Status WaitForConnection();
+  void AddNames(ActualList& list);
   template <typename Request, typename Response>
   absl::StatusOr<Response> Call(grpc::Status (agent::v1::AgentService::Stub::*method)(
                                     grpc::ClientContext*, const Request&, Response*),
@@ -68,6 +72,7 @@ class AgentClient : public AgentPort {
   // On a connection of its own: the events of a start would keep its answer waiting.
   const std::unique_ptr<agent::v1::AgentService::Stub> watch_stub_;
   const std::unique_ptr<agent::v1::StreamService::Stub> streams_;
+  const std::unique_ptr<agent::v1::NameService::Stub> names_;
   absl::Mutex mu_;
   grpc::ClientContext* watch_ ABSL_GUARDED_BY(mu_) = nullptr;
   std::atomic<bool> cancelled_{false};

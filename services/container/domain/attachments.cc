@@ -64,6 +64,11 @@ bool IsIn(const std::vector<Endpoint>& endpoints, const std::string& network_id)
                      [&](const Endpoint& endpoint) { return endpoint.network_id == network_id; });
 }
 
+bool IsNamedSo(const Actual& host, const HostAttachment& attachment) {
+  const auto names = host.names.find(attachment.network_id);
+  return names == host.names.end() ? attachment.names.empty() : names->second == attachment.names;
+}
+
 }  // namespace
 
 bool IsNetworked(absl::string_view mode) {
@@ -198,7 +203,8 @@ absl::StatusOr<std::vector<HostAttachment>> AllToHost(Core& core, const Containe
   return all;
 }
 
-void ReconcileAttachments(Core& core, const EntryPtr& entry, const std::vector<Endpoint>& actual) {
+void ReconcileAttachments(Core& core, const EntryPtr& entry, const Actual& host) {
+  const std::vector<Endpoint>& actual = host.endpoints;
   const ContainerPtr now = entry->snapshot();
   if (entry->removed() || !HasProcess(now->state) ||
       !IsNetworked(now->definition->spec.network.mode)) {
@@ -211,7 +217,8 @@ void ReconcileAttachments(Core& core, const EntryPtr& entry, const std::vector<E
   if (!wanted.ok()) return warn(wanted.status());
   std::vector<Endpoint> endpoints = actual;
   for (const HostAttachment& attachment : *wanted) {
-    if (IsIn(actual, attachment.network_id)) continue;
+    // Renamed meanwhile, it gets its names by being connected again.
+    if (IsIn(actual, attachment.network_id) && IsNamedSo(host, attachment)) continue;
     auto connected = core.agent().Connect(now->id(), attachment);
     if (!connected.ok()) return warn(connected.status());
     endpoints = *std::move(connected);
@@ -225,10 +232,12 @@ void ReconcileAttachments(Core& core, const EntryPtr& entry, const std::vector<E
     if (!left.ok()) return warn(left.status());
     endpoints = *std::move(left);
   }
+  UpdateLinkedHosts(core, *now);
   if (endpoints == now->endpoints) return;
   auto next = std::make_shared<Container>(*now);
   next->endpoints = std::move(endpoints);
   core.Record(*entry, std::move(next), {}, Entry::Fire::kNothing);
+  UpdateLinkersOf(core, now->id());
 }
 
 Event MakeNetworkEvent(Core& core, const VirtualNetwork& network, absl::string_view action,

@@ -36,7 +36,7 @@ absl::StatusOr<std::vector<HostAttachment>> AllToHost(Core& core, const Containe
 
 // The host connects a running container as its definition says, and says what it is in; after what
 // an earlier process or a gap has left. Inside one of the entry's operations.
-void ReconcileAttachments(Core& core, const EntryPtr& entry, const std::vector<Endpoint>& actual);
+void ReconcileAttachments(Core& core, const EntryPtr& entry, const Actual& host);
 
 // An event of a network, about a container where one is given.
 Event MakeNetworkEvent(Core& core, const VirtualNetwork& network, absl::string_view action,

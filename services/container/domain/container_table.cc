@@ -7,6 +7,17 @@
 #include "absl/strings/strip.h"
 
 namespace slipway::container {
+namespace {
+
+std::vector<std::string> LinkedIds(const Container& container) {
+  std::vector<std::string> ids;
+  for (const std::string& link : container.definition->spec.network.links) {
+    ids.push_back(link.substr(0, link.find(':')));
+  }
+  return ids;
+}
+
+}  // namespace
 
 absl::StatusOr<EntryPtr> ContainerTable::Find(absl::string_view reference) const {
   absl::MutexLock lock(&mu_);
@@ -49,6 +60,18 @@ size_t ContainerTable::size() const {
   return by_id_.size();
 }
 
+std::vector<EntryPtr> ContainerTable::LinkersOf(const std::string& id) const {
+  absl::MutexLock lock(&mu_);
+  std::vector<EntryPtr> all;
+  const auto linkers = linkers_.find(id);
+  if (linkers == linkers_.end()) return all;
+  for (const std::string& linker : linkers->second) {
+    const auto found = by_id_.find(linker);
+    if (found != by_id_.end()) all.push_back(found->second);
+  }
+  return all;
+}
+
 absl::Status ContainerTable::ReserveName(const std::string& name, const std::string& id) {
   absl::MutexLock lock(&mu_);
   const auto [holder, inserted] = names_.try_emplace(name, id);
@@ -82,9 +105,10 @@ bool ContainerTable::Knows(absl::string_view id) const {
 }
 
 void ContainerTable::Add(EntryPtr entry) {
-  const std::string id = entry->snapshot()->id();
+  const ContainerPtr container = entry->snapshot();
   absl::MutexLock lock(&mu_);
-  by_id_[id] = std::move(entry);
+  for (const std::string& linked : LinkedIds(*container)) linkers_[linked].insert(container->id());
+  by_id_[container->id()] = std::move(entry);
 }
 
 void ContainerTable::Erase(const Container& container) {
@@ -97,6 +121,12 @@ void ContainerTable::Erase(const Container& container) {
   }
   const auto holder = names_.find(container.name);
   if (holder != names_.end() && holder->second == container.id()) names_.erase(holder);
+  for (const std::string& linked : LinkedIds(container)) {
+    const auto linkers = linkers_.find(linked);
+    if (linkers == linkers_.end()) continue;
+    linkers->second.erase(container.id());
+    if (linkers->second.empty()) linkers_.erase(linkers);
+  }
 }
 
 }  // namespace slipway::container

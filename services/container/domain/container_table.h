@@ -6,6 +6,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
@@ -26,6 +27,8 @@ class ContainerTable {
   EntryPtr FindById(absl::string_view id) const ABSL_LOCKS_EXCLUDED(mu_);
   std::vector<EntryPtr> All() const ABSL_LOCKS_EXCLUDED(mu_);
   size_t size() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Those whose definitions link to the container of this id.
+  std::vector<EntryPtr> LinkersOf(const std::string& id) const ABSL_LOCKS_EXCLUDED(mu_);
 
   // Takes the name for the id, before or after Add(). ALREADY_EXISTS in Docker's words.
   absl::Status ReserveName(const std::string& name, const std::string& id) ABSL_LOCKS_EXCLUDED(mu_);
@@ -46,6 +49,8 @@ class ContainerTable {
   absl::btree_map<std::string, EntryPtr> by_id_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<std::string, std::string> names_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_set<std::string> creating_ ABSL_GUARDED_BY(mu_);
+  // The ids of those that link to an id. A definition's links never change.
+  absl::flat_hash_map<std::string, absl::btree_set<std::string>> linkers_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace slipway::container

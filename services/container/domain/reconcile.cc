@@ -61,7 +61,7 @@ void ReconcileWith(Core& core, const EntryPtr& entry, const Actual& actual, uint
     case Actual::Status::kRunning:
       RecordStarted(core, entry, actual, sequence);
       RecordPaused(core, entry, actual.paused);
-      ReconcileAttachments(core, entry, actual.endpoints);
+      ReconcileAttachments(core, entry, actual);
       // Of a former process's run.
       if (entry->pending.health_series == 0) BeginHealth(core, entry);
       return FollowIntentRunning(core, entry, actual.paused);

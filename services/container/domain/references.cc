@@ -12,6 +12,7 @@
 #include "services/container/domain/attachments.h"
 #include "services/container/domain/clean_path.h"
 #include "services/container/domain/container_name.h"
+#include "services/container/domain/container_state.h"
 #include "services/container/domain/validate.h"
 
 namespace slipway::container {
@@ -47,9 +48,16 @@ absl::StatusOr<std::pair<std::string, bool>> ParseVolumesFrom(absl::string_view 
 
 const Endpoint* BridgeEndpoint(const Container& container) {
   for (const Endpoint& endpoint : container.endpoints) {
-    if (!endpoint.address.empty()) return &endpoint;
+    if (endpoint.network_id == kBridgeNetworkId && !endpoint.address.empty()) return &endpoint;
   }
   return nullptr;
+}
+
+// Alias, hostname and name, as Docker has them in a line of /etc/hosts.
+std::string LinkLine(const std::string& alias, const Container& child, const Endpoint& endpoint) {
+  std::string names = absl::StrCat(alias, " ", child.definition->hostname);
+  if (alias != child.name) absl::StrAppend(&names, " ", child.name);
+  return absl::StrCat(names, ":", endpoint.address);
 }
 
 }  // namespace
@@ -161,15 +169,37 @@ absl::StatusOr<StartExtras> LinkExtras(Core& core, const Container& container) {
       return absl::FailedPreconditionError(absl::StrCat(
           "Cannot link to /", child->name, ", as it does not belong to the default network"));
     }
-    std::string names = absl::StrCat(parts.second, " ", child->definition->hostname);
-    if (parts.second != child->name) absl::StrAppend(&names, " ", child->name);
-    extras.extra_hosts.push_back(absl::StrCat(names, ":", endpoint->address));
+    extras.extra_hosts.push_back(LinkLine(parts.second, *child, *endpoint));
     for (std::string& variable :
          LinkEnvironment(container.name, parts.second, *child, endpoint->address)) {
       extras.env.push_back(std::move(variable));
     }
   }
   return extras;
+}
+
+void UpdateLinkedHosts(Core& core, const Container& linker) {
+  if (!IsDefaultBridge(linker.definition->spec.network.mode)) return;
+  std::vector<std::string> lines;
+  for (const std::string& link : linker.definition->spec.network.links) {
+    const std::pair<std::string, std::string> parts = absl::StrSplit(link, ':');
+    const EntryPtr entry = core.table().FindById(parts.first);
+    if (entry == nullptr) continue;
+    const ContainerPtr child = entry->snapshot();
+    const Endpoint* endpoint = BridgeEndpoint(*child);
+    if (child->pid == 0 || endpoint == nullptr) continue;
+    lines.push_back(LinkLine(parts.second, *child, *endpoint));
+  }
+  if (lines.empty()) return;
+  const absl::Status told = core.agent().UpdateHosts(linker.id(), lines);
+  if (!told.ok()) core.observer().Warning("hosts of a linking container", linker.id(), told);
+}
+
+void UpdateLinkersOf(Core& core, const std::string& id) {
+  for (const EntryPtr& entry : core.table().LinkersOf(id)) {
+    const ContainerPtr linker = entry->snapshot();
+    if (HasProcess(linker->state)) UpdateLinkedHosts(core, *linker);
+  }
 }
 
 }  // namespace slipway::container

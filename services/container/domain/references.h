@@ -37,6 +37,12 @@ void CompleteMounts(const std::vector<std::string>& volume_paths,
 // FailedPrecondition where a linked container does not run.
 absl::StatusOr<StartExtras> LinkExtras(Core& core, const Container& container);
 
+// Tells the host where the linked containers of one that runs are now; best effort, as those that
+// do not run have no address.
+void UpdateLinkedHosts(Core& core, const Container& linker);
+// The same for all that link to a container, which has just got an address.
+void UpdateLinkersOf(Core& core, const std::string& id);
+
 // The variables of one link (Docker's "legacy container links"), of `child` as `alias` in a
 // container that is called `parent`.
 std::vector<std::string> LinkEnvironment(const std::string& parent, const std::string& alias,

@@ -87,6 +87,7 @@ absl::StatusOr<bool> StartNow(Core& core, const EntryPtr& entry, Transition tran
   AddNetworkEvents(core, *next, "connect", events);
   events.push_back(core.MakeEvent(*next, "start"));
   core.Record(*entry, std::move(next), std::move(events), Entry::Fire::kNothing);
+  UpdateLinkersOf(core, now->id());
   BeginHealth(core, entry);
   return false;
 }

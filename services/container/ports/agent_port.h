@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -75,6 +76,8 @@ struct Actual {
   bool oom_killed = false;
   std::vector<Endpoint> endpoints;
   bool paused = false;
+  // By network: what others find it by there.
+  std::map<std::string, std::vector<std::string>> names;
 };
 
 struct ActualList {
@@ -183,6 +186,10 @@ class AgentPort {
                                                         const HostAttachment& attachment) = 0;
   virtual absl::StatusOr<std::vector<Endpoint>> Disconnect(const std::string& container_id,
                                                            const std::string& network_id) = 0;
+  // Other addresses for what links have put into a container's /etc/hosts; lines as StartExtras has
+  // them. OK when it does not run.
+  virtual absl::Status UpdateHosts(const std::string& container_id,
+                                   const std::vector<std::string>& extra_hosts) = 0;
   virtual absl::StatusOr<int64_t> StartExec(const ExecCommand& command) = 0;
   virtual absl::StatusOr<ExecStatus> GetExec(const std::string& exec_id) = 0;
   // The tar of what a container changed, as an image layer, in pieces given to `sink`.

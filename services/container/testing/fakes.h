@@ -71,7 +71,7 @@ class FakeAgent : public AgentPort {
       actual.exit_code = 0;
       actual.endpoints.clear();
       for (const HostAttachment& attachment : extras.attachments) {
-        ConnectLocked(attachment, actual.endpoints);
+        ConnectLocked(attachment, actual);
       }
       Append(ContainerStarted{actual});
       if (exit_at_once >= 0) ExitLocked(found->second, exit_at_once);
@@ -212,9 +212,9 @@ class FakeAgent : public AgentPort {
     absl::MutexLock lock(&mu_);
     if (down_) return Down();
     if (!connect_error.ok()) return connect_error;
-    std::vector<Endpoint>& endpoints = containers_.at(id).actual.endpoints;
-    ConnectLocked(attachment, endpoints);
-    return endpoints;
+    Actual& actual = containers_.at(id).actual;
+    ConnectLocked(attachment, actual);
+    return actual.endpoints;
   }
 
   absl::StatusOr<std::vector<Endpoint>> Disconnect(const std::string& id,
@@ -224,6 +224,14 @@ class FakeAgent : public AgentPort {
     std::vector<Endpoint>& endpoints = containers_.at(id).actual.endpoints;
     std::erase_if(endpoints, [&](const Endpoint& one) { return one.network_id == network_id; });
     return endpoints;
+  }
+
+  absl::Status UpdateHosts(const std::string& id,
+                           const std::vector<std::string>& extra_hosts) override {
+    absl::MutexLock lock(&mu_);
+    if (down_) return Down();
+    hosts[id] = extra_hosts;
+    return absl::OkStatus();
   }
 
   absl::StatusOr<int64_t> StartExec(const ExecCommand& command) override {
@@ -369,6 +377,7 @@ class FakeAgent : public AgentPort {
   absl::Status connect_error;
   int connects = 0;
   HostAttachment last_attachment;
+  std::map<std::string, std::vector<std::string>> hosts;  // by container
   int overlaps = 0;  // so many blocks have a route of the host's
   absl::Status prepare_error;
   absl::Status start_error;
@@ -400,14 +409,15 @@ class FakeAgent : public AgentPort {
   void Append(Kind kind) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     log_.push_back(AgentEvent{++sequence_, ++time_, std::move(kind)});
   }
-  void ConnectLocked(const HostAttachment& attachment, std::vector<Endpoint>& endpoints)
+  void ConnectLocked(const HostAttachment& attachment, Actual& actual)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     ++connects;
     last_attachment = attachment;
-    for (const Endpoint& endpoint : endpoints) {
+    actual.names[attachment.network_id] = attachment.names;
+    for (const Endpoint& endpoint : actual.endpoints) {
       if (endpoint.network_id == attachment.network_id) return;
     }
-    endpoints.push_back(
+    actual.endpoints.push_back(
         {.address = absl::StrCat("10.0.0.", ++next_address_), .network_id = attachment.network_id});
   }
   void ExitLocked(One& one, int code) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {

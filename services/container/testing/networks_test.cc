@@ -146,6 +146,54 @@ TEST(NetworksTest, AContainerIsKnownByItsNamesInItsNetworks) {
   EXPECT_EQ(world.agent.last_attachment.names[0], "front");
 }
 
+TEST(NetworksTest, ARenameThatTheHostMissedIsToldToIt) {
+  World world;
+  ASSERT_TRUE(world.CreateNetwork(Named("n")).ok());
+  world.Run("web", On("n"));
+  world.agent.connect_error = absl::UnavailableError("gone");
+  ASSERT_TRUE(world.Rename("web", "front").ok());
+  world.agent.connect_error = absl::OkStatus();
+  EXPECT_EQ(world.agent.last_attachment.names[0], "web");
+  world.Down();
+  world.Up();
+  EXPECT_TRUE(World::Eventually([&] { return world.agent.last_attachment.names[0] == "front"; }));
+  const int connects = world.agent.connects;
+  world.Down();
+  world.Up();
+  EXPECT_EQ(world.agent.connects, connects) << "once is enough";
+}
+
+TEST(NetworksTest, LinkingContainersHearOfNewAddresses) {
+  World world;
+  const std::string db = world.Run("db");
+  ContainerSpec spec = World::Spec();
+  spec.network.links = {"db:store"};
+  const std::string web = world.Run("web", spec);
+  const auto line = [&](const std::string& alias) {
+    const ContainerPtr now = world.Get("db");
+    return absl::StrCat(alias, " ", now->definition->hostname, " db:", now->endpoints[0].address);
+  };
+  EXPECT_EQ(world.agent.last_extras.extra_hosts, std::vector<std::string>{line("store")});
+  EXPECT_TRUE(world.agent.hosts.empty());
+  const std::string before = line("store");
+  ASSERT_TRUE(world.Kill("db").ok());
+  ASSERT_TRUE(world.Start("db").ok());
+  ASSERT_NE(line("store"), before);
+  EXPECT_EQ(world.agent.hosts[web], std::vector<std::string>{line("store")});
+  // Missed by a host that was away.
+  world.agent.hosts.clear();
+  world.Down();
+  world.Up();
+  EXPECT_TRUE(World::Eventually(
+      [&] { return world.agent.hosts[web] == std::vector<std::string>{line("store")}; }));
+  // Who is gone is not told.
+  world.agent.hosts.clear();
+  ASSERT_TRUE(world.Remove("web", /*force=*/true).ok());
+  ASSERT_TRUE(world.Kill("db").ok());
+  ASSERT_TRUE(world.Start("db").ok());
+  EXPECT_TRUE(world.agent.hosts.empty());
+}
+
 TEST(NetworksTest, ConnectAndDisconnectOfWhatRuns) {
   World world;
   const std::string n = *world.CreateNetwork(Named("n"));
