@@ -14,6 +14,7 @@ prefix=slipway
 subnet=172.29.0.0/16
 network_pool=172.30.0.0/15
 port_base=9480
+ready_sandboxes=4
 user=slipway
 build=yes
 demo=yes
@@ -37,6 +38,7 @@ usage: deploy/${0##*/} [options]
   --prefix NAME    of the bridge, firewall table and cgroups (default $prefix)
   --subnet CIDR    of the default bridge (default $subnet)
   --network-pool CIDR  where other networks get their subnets (default $network_pool)
+  --ready-sandboxes N  network namespaces made before they are needed, of each kind; 0: none (default $ready_sandboxes)
   --port-base N    web page; metrics are on the ports after it (default $port_base)
   --user NAME      that the unprivileged services run as (default $user)
   --no-build       use the binaries in --bin-dir as they are
@@ -48,7 +50,8 @@ END
 parse_options() {
   while [ $# -gt 0 ]; do
     case "$1" in
-      --root | --run-dir | --log-dir | --bin-dir | --prefix | --subnet | --network-pool | --port-base | --user)
+      --root | --run-dir | --log-dir | --bin-dir | --prefix | --subnet | --network-pool | --ready-sandboxes | \
+        --port-base | --user)
         [ $# -ge 2 ] || die "$1 needs a value"
         local name=${1#--}
         printf -v "${name//-/_}" '%s' "$2"
@@ -91,7 +94,7 @@ arguments_of() {
     build) common+=(--metrics_address="127.0.0.1:$((port_base + 4))") ;;
     agent)
       common+=(--metrics_address="127.0.0.1:$((port_base + 5))" --socket_owner="$user"
-        --bridge_subnet="$subnet" --supervisor="$bin_dir/slipway-supervisor")
+        --bridge_subnet="$subnet" --ready_sandboxes="$ready_sandboxes" --supervisor="$bin_dir/slipway-supervisor")
       ;;
     gateway) common+=(--http_address="127.0.0.1:$port_base") ;;
   esac

@@ -25,7 +25,8 @@ ABSL_FLAG(std::string, log_socket, "", "Socket of the log service; <run_dir>/log
 ABSL_FLAG(std::string, socket_owner, "", "User (name or number) who may connect; root if empty.");
 ABSL_FLAG(std::string, bridge_subnet, "172.29.0.0/16", "IPv4 subnet of the default bridge.");
 ABSL_FLAG(uint32_t, ready_sandboxes, 4,
-          "Network namespaces that are made before they are needed, of each kind; 0: none.");
+          "Network namespaces that are made before they are needed, of each kind, 1000 at most; 0: "
+          "none.");
 ABSL_FLAG(std::string, host_id, "", "Identity of this host; made and kept when empty.");
 ABSL_FLAG(std::string, fail_start_at_file, "",
           "For tests: every start fails at the step that this file names.");
@@ -38,6 +39,8 @@ ABSL_FLAG(std::string, userns_remap, "",
 ABSL_FLAG(std::string, cgroup_parent, "", "Group below which containers' groups are; <prefix>.");
 
 namespace {
+
+constexpr size_t kMaxReadySandboxes = 1000;
 
 [[noreturn]] void Usage(const std::string& message) {
   std::fprintf(stderr, "slipway-agent: %s\n", message.c_str());
@@ -80,6 +83,9 @@ int main(int argc, char** argv) {
     options.dns = absl::StrCat(beside.substr(0, beside.rfind('/') + 1), "slipway-dns");
   }
   options.ready_sandboxes = absl::GetFlag(FLAGS_ready_sandboxes);
+  if (options.ready_sandboxes > kMaxReadySandboxes) {
+    Usage(absl::StrCat("--ready_sandboxes must not be more than ", kMaxReadySandboxes));
+  }
   options.image_socket = absl::GetFlag(FLAGS_image_socket);
   if (options.image_socket.empty()) options.image_socket = absl::StrCat(run_dir, "/image.sock");
   options.log_socket = absl::GetFlag(FLAGS_log_socket);

@@ -72,6 +72,25 @@ def test_addresses_are_given_back(cluster):
     wait_until(cluster.is_clean, "no interface is left")
 
 
+def ready_interfaces(cluster):
+    """Ends on the default bridge that no container has."""
+    return cluster.kernel_objects()[2]
+
+
+def test_namespaces_are_made_before_they_are_needed_unless_not_wanted(own_cluster):
+    cluster = own_cluster
+    wait_until(lambda: ready_interfaces(cluster) == 4, "four are ready, and no more")
+    cluster.docker("run", "-d", "--name", "one", "busybox", "sleep", "1000")
+    wait_until(lambda: ready_interfaces(cluster) == 5, "another one is made for the one that was taken")
+    cluster.deploy("down")
+    cluster.deploy("up", "--no-demo", "--no-build", "--ready-sandboxes", "0")
+    assert ready_interfaces(cluster) == 1, "the container's own"
+    cluster.docker("run", "--rm", "busybox", "ping", "-c", "1", "-W", "2", address_of(cluster, "one"))
+    wait_until(lambda: ready_interfaces(cluster) == 1, "none is made")
+    refused = subprocess.run([cluster.dir / "bin" / "slipway-agent", "--ready_sandboxes=1001"], capture_output=True, text=True)
+    assert refused.returncode == 2 and "--ready_sandboxes must not be more than 1000" in refused.stderr
+
+
 def test_flushed_rules_come_back(cluster):
     port = free_port_range(1)
     cluster.docker("run", "-d", "--name", "server", "-p", f"{port}:80", "busybox", "sh", "-c", SERVER)
