@@ -64,9 +64,13 @@ class Cluster:
         self.env = {**os.environ, "DOCKER_HOST": f"unix://{self.socket}", "DOCKER_CONFIG": str(self.dir / "config"),
                     "SLIPWAY_HOST": f"unix://{self.run_dir}/slipway.sock"}
 
+    def command(self, script):
+        """How a script of deploy/ is started."""
+        return [SOURCE / "deploy" / script]
+
     def deploy(self, script, *options, check=True):
         run = subprocess.run(
-            [SOURCE / "deploy" / script, "--root", self.dir / "root", "--run-dir", self.run_dir, "--log-dir",
+            [*self.command(script), "--root", self.dir / "root", "--run-dir", self.run_dir, "--log-dir",
              self.dir / "logs", "--bin-dir", self.dir / "bin", "--prefix", self.prefix, "--subnet", self.subnet,
              "--network-pool", self.network_pool,
              "--port-base", str(self.port_base), *options],

@@ -71,6 +71,7 @@ class Dockerd(Peer):
         super().__init__("dockerd")
         self.socket = self.dir / "docker.sock"
         self.bridge = bridge
+        self.namespace = namespace
         options = ["--bridge=none", *options]
         if bridge is not None:
             subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], check=True)

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/status/errno_status.h"
@@ -28,6 +29,12 @@ constexpr absl::Duration kHealPause = absl::Milliseconds(50);
 
 absl::StatusOr<std::unique_ptr<Firewall>> Firewall::Open(const std::string& table, bool heal) {
   ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_NETFILTER));
+  NetlinkBatch keeper;
+  BeginTransaction(keeper);
+  AddKeeperTable(keeper, absl::StrCat(table, "-keeper"));
+  EndTransaction(keeper);
+  // Best effort: an older kernel has no tables of sockets.
+  socket.Run(keeper, /*acknowledge_all=*/false).IgnoreError();
   std::unique_ptr<Firewall> firewall(new Firewall(table, std::move(socket)));
   if (heal) RETURN_IF_ERROR(firewall->StartHealing());
   return firewall;

@@ -22,7 +22,8 @@ namespace slipway::agent {
 
 // Our nftables tables and what is in them; each change is one transaction. With `heal`, a thread
 // listens to the kernel's notifications and puts the tables back when somebody else deletes any
-// part of them. The tables stay when the object is destroyed. Thread-safe; changes wait for each
+// part of them; until then connections that exist are still translated (AddKeeperTable). The tables
+// stay when the object is destroyed. Thread-safe; changes wait for each
 // other.
 class Firewall {
  public:

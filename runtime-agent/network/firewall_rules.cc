@@ -39,6 +39,9 @@ constexpr uint32_t kAddress = 7, kAddress6 = 8, kEther = 9, kProtocol = 12, kSer
                    kIfname = 41;
 constexpr uint32_t Concat(uint32_t left, uint32_t right) { return left << 6 | right; }
 
+// The state bits as nf_conntrack_common.h numbers them: 1 << (ctinfo + 1).
+constexpr uint32_t kEstablishedOrRelated = 1 << 1 | 1 << 2;
+
 struct SetLayout {
   const char* name;
   uint8_t family;
@@ -244,8 +247,6 @@ void AddPostroutingRules(NetlinkBatch& batch, const std::string& table) {
 
 void AddForwardRules(NetlinkBatch& batch, const std::string& table) {
   const auto rule = [&] { return NftRule(kInet, table, "forward"); };
-  // The state bits as nf_conntrack_common.h numbers them: 1 << (ctinfo + 1).
-  constexpr uint32_t kEstablishedOrRelated = 1 << 1 | 1 << 2;
   rule().Conntrack(NFT_CT_STATE, kEstablishedOrRelated).Verdict(NF_ACCEPT).AddTo(batch);
   rule().InterfacePair(NameOf(FirewallSet::kWithin)).Verdict(NF_ACCEPT).AddTo(batch);
   rule().Interface(true, NameOf(FirewallSet::kInternal)).Verdict(NF_DROP).AddTo(batch);
@@ -288,37 +289,30 @@ constexpr uint8_t kRouterAdvertisement = 134, kNeighbourAdvertisement = 136, kRe
 
 void AddSource6Rules(NetlinkBatch& batch, const std::string& table) {
   const auto rule = [&] { return NftRule(kBridge, table, "source6"); };
+  // By the header that is found, not at a fixed place: extension headers may come before it.
   const auto icmp = [&](uint8_t type) {
     NftRule made = rule();
-    made.Payload(NFT_PAYLOAD_NETWORK_HEADER, 6, 1, NFT_REG_1)
+    made.Meta(NFT_META_L4PROTO, NFT_REG_1)
         .Equals(kIcmp6)
-        .Payload(NFT_PAYLOAD_NETWORK_HEADER, 40, 1, NFT_REG_1)
+        .Payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1, NFT_REG_1)
         .Equals(type);
     return made;
   };
   for (const uint8_t type : {kRouterAdvertisement, kRedirect}) {
     icmp(type).Verdict(NF_DROP).AddTo(batch);
   }
-  const uint16_t link_local_mask = htons(0xffc0);
-  const uint16_t link_local = htons(0xfe80);
   icmp(kNeighbourAdvertisement)
-      .Payload(NFT_PAYLOAD_NETWORK_HEADER, 48, 2, NFT_REG_1)
-      .Mask(&link_local_mask, sizeof(link_local_mask))
-      .Equals(link_local, /*equal=*/false)
       .Meta(NFT_META_IIFNAME, NFT_REG_1)
-      .Payload(NFT_PAYLOAD_NETWORK_HEADER, 48, 16, NFT_REG_2)
+      .Payload(NFT_PAYLOAD_TRANSPORT_HEADER, 8, 16, NFT_REG_2)
       .In(NameOf(FirewallSet::kOwners6), false)
       .Verdict(NF_DROP)
       .AddTo(batch);
-  rule()
-      .Payload(NFT_PAYLOAD_NETWORK_HEADER, 8, 2, NFT_REG_1)
-      .Mask(&link_local_mask, sizeof(link_local_mask))
-      .Equals(link_local)
-      .Verdict(NF_ACCEPT)
-      .AddTo(batch);
+  // Of who looks whether an address is free, and who joins groups.
   rule()
       .Payload(NFT_PAYLOAD_NETWORK_HEADER, 8, 16, NFT_REG_1)
       .Equals(Address6{})
+      .Meta(NFT_META_L4PROTO, NFT_REG_1)
+      .Equals(kIcmp6)
       .Verdict(NF_ACCEPT)
       .AddTo(batch);
   rule()
@@ -424,10 +418,12 @@ void AppendElements(const GuardedPort& port, std::vector<FirewallElement>& eleme
   elements.push_back({FirewallSet::kPorts, key().Take(), ""});
   elements.push_back({FirewallSet::kMacs, key().Raw(port.mac.data(), port.mac.size()).Take(), ""});
   elements.push_back({FirewallSet::kOwners, key().Number32(port.address).Take(), ""});
-  if (port.address6.has_value()) {
-    elements.push_back({FirewallSet::kOwners6,
-                        key().Raw(port.address6->data(), port.address6->size()).Take(), ""});
-  }
+  const auto own6 = [&](const Address6& address) {
+    elements.push_back(
+        {FirewallSet::kOwners6, key().Raw(address.data(), address.size()).Take(), ""});
+  };
+  own6(LinkLocalOf(port.mac));
+  if (port.address6.has_value()) own6(*port.address6);
 }
 
 bool IsBridgeSet(FirewallSet set) { return LayoutOf(set).family == kBridge; }
@@ -443,6 +439,20 @@ void AddNftTable(NetlinkBatch& batch, uint8_t family, const std::string& table) 
   nlmsghdr* header = StartNft(batch, family, NFT_MSG_NEWTABLE, NLM_F_CREATE,
                               absl::StrCat("make nftables table ", table));
   mnl_attr_put_strz(header, NFTA_TABLE_NAME, table.c_str());
+}
+
+void AddKeeperTable(NetlinkBatch& batch, const std::string& table) {
+  nlmsghdr* header = StartNft(batch, kInet, NFT_MSG_NEWTABLE, NLM_F_CREATE,
+                              absl::StrCat("make nftables table ", table));
+  mnl_attr_put_strz(header, NFTA_TABLE_NAME, table.c_str());
+  mnl_attr_put_u32(header, NFTA_TABLE_FLAGS, htonl(NFT_TABLE_F_OWNER));
+  AddNftChain(batch, kInet, table, "prerouting", "nat", NF_INET_PRE_ROUTING, -99);
+  AddNftChain(batch, kInet, table, "postrouting", "nat", NF_INET_POST_ROUTING, 101);
+  // Chains alone do not keep the tracking of connections on; what asks for a state does.
+  NftRule(kInet, table, "postrouting")
+      .Conntrack(NFT_CT_STATE, kEstablishedOrRelated)
+      .Verdict(NF_ACCEPT)
+      .AddTo(batch);
 }
 
 void AddNftChain(NetlinkBatch& batch, uint8_t family, const std::string& table, const char* name,

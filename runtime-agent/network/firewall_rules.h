@@ -63,7 +63,7 @@
 //       meta protocol ip6 jump source6
 //     }
 //     chain source6: router advertisements, redirects and neighbour advertisements for others are
-//       dropped; link-local and unspecified sources pass; iifname . ip6 saddr != @owners6 drop
+//       dropped; ICMP from the unspecified address passes; iifname . ip6 saddr != @owners6 drop
 //   }
 //
 // One look-up per new connection, however many ports there are. What other tables drop stays
@@ -146,6 +146,11 @@ void EndTransaction(NetlinkBatch& batch);
 // version had its own.
 void DropTables(NetlinkBatch& batch, const std::string& table, bool bridge_family);
 void AddTables(NetlinkBatch& batch, const std::string& table, bool bridge_family);
+// A table that lets everything pass and belongs to the socket it is sent by: no other program
+// flushes it, and it goes when the socket is closed (Linux 5.12 on). While there is some chain for
+// translation and some rule about states, connections that exist are translated: without them a
+// flush of all rules ends them.
+void AddKeeperTable(NetlinkBatch& batch, const std::string& table);
 void ChangeElements(NetlinkBatch& batch, const std::string& table,
                     const std::vector<FirewallElement>& elements, bool add);
 

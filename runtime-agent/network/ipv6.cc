@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -33,6 +35,14 @@ std::string FormatIpv6(const Address6& address) {
   char text[INET6_ADDRSTRLEN] = {};
   inet_ntop(AF_INET6, address.data(), text, sizeof(text));
   return text;
+}
+
+Address6 LinkLocalOf(const std::array<uint8_t, 6>& mac) {
+  Address6 address = {0xfe, 0x80};
+  const uint8_t interface[] = {
+      static_cast<uint8_t>(mac[0] ^ 2), mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]};
+  std::copy(std::begin(interface), std::end(interface), address.begin() + 8);
+  return address;
 }
 
 absl::StatusOr<Subnet6> Subnet6::Parse(const std::string& text) {

@@ -14,6 +14,9 @@ using Address6 = std::array<uint8_t, 16>;  // in network order
 absl::StatusOr<Address6> ParseIpv6(const std::string& text);
 std::string FormatIpv6(const Address6& address);
 
+// What the kernel gives an interface of this MAC (RFC 4291, appendix A: modified EUI-64).
+Address6 LinkLocalOf(const std::array<uint8_t, 6>& mac);
+
 struct Subnet6 {
   Address6 network = {};
   uint32_t prefix_length = 0;
