@@ -1,10 +1,10 @@
 #include "services/log/domain/line_matcher.h"
 
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status/status_macros.h"
+#include "services/log/domain/find_bytes.h"
 
 namespace slipway::log {
 namespace {
@@ -42,12 +42,6 @@ std::optional<size_t> FindsAt(const RE2& regex, absl::string_view text, size_t f
   const re2::StringPiece whole(text.data(), text.size());
   if (!regex.Match(whole, from, whole.size(), RE2::UNANCHORED, &match, 1)) return std::nullopt;
   return static_cast<size_t>(match.data() - whole.data());
-}
-
-std::optional<size_t> FindBytes(absl::string_view text, size_t from, absl::string_view wanted) {
-  const void* found = memmem(text.data() + from, text.size() - from, wanted.data(), wanted.size());
-  if (found == nullptr) return std::nullopt;
-  return static_cast<size_t>(static_cast<const char*>(found) - text.data());
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ constexpr std::array<StdStream, kStreams> kBoth = {StdStream::kStdout, StdStream
 
 // A reader that wants little of much gives others a turn.
 constexpr size_t kMostScanned = 4 << 20;
-constexpr size_t kMostSearched = 16 << 20;
+constexpr size_t kMostSearched = 64 << 20;
 constexpr size_t kSearchAhead = 1 << 20;
 
 }  // namespace
@@ -109,6 +109,7 @@ absl::StatusOr<Reading::Progress> LogReading::Fill(ReadBuffer& buffer, size_t pi
   const absl::Cleanup restore = [&] {
     buffer.ahead = ahead;
     buffer.parallel = false;
+    buffer.next = nullptr;
   };
   if (search_ != nullptr) {
     buffer.ahead = std::max(buffer.ahead, kSearchAhead);

@@ -177,6 +177,11 @@ void ContainerLog::Touch() const {
 
 int64_t ContainerLog::last_use_s() const { return last_use_s_; }
 
+bool ContainerLog::Ended() const {
+  absl::MutexLock lock(&mu_);
+  return state_.ended && !resumed_;
+}
+
 uint64_t ContainerLog::AcknowledgedOffset() const {
   absl::MutexLock lock(&mu_);
   return state_.spool_end_bytes;

@@ -77,6 +77,8 @@ class ContainerLog : public ReadableLog, public std::enable_shared_from_this<Con
 
   // When something was last appended or read, in seconds of a steady clock.
   int64_t last_use_s() const;
+  // The container is not running, as far as this is known.
+  bool Ended() const;
 
   // For cursors: a segment's file and how far it may be read.
   struct Extent {

@@ -18,7 +18,9 @@
 namespace slipway::log {
 namespace {
 
-constexpr int kLevel = 3;
+// Of a web server's log 3 leaves an eighth, 6 a tenth, and what is packed better is also unpacked
+// faster. The time that it takes is nobody's: see Sealer.
+constexpr int kLevel = 6;
 constexpr uint32_t kPrologueMagic = 0x184D2A50;  // skippable frames have 0x184D2A5?
 constexpr uint32_t kTableMagic = 0x184D2A5E;
 constexpr uint32_t kFooterMagic = 0x8F92EAB1;

@@ -5,8 +5,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <deque>
 #include <future>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -69,25 +72,97 @@ void Unpack(const SegmentFile& file, size_t first, size_t last, std::vector<char
   }
 }
 
-// What another thread unpacks meanwhile.
-struct Next {
-  std::shared_ptr<const SegmentFile> file;
+// Frames that are unpacked together, by this thread or another.
+struct Range {
   uint64_t begin = 0;
   std::vector<char> bytes;
   size_t size = 0;
   std::future<void> done;  // last: its end is waited for before the rest goes
 };
 
-void UnpackNext(const SegmentFile& file, size_t first, uint64_t end, ReadBuffer& buffer) {
-  if (first == file.frames.size() || file.frames[first].begin >= end) return;
-  auto next = std::make_shared<Next>();
-  next->file = file.shared_from_this();
-  next->begin = file.frames[first].begin;
-  const size_t last = RangeEnd(file.frames, first, 0, end, buffer.ahead);
-  next->done = std::async(std::launch::async, [raw = next.get(), first, last] {
-    Unpack(*raw->file, first, last, raw->bytes, raw->size);
-  });
-  buffer.next = std::move(next);
+// What is unpacked before it is asked for. At most one range is under way on another thread; while
+// it is and its bytes are wanted, this thread takes the one behind it, so that both always have
+// something to do.
+struct Ahead {
+  std::shared_ptr<const SegmentFile> file;
+  uint64_t end = 0;
+  size_t bytes = 0;
+  size_t next = 0;  // the first frame that nobody has taken
+  std::vector<char> spare;
+  std::deque<std::unique_ptr<Range>> ranges;
+
+  // Null: there is no more.
+  std::unique_ptr<Range> Take(bool elsewhere) {
+    if (next == file->frames.size() || file->frames[next].begin >= end) return nullptr;
+    auto range = std::make_unique<Range>();
+    range->begin = file->frames[next].begin;
+    range->bytes.swap(spare);
+    const size_t first = next;
+    next = RangeEnd(file->frames, first, 0, end, bytes);
+    const auto unpack = [raw = range.get(), this, first, last = next] {
+      Unpack(*file, first, last, raw->bytes, raw->size);
+    };
+    if (elsewhere) {
+      range->done = std::async(std::launch::async, unpack);
+    } else {
+      unpack();
+    }
+    return range;
+  }
+
+  void Keep(std::unique_ptr<Range> range) {
+    if (range != nullptr) ranges.push_back(std::move(range));
+  }
+
+  bool UnderWay() const {
+    return std::any_of(ranges.begin(), ranges.end(),
+                       [](const auto& range) { return range->done.valid(); });
+  }
+
+  std::unique_ptr<Range> Next() {
+    if (ranges.empty()) {
+      // The other thread takes what comes behind.
+      const size_t here = next;
+      next = RangeEnd(file->frames, here, 0, end, bytes);
+      auto other = Take(/*elsewhere=*/true);
+      const size_t behind = std::exchange(next, here);
+      auto own = Take(/*elsewhere=*/false);
+      next = behind;
+      Keep(std::move(other));
+      return own;
+    }
+    std::unique_ptr<Range> range = std::move(ranges.front());
+    ranges.pop_front();
+    if (range->done.valid()) {
+      if (range->done.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+        Keep(Take(/*elsewhere=*/false));
+      }
+      range->done.get();
+    }
+    if (!UnderWay()) Keep(Take(/*elsewhere=*/true));
+    return range;
+  }
+};
+
+// Everything is gone through: two threads unpack.
+bool LoadFromAhead(const SegmentFile& file, size_t first, uint64_t end, ReadBuffer& buffer) {
+  auto ahead = std::static_pointer_cast<Ahead>(buffer.next);
+  const uint64_t begin = file.frames[first].begin;
+  if (ahead == nullptr || ahead->file.get() != &file || ahead->ranges.empty() ||
+      ahead->ranges.front()->begin != begin) {
+    ahead = std::make_shared<Ahead>();
+    ahead->file = file.shared_from_this();
+    ahead->bytes = buffer.ahead;
+    ahead->next = first;
+    buffer.next = ahead;
+  }
+  ahead->end = end;
+  const std::unique_ptr<Range> range = ahead->Next();
+  if (range == nullptr) return false;
+  buffer.bytes.swap(range->bytes);
+  buffer.size = range->size;
+  ahead->spare.swap(range->bytes);
+  return true;
 }
 
 absl::Status LoadSealed(const SegmentFile& file, uint64_t at, size_t wanted, uint64_t end,
@@ -98,15 +173,12 @@ absl::Status LoadSealed(const SegmentFile& file, uint64_t at, size_t wanted, uin
   if (above == file.frames.begin()) return Shortened(0, end);
   const size_t first = static_cast<size_t>(above - file.frames.begin()) - 1;
   buffer.begin = file.frames[first].begin;
-  const auto next = std::static_pointer_cast<Next>(std::exchange(buffer.next, nullptr));
-  if (next != nullptr && next->file.get() == &file && next->begin == buffer.begin) {
-    next->done.get();
-    buffer.bytes.swap(next->bytes);
-    buffer.size = next->size;
-    if (buffer.begin + buffer.size >= at + wanted) return absl::OkStatus();
+  if (buffer.parallel && LoadFromAhead(file, first, end, buffer) &&
+      buffer.begin + buffer.size >= at + wanted) {
+    return absl::OkStatus();
   }
+  buffer.next = nullptr;
   const size_t last = RangeEnd(file.frames, first, at + wanted, end, buffer.ahead);
-  if (buffer.parallel) UnpackNext(file, last, end, buffer);
   Unpack(file, first, last, buffer.bytes, buffer.size);
   if (buffer.begin + buffer.size < at + wanted) {
     return Shortened(buffer.begin + buffer.size, end);

@@ -24,6 +24,7 @@ namespace {
 
 constexpr int64_t kForgetAfterSeconds = 60;
 constexpr int64_t kRollAfterSeconds = 30;
+constexpr int64_t kRollEndedAfterSeconds = 2;
 constexpr int64_t kSealRetrySeconds = 30;
 constexpr absl::Duration kSealerPoll = absl::Milliseconds(20);
 
@@ -366,7 +367,8 @@ void SegmentStore::Maintain() {
     }
     log->WakeExpired(absl::GetCurrentTimeNanos());
     // A container that is done with keeps its log in the smaller form.
-    if (log->last_use_s() + kRollAfterSeconds < SteadySeconds()) {
+    const int64_t patience_s = log->Ended() ? kRollEndedAfterSeconds : kRollAfterSeconds;
+    if (log->last_use_s() + patience_s < SteadySeconds()) {
       log->Roll(limits_.roll_bytes).IgnoreError();
     }
   }

@@ -390,6 +390,14 @@ TEST_F(SegmentStoreTest, SealedSegmentsReadTheSame) {
   EXPECT_EQ(Show(Read({.since_unix_ns = 30, .tail_lines = 40'000, .lines = true})), before);
 }
 
+TEST_F(SegmentStoreTest, TheLogOfAContainerThatEndedIsSealedSoon) {
+  Append({Out(std::string(1 << 20, 'x') + "\n", 1)});
+  Append({End(2)});
+  for (int i = 0; i < 200 && Files(".zst").empty(); ++i) absl::SleepFor(absl::Milliseconds(50));
+  EXPECT_EQ(Files(".zst").size(), 1u);
+  EXPECT_EQ(All().size(), (1u << 20) + 1);
+}
+
 TEST_F(SegmentStoreTest, DamageToASealedSegmentCostsAFrame) {
   Reopen({.segment_bytes = 1 << 20});
   const std::string line = std::string(99, 'x') + "\n";
