@@ -12,7 +12,9 @@
 namespace slipway::agent {
 namespace {
 
-constexpr uint64_t kTrimStepBytes = 256 << 10;
+constexpr uint64_t kReleaseStepBytes = 256 << 10;
+constexpr uint64_t kTrimStepBytes = 1 << 20;
+constexpr uint64_t kHeldBytes = 4 << 10;
 constexpr absl::Duration kMaxBackoff = absl::Seconds(1);
 // How long a flush waits while nothing moves.
 constexpr absl::Duration kFlushPatience = absl::Seconds(2);
@@ -146,13 +148,55 @@ void LogShipper::Run() {
     }
     DropBrokenStream();
     look_at_ = absl::InfiniteFuture();
-    bool wrote = false;
-    for (const FeedPtr& feed : feeds) wrote |= Turn(*feed);
+    const bool wrote = Turns(feeds);
     for (const FeedPtr& feed : feeds) Settle(*feed);
     if (wrote) Wake();
   }
   absl::MutexLock lock(&mutex_);
   cancel_ = nullptr;
+}
+
+bool LogShipper::Turns(const std::vector<FeedPtr>& feeds) {
+  bool wrote = false;
+  std::vector<FeedPtr> large;
+  for (const FeedPtr& feed : feeds) {
+    if (feed->output->Committed() > feed->position + kLittleBytes) {
+      large.push_back(feed);
+    } else {
+      wrote |= Turn(*feed);
+    }
+  }
+  // They come in the order of their ids: on behind the one that had the last turn.
+  const auto first = std::find_if(large.begin(), large.end(), [this](const FeedPtr& feed) {
+    return feed->output->id() > last_turn_;
+  });
+  std::rotate(large.begin(), first, large.end());
+  for (const FeedPtr& feed : large) {
+    if (feed->container != nullptr && Unacknowledged(feeds) >= kWindowBytes) break;
+    if (!Turn(*feed)) continue;
+    wrote = true;
+    last_turn_ = feed->output->id();
+  }
+  return wrote;
+}
+
+uint64_t LogShipper::Unacknowledged(const std::vector<FeedPtr>& feeds) const {
+  uint64_t bytes = 0;
+  absl::MutexLock lock(&mutex_);
+  for (const FeedPtr& feed : feeds) {
+    // What broke is shipped again, or was acknowledged.
+    if (feed->position_known && feed->position > feed->acknowledged)
+      bytes += feed->position - feed->acknowledged;
+  }
+  return bytes;
+}
+
+bool LogShipper::Paced(const Feed& feed, uint64_t committed) {
+  if (!feed.output->running() || committed >= feed.position + kBatchBytes) return false;
+  const absl::Time due = feed.shipped_at + kPace;
+  if (absl::Now() >= due) return false;
+  look_at_ = std::min(look_at_, due);
+  return true;
 }
 
 // What was under way on a broken stream may or may not have arrived: the service is asked.
@@ -238,6 +282,7 @@ bool LogShipper::Turn(Feed& feed) {
   if (idle && (announced || !feed.output->running())) return false;
   if (IsSilent(feed)) return false;
   if (!EnsureStream() || !Locate(feed)) return false;
+  if (announced && Paced(feed, committed)) return false;
   {
     absl::MutexLock lock(&mutex_);
     if (feed.position > feed.acknowledged + kWindowBytes) return false;
@@ -259,6 +304,7 @@ bool LogShipper::Turn(Feed& feed) {
     return false;
   }
   feed.position = end;
+  feed.shipped_at = absl::Now();
   feed.told_on = streams_;
   feed.announced_on = ends ? 0 : streams_;
   options_.observer->ShippedBytes(bytes);
@@ -338,7 +384,10 @@ void LogShipper::Settle(Feed& feed) {
     }
   }
   const uint64_t needed = feed.output->Needed(acknowledged, kReaderPatienceBytes);
-  if (needed > feed.released && running) {
+  // In large steps, unless that is all but ends of streams: a small spool may wait for it.
+  const bool release =
+      needed >= feed.released + kReleaseStepBytes || needed + kHeldBytes >= committed;
+  if (needed > feed.released && running && release) {
     options_.release(id, needed);
     feed.released = needed;
   }

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -19,13 +20,19 @@
 
 namespace slipway::agent {
 
-// Moves every container's records from its spool to the log service: in turns, at most kWindowBytes
-// of one container unacknowledged, from the offset that the service knows after any interruption. A
+// Moves every container's records from its spool to the log service, from the offset that the
+// service knows after any interruption: first those that have little to ship, then the others in
+// turns, of which at most kWindowBytes are unacknowledged, so that nobody waits long behind them. A
 // service that is down costs nothing but the spools' space. Thread-safe.
 class LogShipper {
  public:
-  static constexpr uint64_t kBatchBytes = 256 << 10;
-  static constexpr uint64_t kWindowBytes = 4 << 20;
+  static constexpr uint64_t kBatchBytes = 512 << 10;
+  static constexpr uint64_t kWindowBytes = 2 << 20;
+  // What has less to ship does not wait for a turn.
+  static constexpr uint64_t kLittleBytes = 64 << 10;
+  // Less than a batch is shipped at once when nothing was for so long: a message costs as much as
+  // shipping hundreds of KiB does.
+  static constexpr absl::Duration kPace = absl::Milliseconds(4);
   // How far an attached reader may be behind before its bytes are given up.
   static constexpr uint64_t kReaderPatienceBytes = 16 << 20;
   // How long a container may run and print nothing before the log service hears of it.
@@ -73,7 +80,8 @@ class LogShipper {
     std::atomic<uint64_t> announced_on{0};
     std::atomic<bool> wanted{false};  // somebody asks for it, though it may have printed nothing
     bool silent = false;              // only the thread: a run ended that printed nothing
-    absl::Time since;                 // under mutex_: of the run
+    absl::Time shipped_at = absl::InfinitePast();  // likewise
+    absl::Time since;                              // under mutex_: of the run
     uint64_t released = 0;
     uint64_t acknowledged = 0;  // under mutex_
     bool known = false;         // likewise: the service has answered once
@@ -84,8 +92,12 @@ class LogShipper {
   using FeedPtr = std::shared_ptr<Feed>;
 
   void Run();
-  // Whether something was written.
+  // These say whether something was written.
+  bool Turns(const std::vector<FeedPtr>& feeds);
   bool Turn(Feed& feed);
+  // Whether it is to wait a little for more.
+  bool Paced(const Feed& feed, uint64_t committed);
+  uint64_t Unacknowledged(const std::vector<FeedPtr>& feeds) const;
   bool Locate(Feed& feed);
   bool IsSilent(Feed& feed);
   ShippedBatch ReadBatch(Feed& feed);
@@ -99,6 +111,7 @@ class LogShipper {
   std::unique_ptr<LogStream> stream_;  // only the thread
   uint64_t streams_ = 0;               // likewise: how many were opened
   absl::Duration backoff_ = absl::Milliseconds(50);
+  std::string last_turn_;  // likewise: whose turn it was
 
   mutable absl::Mutex mutex_;
   absl::CondVar changed_;

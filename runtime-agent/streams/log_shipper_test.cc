@@ -79,6 +79,7 @@ class FakeLog : public LogSink {
     EXPECT_LE(batch.begin_offset, position) << "a hole";
     if (batch.begin_offset < position) return position;
     position = batch.end_offset;
+    ++batches;
     for (ShippedRecord& record : batch.records) {
       if (record.kind == ShippedRecord::Kind::kEnd) ++ends_;
       text_ += record.data;
@@ -93,11 +94,16 @@ class FakeLog : public LogSink {
     absl::MutexLock lock(&mutex_);
     return ends_;
   }
+  uint64_t position(const std::string& id) {
+    absl::MutexLock lock(&mutex_);
+    return positions_[id];
+  }
 
   std::atomic<bool> down{false};
   std::atomic<bool> acknowledges{true};
   std::atomic<int> break_after{0};
   std::atomic<int> streams{0};
+  std::atomic<int> batches{0};
 
  private:
   absl::Mutex mutex_;
@@ -122,6 +128,10 @@ class ShipperTest : public testing::Test {
   }
 
   void Put(SpoolRecordType type, const std::string& data, uint8_t stream = 1) {
+    PutInto(*output_, committed_, type, data, stream);
+  }
+  void PutInto(const Output& output, std::atomic<uint64_t>& committed, SpoolRecordType type,
+               const std::string& data, uint8_t stream = 1) {
     SpoolRecordHeader header{.magic = kSpoolMagic,
                              .type = static_cast<uint8_t>(type),
                              .stream = stream,
@@ -130,13 +140,13 @@ class ShipperTest : public testing::Test {
                              .crc32c = 0,
                              .time_ns = 1};
     header.crc32c = SpoolHeaderCrc(header);
-    uint64_t at = committed_;
-    ASSERT_EQ(pwrite(output_->fd(), &header, sizeof(header), static_cast<off_t>(at)),
+    uint64_t at = committed;
+    ASSERT_EQ(pwrite(output.fd(), &header, sizeof(header), static_cast<off_t>(at)),
               static_cast<ssize_t>(sizeof(header)));
     at += sizeof(header);
-    ASSERT_EQ(pwrite(output_->fd(), data.data(), data.size(), static_cast<off_t>(at)),
+    ASSERT_EQ(pwrite(output.fd(), data.data(), data.size(), static_cast<off_t>(at)),
               static_cast<ssize_t>(data.size()));
-    committed_ = at + data.size();
+    committed = at + data.size();
     shipper_->Wake();
   }
   void End() {
@@ -232,6 +242,72 @@ TEST_F(ShipperTest, UnacknowledgedBytesAreBounded) {
   EXPECT_FALSE(Flush(absl::Milliseconds(200)).ok());
   EXPECT_LE(log_.text().size(), LogShipper::kWindowBytes + LogShipper::kBatchBytes + (1 << 20));
   EXPECT_GE(shipper_->lag_bytes(), 12u << 20);
+}
+
+TEST_F(ShipperTest, WhoHasLittleToShipDoesNotWaitBehindWhoHasMuch) {
+  log_.acknowledges = false;
+  output_->BeginRun(0, 1);
+  shipper_->Follow(output_, kContainer, true);
+  const std::string block(1 << 20, 'x');
+  for (int i = 0; i < 12; ++i) Put(SpoolRecordType::kStdout, block);
+  EXPECT_FALSE(Flush(absl::Milliseconds(100)).ok());
+  std::atomic<uint64_t> committed{0};
+  const auto other = std::make_shared<Output>(
+      Output::Options{.id = "a",
+                      .file = UniqueFd(memfd_create("spool", MFD_CLOEXEC)),
+                      .read_slot = [&](uint32_t, uint64_t) {
+                        return absl::StatusOr<SlotStatus>(SlotStatus{.spool_committed = committed});
+                      }});
+  other->BeginRun(1, 1);
+  shipper_->Follow(other, kContainer, true);
+  PutInto(*other, committed, SpoolRecordType::kStdout, "little");
+  for (int i = 0; i < 5000 && log_.position("a") == 0; ++i) usleep(1000);
+  EXPECT_EQ(log_.position("a"), committed);
+  shipper_->Forget("a");
+  other->EndRun(committed, 0);
+}
+
+// The one whose id comes first has more and more to ship: the others get their turns all the same.
+TEST_F(ShipperTest, WhoHaveMuchToShipTakeTurns) {
+  log_.acknowledges = false;
+  log_.down = true;
+  output_->BeginRun(0, 1);
+  std::atomic<uint64_t> committed{0};
+  const auto other = std::make_shared<Output>(
+      Output::Options{.id = "d",
+                      .file = UniqueFd(memfd_create("spool", MFD_CLOEXEC)),
+                      .read_slot = [&](uint32_t, uint64_t) {
+                        return absl::StatusOr<SlotStatus>(SlotStatus{.spool_committed = committed});
+                      }});
+  other->BeginRun(1, 1);
+  const std::string block(512 << 10, 'x');
+  for (int i = 0; i < 12; ++i) {
+    Put(SpoolRecordType::kStdout, block);
+    PutInto(*other, committed, SpoolRecordType::kStdout, block);
+  }
+  shipper_->Follow(output_, kContainer, true);
+  shipper_->Follow(other, kContainer, true);
+  log_.down = false;
+  for (int i = 0; i < 5000 && log_.position("d") < (1 << 20); ++i) usleep(1000);
+  EXPECT_GE(log_.position("d"), 1u << 20);
+  EXPECT_LE(log_.position("c") + log_.position("d"),
+            2 * LogShipper::kWindowBytes + LogShipper::kBatchBytes);
+  shipper_->Forget("d");
+}
+
+TEST_F(ShipperTest, ManySmallRecordsAreShippedTogether) {
+  output_->BeginRun(0, 1);
+  shipper_->Follow(output_, kContainer, true);
+  const absl::Time begin = absl::Now();
+  std::string expected;
+  for (int i = 0; i < 500; ++i) {
+    expected += "line\n";
+    Put(SpoolRecordType::kStdout, "line\n");
+    usleep(100);
+  }
+  EXPECT_TRUE(Flush().ok());
+  EXPECT_EQ(log_.text(), expected);
+  EXPECT_LE(log_.batches, 2 + (absl::Now() - begin) / LogShipper::kPace);
 }
 
 TEST_F(ShipperTest, AnEndedStreamIsNotTheEndOfTheRun) {

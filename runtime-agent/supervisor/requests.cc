@@ -265,7 +265,8 @@ int Supervisor::HandleEntry(uint32_t index, const WireRequest& request, PacketFd
     case WireOp::kAck:
       if (request.arg0 > entry.spool_committed) return ERANGE;
       if (request.arg0 > entry.spool_acked) entry.spool_acked = request.arg0;
-      ResumeStreams(slot);
+      // A stream that rests is to go on resting.
+      if ((entry.flags & kEntrySpoolBlocked) != 0) ResumeStreams(slot);
       return 0;
     case WireOp::kRestore:
       return Restore(slot, request.arg0, fds);

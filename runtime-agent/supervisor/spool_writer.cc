@@ -16,8 +16,6 @@ namespace {
 
 constexpr uint64_t kHeaderBytes = sizeof(SpoolRecordHeader);
 constexpr uint64_t kGapRecordBytes = kHeaderBytes + sizeof(SpoolGap);
-// A pipe this full belongs to a producer in a hurry: it gets a larger one.
-constexpr int kCrowdedPipeBytes = 48 << 10;
 constexpr int kLargePipeBytes = 1 << 20;
 
 SpoolRecordHeader MakeHeader(SpoolRecordType type, const SpoolStream& stream, uint32_t length) {
@@ -120,11 +118,11 @@ PumpResult Pump(const SpoolStream& stream, uint32_t limit, bool past_capacity, i
     if ((polled.revents & POLLIN) != 0) return PumpResult::kMoved;  // came in since
     return (polled.revents & POLLHUP) != 0 ? PumpResult::kEnded : PumpResult::kIdle;
   }
-  if (available >= kCrowdedPipeBytes && available <= 2 * kCrowdedPipeBytes &&
+  uint32_t length = static_cast<uint32_t>(available);
+  if (length >= kCrowdedPipeBytes && length <= kSmallPipeBytes &&
       stream.slot->spool_capacity >= kLargeSpoolBytes) {
     fcntl(stream.pipe, F_SETPIPE_SZ, kLargePipeBytes);
   }
-  uint32_t length = static_cast<uint32_t>(available);
   if (length > limit) length = limit;
   if (!past_capacity) {
     uint64_t room = Room(*stream.slot);

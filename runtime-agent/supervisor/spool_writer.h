@@ -11,6 +11,10 @@ namespace slipway::agent {
 // Pipes of a spool that is smaller stay small: what is in them at the exit goes in past the
 // capacity.
 inline constexpr uint64_t kLargeSpoolBytes = 4 << 20;
+// What a pipe holds when it is made, and when it is called nearly full: it belongs to a producer in
+// a hurry and gets a larger one.
+inline constexpr uint64_t kSmallPipeBytes = 64 << 10;
+inline constexpr uint64_t kCrowdedPipeBytes = 48 << 10;
 
 enum class PumpResult {
   kIdle,     // the pipe is empty for now

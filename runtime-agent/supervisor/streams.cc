@@ -16,9 +16,13 @@ namespace {
 // Moved per stream before others get their turn.
 constexpr uint32_t kTurnBytes = 1u << 20;
 constexpr size_t kTerminalChunkBytes = 64 << 10;
-// A stream that moves so much within a rest's time in smaller pieces is not looked at before the
-// next: few large moves instead of many small ones, and followers see it at most that much later.
-constexpr uint64_t kBusyBytes = 128 << 10;
+// A stream that moves so much, or so often, within a rest's time is not looked at before the next:
+// few large moves instead of many small ones, and followers see it at most that much later. A small
+// move costs as much as copying 50 KiB, so that this pays long before a processor is busy with it.
+constexpr uint64_t kBusyBytes = 16 << 10;
+constexpr uint32_t kBusyMoves = 8;
+// What moves so much in that time would fill its pipe and wait.
+constexpr uint64_t kFastBytes = 512 << 10;
 constexpr uint64_t kRestNs = 1000000;
 constexpr int kTerminalDrainChunks = 64;
 
@@ -50,16 +54,26 @@ void Supervisor::EndStream(uint32_t slot, FdRole role) {
 }
 
 void Supervisor::RestIfBusy(uint32_t slot, FdRole role, uint64_t moved_bytes) {
-  // Where one move is large the pipe fills by itself, and a rest would only hold the writer up.
-  if (moved_bytes >= kBusyBytes || page_->slot[slot].spool_capacity < kLargeSpoolBytes) return;
+  if (page_->slot[slot].spool_capacity < kLargeSpoolBytes) return;
   uint64_t now = MonotonicNs();
   Runtime& runtime = runtime_[slot];
-  if (now - runtime.moved_since_ns > kRestNs) {
+  uint64_t passed = now - runtime.moved_since_ns;
+  if (passed > kRestNs) {
+    runtime.moved_before = passed < 3 * kRestNs ? runtime.moved_bytes : 0;
     runtime.moved_since_ns = now;
     runtime.moved_bytes = 0;
+    runtime.moves = 0;
   }
   runtime.moved_bytes += moved_bytes;
-  if (runtime.moved_bytes < kBusyBytes || rest_count_ == kMaxRests) return;
+  ++runtime.moves;
+  if (runtime.moved_bytes < kBusyBytes && runtime.moves < kBusyMoves) return;
+  if (runtime.moved_bytes >= kFastBytes || runtime.moved_before >= kFastBytes) return;
+  // Its pipe was full, and could not be made larger.
+  if (moved_bytes >= kCrowdedPipeBytes &&
+      moved_bytes <= kSmallPipeBytes + sizeof(SpoolRecordHeader)) {
+    return;
+  }
+  if (rest_count_ == kMaxRests) return;
   if ((runtime.watched & RoleBit(role)) == 0) return;
   UnwatchRole(slot, role);
   if (rest_count_ == 0) rest_until_ns_ = now + kRestNs;

@@ -17,7 +17,7 @@
 // descriptor table, which the keeper has too; what is here can be lost at any instruction.
 namespace slipway::agent {
 
-inline constexpr uint32_t kMaxRests = 64;
+inline constexpr uint32_t kMaxRests = 1024;
 
 class Supervisor {
  public:
@@ -45,6 +45,8 @@ class Supervisor {
     // How much its streams moved since then: a producer in a hurry is looked at less often.
     uint64_t moved_since_ns;
     uint64_t moved_bytes;
+    uint64_t moved_before;  // within the time before that
+    uint32_t moves;
     SpawnFailureReport* failure;
   };
 

@@ -22,6 +22,14 @@ namespace {
 constexpr absl::Duration kGrace = absl::Seconds(1);
 constexpr uint64_t kLeastSegmentBytes = 64 << 10;
 
+// A batch of an agent's comes whole, without waiting again and again for the next 64 KiB of it to
+// be allowed, and in few pieces.
+void SetLimits(grpc::ServerBuilder& builder) {
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 1 << 20);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, 256 << 10);
+}
+
 class RunningServer : public Server {
  public:
   ~RunningServer() override {
@@ -45,6 +53,7 @@ class RunningServer : public Server {
     RETURN_IF_ERROR(metrics_.Serve(options.metrics_address));
     RpcServerOptions rpc;
     rpc.listeners.push_back(UnixListener{.path = options.socket, .mode = 0600});
+    rpc.customize = SetLimits;
     ASSIGN_OR_RETURN(rpc_, RpcServer::Start(std::move(rpc), {service_.get()}, metrics_));
     return absl::OkStatus();
   }
