@@ -14,6 +14,7 @@
 #include "services/log/outlets/drivers.h"
 #include "services/log/ports/counters.h"
 #include "services/log/rpc/log_service.h"
+#include "services/log/rpc/read_stream.h"
 #include "services/log/store/segment_store.h"
 
 namespace slipway::log {
@@ -28,6 +29,9 @@ void SetLimits(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 1 << 20);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, 256 << 10);
+  // A call takes gRPC some 20 KB from its arrival on, also one that is refused as soon as its turn
+  // comes. What a client begins above this waits on its side. Readers are refused earlier.
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMostReaders + 64);
 }
 
 class RunningServer : public Server {

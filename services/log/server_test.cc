@@ -468,7 +468,7 @@ TEST_F(ServerTest, TenThousandFollowersThatDoNotReadCostLittleAndDelayNobody) {
   RecordProperty("peak_kilobytes", static_cast<int>(peak));
   RecordProperty("slowest_append_ms", static_cast<int>(absl::ToInt64Milliseconds(slowest)));
   std::printf("peak %lu kB, slowest append %.1f ms\n", peak, absl::ToDoubleMilliseconds(slowest));
-  EXPECT_LT(peak, 256u << 10);
+  EXPECT_LT(peak, 64u << 10);
   EXPECT_LT(slowest, absl::Seconds(2));
   // One more is told so.
   grpc::ClientContext context;

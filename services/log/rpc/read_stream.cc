@@ -18,10 +18,9 @@
 namespace slipway::log {
 namespace {
 
-constexpr int64_t kMostReaders = 1024;
 // What all readers hold together, but for the least that each may: an answer, and the pieces of
 // lines that are not finished. Each new answer takes a part of what is left.
-constexpr int64_t kPendingBytes = 4 << 20;
+constexpr int64_t kPendingBytes = 2 << 20;
 constexpr size_t kLeastAnswerBytes = 4 << 10;
 constexpr size_t kMostAnswerBytes = 256 << 10;
 constexpr size_t kMostPieceBytes = 512 << 10;

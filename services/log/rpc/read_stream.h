@@ -10,6 +10,9 @@
 
 namespace slipway::log {
 
+// At once; more are refused with RESOURCE_EXHAUSTED.
+inline constexpr int kMostReaders = 1024;
+
 // One ReadLog call: the next answer is made when the last one was taken, so that a client that does
 // not read costs one answer, which is the smaller the more readers there are. Deletes itself. What
 // it is given outlives it.
