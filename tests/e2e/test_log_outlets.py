@@ -1,0 +1,91 @@
+"""Container output at a real collector: Debian's rsyslog over UDP, TCP and TLS."""
+
+import contextlib
+import os
+import re
+import subprocess
+
+import pytest
+from cluster import free_port_range, wait_until
+from peers import Peer
+
+SCRIPT = "i=0; while [ $i -lt {lines} ]; do i=$((i+1)); echo line $i of a container; done; usleep 50000; echo bad >&2"
+
+
+class Rsyslog(Peer):
+    """Listens on loopback ports with each transport and writes down what each message was taken for."""
+
+    def __init__(self):
+        super().__init__("rsyslog")
+        self.dir.chmod(0o755)
+        self.ports = dict(zip(("udp", "tcp", "tcp+tls"), range(free_port_range(3), 30003)))
+        self.authority = self.certify()
+        config = self.dir / "rsyslog.conf"
+        config.write_text(f"""
+global(workDirectory="{self.dir}" maxMessageSize="64k"
+  defaultNetstreamDriver="ossl" defaultNetstreamDriverCAFile="{self.authority}"
+  defaultNetstreamDriverCertFile="{self.dir}/server.pem" defaultNetstreamDriverKeyFile="{self.dir}/server.key")
+module(load="imudp")
+module(load="imptcp")
+module(load="imtcp" streamDriver.name="ossl" streamDriver.mode="1" streamDriver.authMode="anon")
+template(name="parts" type="string"
+  string="%pri%|%protocol-version%|%timereported:::date-rfc3339%|%hostname%|%app-name%|%procid%|%msgid%|%msg%\\n")
+ruleset(name="keep") {{ action(type="omfile" file="{self.dir}/received" template="parts" flushOnTXEnd="on") }}
+input(type="imudp" address="127.0.0.1" port="{self.ports['udp']}" ruleset="keep")
+input(type="imptcp" address="127.0.0.1" port="{self.ports['tcp']}" ruleset="keep")
+input(type="imtcp" address="127.0.0.1" port="{self.ports['tcp+tls']}" ruleset="keep")
+""")
+        self.start("rsyslogd", "-n", "-f", config, "-i", self.dir / "pid")
+
+    def certify(self):
+        def openssl(*arguments):
+            subprocess.run(["openssl", *map(str, arguments)], cwd=self.dir, check=True, capture_output=True)
+
+        key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+        openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test CA", "-days", "2")
+        openssl("req", *key, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=collector")
+        (self.dir / "names").write_text("subjectAltName=IP:127.0.0.1")
+        openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
+                "-extfile", "names", "-out", "server.pem")
+        return self.dir / "ca.pem"
+
+    def received(self, app):
+        """[(priority, version, time, host, app, pid, message id, message)] of one container."""
+        with contextlib.suppress(FileNotFoundError):
+            text = (self.dir / "received").read_text()
+            parts = [line.split("|", 7) for line in text.splitlines()]
+            return [part for part in parts if len(part) == 8 and part[4] == app]
+        return []
+
+
+@pytest.fixture(scope="module")
+def rsyslog():
+    with contextlib.closing(Rsyslog()) as collector:
+        yield collector
+
+
+@pytest.mark.parametrize("transport, lines", [("udp", 100), ("tcp", 5000), ("tcp+tls", 5000)])
+def test_rsyslog_understands_every_line(cluster, rsyslog, transport, lines):
+    name = "talker-" + transport.replace("+", "-")
+    trust = ["--log-opt", f"syslog-tls-ca-cert={rsyslog.authority}"] if transport == "tcp+tls" else []
+    cluster.docker("run", "--name", name, "--network", "none", "--log-driver", "syslog", "--log-opt",
+                   f"syslog-address={transport}://127.0.0.1:{rsyslog.ports[transport]}", "--log-opt", "tag={{.Name}}",
+                   "--log-opt", "syslog-facility=local3", *trust, "busybox", "sh", "-c", SCRIPT.format(lines=lines))
+    wait_until(lambda: len(rsyslog.received(name)) > lines, lambda: f"all is there: {rsyslog.log()}", 30)
+    got = rsyslog.received(name)
+    assert [part[7].strip() for part in got] == [f"line {i} of a container" for i in range(1, lines + 1)] + ["bad"]
+    priorities, versions, times, hosts, _, pids, _, _ = map(set, zip(*got))
+    # Facility local3 is 19; stdout is informational, stderr an error.
+    assert priorities == {str(19 * 8 + 6), str(19 * 8 + 3)} and got[-1][0] == str(19 * 8 + 3)
+    assert versions == {"1"} and hosts == {os.uname().nodename} and len(pids) == 1
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", time) for time in times)
+
+
+def test_a_collector_that_is_not_trusted_gets_nothing_and_the_log_is_kept(cluster, rsyslog):
+    cluster.docker("run", "--name", "wary", "--network", "none", "--log-driver", "syslog", "--log-opt",
+                   f"syslog-address=tcp+tls://127.0.0.1:{rsyslog.ports['tcp+tls']}", "--log-opt", "tag={{.Name}}",
+                   "busybox", "echo", "secret")
+    wait_until(lambda: "certificate verify failed" in (cluster.dir / "logs" / "log.log").read_text(),
+               "the log service says why", 20)
+    assert rsyslog.received("wary") == []
+    assert cluster.docker("logs", "wary").stdout == "secret\n"
