@@ -11,6 +11,7 @@ import tempfile
 import time
 
 import images
+import real_logs
 from rows import pss_bytes, run_cli, timed
 
 LINE = "x" * 99
@@ -109,6 +110,17 @@ def web_lines(count):
                f'{chooser.choice([200, 200, 200, 304, 404])} {chooser.randrange(200, 90000)} "-" "{chooser.choice(agents)}"\n')
 
 
+def sealed(ours, name):
+    """The directory of a container's log when that is packed, as one is that was not written just now."""
+    identity = subprocess.run(["/usr/bin/docker", "inspect", "-f", "{{.Id}}", name], env=ours.env, text=True,
+                              capture_output=True, check=True).stdout.strip()
+    stored = pathlib.Path(ours.cluster.dir) / "root" / "log" / "containers" / identity
+    deadline = time.monotonic() + 120
+    while not real_logs.is_sealed(stored) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return stored
+
+
 def row_search(bench):
     """Finding 100 lines among those of a web server."""
     size = (64 if bench.short else 1000) << 20
@@ -136,14 +148,7 @@ def row_search(bench):
                                  capture_output=True, check=True)
         assert run.stdout.count(b"\n") == needles, (peer.name, run.stdout.count(b"\n"), needles)
 
-    # Sealed, as a log is that was not written just now.
-    cluster = bench.ours.cluster
-    identity = subprocess.run(["/usr/bin/docker", "inspect", "-f", "{{.Id}}", "writer"], env=cluster.env, text=True,
-                              capture_output=True, check=True).stdout.strip()
-    stored = pathlib.Path(cluster.dir) / "root" / "log" / "containers" / identity
-    deadline = time.monotonic() + 120
-    while sum(path.suffix == ".seg" for path in stored.iterdir()) > 1 and time.monotonic() < deadline:
-        time.sleep(0.2)
+    stored = sealed(bench.ours, "writer")
     bench.add(f"search in {size >> 20} MB", "s",
               {peer.name: min(timed(search, peer) for _ in range(3)) for peer in bench.both})
     on_disk = sum(path.stat().st_size for path in stored.iterdir())
@@ -152,9 +157,43 @@ def row_search(bench):
     bench.add(f"disk for {size >> 20} MB of a web server's log", "MB",
               {"slipway": on_disk / 1e6, "dockerd": os.stat(theirs).st_size / 1e6, "text": written / 1e6})
     bench.add("memory of the log service after it (PSS)", "MB",
-              {"slipway": pss_bytes(cluster.pid("log")) / 1e6, "bound": 64})
+              {"slipway": pss_bytes(bench.ours.cluster.pid("log")) / 1e6, "bound": 64})
     for peer in bench.both:
         run_cli(peer, "rm", "writer")
+
+
+def row_real(bench):
+    """Finding a few hundred lines in what nginx, PostgreSQL and dpkg logged."""
+    sizes = {"requests": 40000, "transactions": 3000, "copies": 60} if bench.short else \
+        {"requests": 1000000, "transactions": 60000, "copies": 1600}
+    text, took = {}, {}
+    for peer in bench.both:
+        with open(images.stack_root(), "rb") as tar:
+            subprocess.run(["/usr/bin/docker", "import", "-", "stack"], stdin=tar, env=peer.env, check=True,
+                           capture_output=True)
+
+        def docker(*arguments, timeout=120):
+            return subprocess.run(["/usr/bin/docker", *arguments], env=peer.env, check=True, capture_output=True,
+                                  text=True, timeout=timeout)
+
+        needles = real_logs.run(docker, "stack", **sizes)
+        text[peer.name] = int(subprocess.run(
+            "for name in web database packages; do docker logs $name 2>&1; done | wc -c", shell=True, env=peer.env,
+            capture_output=True, check=True).stdout)
+        search = "for name in web database packages; do docker logs $name 2>&1; done | grep -F needle"
+        if peer is bench.ours:
+            for name in needles:
+                sealed(peer, name)
+            search = f"{peer.cluster.dir}/bin/slipway logs web database packages --search needle 2>&1"
+        runs = []
+        for _ in range(3):
+            begin = time.perf_counter()
+            run = subprocess.run(search, shell=True, env=peer.env, capture_output=True, check=True)
+            runs.append(time.perf_counter() - begin)
+            assert run.stdout.count(b"\n") == sum(needles.values()), (peer.name, needles, run.stdout[-500:])
+        took[peer.name] = min(runs)
+        run_cli(peer, "rm", *needles)
+    bench.add(f"search in {text['slipway'] / 1e6:.0f} MB of nginx, PostgreSQL and dpkg", "s", took)
 
 
 def row_follow(bench):
@@ -202,4 +241,4 @@ def row_chatty(bench):
     bench.add(f"{count} containers of {lines} lines each", "s", values)
 
 
-LOG_ROWS = {"logs": row_logs, "search": row_search, "follow": row_follow, "chatty": row_chatty}
+LOG_ROWS = {"logs": row_logs, "search": row_search, "real": row_real, "follow": row_follow, "chatty": row_chatty}
