@@ -40,7 +40,9 @@ absl::Status DescribeConnectError(const absl::Status& status, const NetworkDefin
   const bool of_ports = absl::StartsWith(text, "Bind for ") || absl::StartsWith(text, "listen ") ||
                         absl::StartsWith(text, "cannot publish ");
   if (!of_ports) return status;
-  return absl::Status(status.code(),
+  // A port that is taken is an error of the server's with Docker too, not a conflict.
+  const auto code = absl::IsAlreadyExists(status) ? absl::StatusCode::kInternal : status.code();
+  return absl::Status(code,
                       absl::StrCat("driver failed programming external connectivity on endpoint ",
                                    container_name, ": ", text));
 }

@@ -105,6 +105,14 @@ bool HasFamily(const VirtualNetwork& network, bool v6) {
                      [v6](const AddressBlock& block) { return block.first.v6 == v6; });
 }
 
+bool OverlapsAny(const VirtualNetwork& network, const std::vector<AddressBlock>& taken) {
+  const std::vector<AddressBlock> blocks = BlocksOf(network);
+  return std::any_of(blocks.begin(), blocks.end(), [&](const AddressBlock& block) {
+    return std::any_of(taken.begin(), taken.end(),
+                       [&](const AddressBlock& other) { return block.Overlaps(other); });
+  });
+}
+
 absl::Status AddBlock(const AddressBlock& pool, int prefix_length,
                       const std::vector<AddressBlock>& taken, VirtualNetwork& network) {
   ASSIGN_OR_RETURN(const AddressBlock block, FindFreeBlock(pool, prefix_length, taken));
@@ -134,8 +142,9 @@ absl::StatusOr<NetworkPtr> Claim(Core& core, const VirtualNetwork& asked,
     }
     const absl::Status claimed = core.networks().Claim(network);
     if (claimed.ok()) return network;
-    const bool chosen_by_us = network->subnets.size() > asked.subnets.size();
-    if (!absl::IsPermissionDenied(claimed) || !chosen_by_us) return claimed;
+    if (!absl::IsPermissionDenied(claimed) || OverlapsAny(asked, core.networks().TakenBlocks())) {
+      return claimed;
+    }
   }
   return absl::ResourceExhaustedError("all predefined address pools have been fully subnetted");
 }

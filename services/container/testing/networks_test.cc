@@ -47,6 +47,10 @@ TEST(NetworksTest, RefusesWhatMakesNoNetwork) {
   EXPECT_TRUE(absl::IsPermissionDenied(overlaps));
   EXPECT_EQ(overlaps.message(), "Pool overlaps with other one on this address space");
   EXPECT_EQ(world.agent.NetworkIds().size(), 1u);
+  // Also where the other family's block is not the client's choice.
+  ASSERT_TRUE(world.CreateNetwork(Named("six", "fd00:1::/64")).ok());
+  const absl::Status overlaps6 = world.CreateNetwork(Named("seven", "fd00:1::/80")).status();
+  EXPECT_TRUE(absl::IsPermissionDenied(overlaps6)) << overlaps6;
 }
 
 TEST(NetworksTest, BlocksComeFromThePoolAndKeepOffTheHostsRoutes) {
