@@ -70,6 +70,10 @@ def stack_root():
     return debian_root("stack-root", "postgresql,redis-server,nginx-light,python3-psycopg2,python3-redis")
 
 
+def minimal_root():
+    return debian_root("minimal-root", "ca-certificates")
+
+
 def debian_root(name, packages):
     """The tar of a Debian root with these packages in it; made once a machine."""
     tar = CACHE / f"{name}.tar"
