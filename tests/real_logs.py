@@ -83,6 +83,8 @@ def run(docker, image, requests, transactions, copies):
 
 def is_sealed(directory):
     """Whether a log is packed, but for the segment that would be appended to: that has nothing."""
-    files = list(directory.iterdir())
-    plain = [path.stat().st_size for path in files if path.suffix == ".seg"]
-    return any(path.suffix == ".zst" for path in files) and len(plain) == 1 and plain[0] < 1000
+    plain = list(directory.glob("*.seg"))
+    try:
+        return any(directory.glob("*.zst")) and len(plain) == 1 and plain[0].stat().st_size < 1000
+    except FileNotFoundError:  # packed at this moment
+        return False
