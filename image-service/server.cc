@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/logging/logging.h"
 #include "base/metrics/metrics.h"
+#include "base/os/descriptor_door.h"
 #include "base/rpc/server.h"
 #include "base/status/status_macros.h"
 #include "image-service/clients/prometheus_metrics.h"
@@ -58,6 +59,7 @@ struct Server::Parts {
   std::unique_ptr<Committer> committer;
   std::unique_ptr<Saver> saver;
   std::unique_ptr<Scrubber> scrubber;
+  std::unique_ptr<DescriptorDoor> door;
   std::unique_ptr<ImageServiceImpl> service;
   // After the service, so that its jobs end first: their streams live in the server until then.
   std::unique_ptr<WorkerPool> jobs;
@@ -97,10 +99,11 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   parts->scrubber = std::make_unique<Scrubber>(*parts->catalog, *parts->content, parts->registry,
                                                *parts->transfers);
   parts->jobs = std::make_unique<WorkerPool>(kMaxJobs, kMaxQueuedJobs);
-  parts->service = std::make_unique<ImageServiceImpl>(
-      ImageServiceParts{*parts->catalog, *parts->content, parts->registry, parts->format,
-                        *parts->puller, *parts->pusher, *parts->loader, *parts->importer,
-                        *parts->committer, *parts->saver, *parts->scrubber, *parts->jobs});
+  ASSIGN_OR_RETURN(parts->door, DescriptorDoor::Listen(DescriptorDoorPath(options.service.socket)));
+  parts->service = std::make_unique<ImageServiceImpl>(ImageServiceParts{
+      *parts->catalog, *parts->content, parts->registry, parts->format, *parts->puller,
+      *parts->pusher, *parts->loader, *parts->importer, *parts->committer, *parts->saver,
+      *parts->scrubber, *parts->jobs, parts->door.get()});
   RETURN_IF_ERROR(parts->metrics.Serve(options.service.metrics_address));
   RpcServerOptions rpc;
   rpc.listeners = {{.path = options.service.socket}};

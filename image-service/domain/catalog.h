@@ -91,6 +91,7 @@ struct PutImageCommand {
   std::string action;                      // event: "pull", "load", "import"; empty: none
   std::string actor;                       // event; empty: the image's id
   std::string name;                        // event attribute "name"
+  std::string hold;                        // that keeps the image, where it is open
 };
 
 struct PutImageOutcome {
@@ -175,6 +176,13 @@ class Catalog {
   absl::Status Release(absl::string_view owner);
   std::vector<std::string> Owners() const;
 
+  // Holds keep images for work that goes on for a while: they are only in memory, and an image that
+  // is made on one that is held is held too. AlreadyExists.
+  absl::Status OpenHold(const std::string& hold);
+  void CloseHold(const std::string& hold);
+  // Get, and the image stays until the hold is closed. One that is not open does nothing.
+  absl::StatusOr<ImageView> Hold(absl::string_view reference, const std::string& hold);
+
  private:
   friend class LayerLease;
 
@@ -182,6 +190,9 @@ class Catalog {
     std::shared_ptr<const Image> image;
     std::set<std::string> references;  // full strings
     std::set<std::string> owners;
+    std::set<std::string> holds;
+
+    bool in_use() const { return !owners.empty() || !holds.empty(); }
   };
   struct ReferenceEntry {
     ImageReference reference;
@@ -256,6 +267,8 @@ class Catalog {
   void ReleaseLease(const Digest& blob);
   // Whether putting `command` changes nothing.
   bool IsUpToDate(const PutImageCommand& command) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  // Keeps a new image for who keeps what it was made on, and for the command's own hold.
+  void TakeHolds(const PutImageCommand& command) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Report() const;
 
   MetadataStore& metadata_;
@@ -275,6 +288,7 @@ class Catalog {
   std::map<Digest, LayerEntry> layers_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, std::vector<Digest>> owners_ ABSL_GUARDED_BY(mu_);
   std::map<Digest, int> children_ ABSL_GUARDED_BY(mu_);  // images by what they were committed on
+  std::set<std::string> holds_ ABSL_GUARDED_BY(mu_);     // that are open
 };
 
 }  // namespace slipway::image

@@ -53,6 +53,11 @@ absl::Status Catalog::CheckRemovable(const RemoveCommand& command, const ImageEn
         " (cannot be forced) - image is being used by ",
         command.running_owners.has_value() ? "running " : "", "container ", ShortOwner(running)));
   }
+  if (!entry.holds.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("conflict: unable to delete ", entry.image->id.ShortHex(),
+                     " (cannot be forced) - image is being used by a running build"));
+  }
   if (HasChildren(entry.image->id)) {
     return absl::FailedPreconditionError(
         absl::StrCat("conflict: unable to delete ", entry.image->id.ShortHex(),
@@ -96,8 +101,8 @@ std::vector<Digest> Catalog::Lineage(const Digest& id, bool keep_parents) const 
   std::vector<Digest> ids = {id};
   while (!keep_parents) {
     const auto parent = images_.find(images_.at(ids.back()).image->parent);
-    if (parent == images_.end() || !parent->second.references.empty() ||
-        !parent->second.owners.empty() || children_.at(parent->first) > 1) {
+    if (parent == images_.end() || !parent->second.references.empty() || parent->second.in_use() ||
+        children_.at(parent->first) > 1) {
       break;
     }
     ids.push_back(parent->first);
@@ -157,9 +162,12 @@ absl::StatusOr<Catalog::Removal> Catalog::StageRemove(const RemoveCommand& comma
   }
   const bool last = batch.delete_references.size() == entry.references.size();
   // What others were committed on stays for them, and for a container that runs the image of which
-  // the last name was forced away.
+  // the last name was forced away, and for a build.
   Removal removal;
-  if (!last || HasChildren(id) || !RunningOwners(command, entry.owners).empty()) return removal;
+  if (!last || HasChildren(id) || !entry.holds.empty() ||
+      !RunningOwners(command, entry.owners).empty()) {
+    return removal;
+  }
   std::vector<Digest> gone = {id};
   if (entry.owners.empty()) {
     gone = Lineage(id, command.keep_parents);

@@ -7,6 +7,12 @@
 #include "image-service/domain/catalog.h"
 
 namespace slipway::image {
+namespace {
+
+constexpr size_t kMaxHoldBytes = 256;
+constexpr size_t kMaxHolds = 1024;
+
+}  // namespace
 
 bool Catalog::IsUpToDate(const PutImageCommand& command) const {
   const auto found = images_.find(command.record.id);
@@ -100,10 +106,45 @@ absl::StatusOr<PutImageOutcome> Catalog::PutImage(PutImageCommand& command,
         PointReference(reference, image->id);
       }
     }
+    TakeHolds(command);
     outcome.image = image;
   }
   events_.Publish(batch);
   return outcome;
+}
+
+void Catalog::TakeHolds(const PutImageCommand& command) {
+  ImageEntry& entry = images_.at(command.record.id);
+  if (holds_.contains(command.hold)) entry.holds.insert(command.hold);
+  const auto parent = images_.find(command.record.parent);
+  if (parent == images_.end()) return;
+  entry.holds.insert(parent->second.holds.begin(), parent->second.holds.end());
+}
+
+absl::Status Catalog::OpenHold(const std::string& hold) {
+  if (hold.empty() || hold.size() > kMaxHoldBytes) {
+    return absl::InvalidArgumentError("the name of a hold must have 1 to 256 bytes");
+  }
+  absl::MutexLock lock(&mu_);
+  if (holds_.size() >= kMaxHolds) return absl::ResourceExhaustedError("too many holds of images");
+  if (!holds_.insert(hold).second) return absl::AlreadyExistsError("there is a hold of that name");
+  return absl::OkStatus();
+}
+
+void Catalog::CloseHold(const std::string& hold) {
+  absl::MutexLock lock(&mu_);
+  if (holds_.erase(hold) == 0) return;
+  for (auto& [id, entry] : images_) entry.holds.erase(hold);
+}
+
+absl::StatusOr<ImageView> Catalog::Hold(absl::string_view reference, const std::string& hold) {
+  // What is being removed is not taken any more.
+  absl::MutexLock commit_lock(&commit_mu_);
+  absl::MutexLock lock(&mu_);
+  ASSIGN_OR_RETURN(const Digest id, Resolve(reference));
+  ImageEntry& entry = images_.at(id);
+  if (holds_.contains(hold)) entry.holds.insert(hold);
+  return View(entry);
 }
 
 absl::Status Catalog::RecordPush(const Digest& id, const ImageReference& reference,

@@ -5,31 +5,19 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status/status_macros.h"
+#include "image-service/domain/commit_draft.h"
 #include "image-service/layer/time_clamp.h"
 
 namespace slipway::image {
 namespace {
 
-constexpr char kOciManifestType[] = "application/vnd.oci.image.manifest.v1+json";
 constexpr char kOciConfigType[] = "application/vnd.oci.image.config.v1+json";
-constexpr char kDockerManifestType[] = "application/vnd.docker.distribution.manifest.v2+json";
 constexpr char kDockerConfigType[] = "application/vnd.docker.container.image.v1+json";
-constexpr char kDockerLayerType[] = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 // Docker's bound, and about overlayfs's.
 constexpr size_t kMaxLayers = 125;
 constexpr size_t kMaxEmptyTarBytes = 64 << 10;
 
 }  // namespace
-
-// The image as far as it is known.
-struct Committer::Draft {
-  Digest parent;
-  Platform platform = HostPlatform();
-  std::vector<HistoryEntry> history;
-  std::string manifest_type = kOciManifestType;
-  std::vector<LayerLease> leases;        // bottom first
-  std::vector<std::string> media_types;  // of these
-};
 
 absl::StatusOr<Digest> Committer::Commit(const CommitCommand& command, ByteSource& source) {
   const absl::Time begin = absl::Now();
@@ -104,9 +92,7 @@ absl::StatusOr<Digest> Committer::DoCommit(const CommitCommand& command, ByteSou
   draft.history.push_back(std::move(entry));
   if (!layer.has_value()) return Put(command, std::move(draft));
   const Digest blob = layer->layer().blob;
-  draft.media_types.push_back(
-      draft.manifest_type == kDockerManifestType ? kDockerLayerType : layer->layer().media_type);
-  draft.leases.push_back(*std::move(layer));
+  draft.AddLayer(*std::move(layer));
   absl::StatusOr<Digest> id = draft.leases.size() > kMaxLayers
                                   ? absl::InvalidArgumentError("max depth exceeded")
                                   : Put(command, std::move(draft));
@@ -145,6 +131,7 @@ absl::StatusOr<Digest> Committer::Put(const CommitCommand& command, Draft draft)
   put.record.manifest_media_type = manifest.media_type;
   put.record.parent = draft.parent;
   put.record.committed_container = command.container_id;
+  put.hold = command.hold;
   if (command.reference.has_value()) {
     put.references.push_back(*command.reference);
     put.action = "tag";

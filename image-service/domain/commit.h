@@ -24,6 +24,14 @@ struct CommitCommand {
   int64_t created_unix_ns = 0;       // 0: now
   std::optional<Platform> platform;  // of an image without a parent; none: that of the host
   int64_t latest_mtime_unix_s = 0;   // later times of files become this one; 0: they stay
+  std::string hold;                  // that keeps the new image; empty: none of its own
+};
+
+struct SquashCommand {
+  std::string image;
+  std::string ancestor;         // empty: none
+  std::string hold;             // as of a commit
+  int64_t created_unix_ns = 0;  // 0: now
 };
 
 // Makes an image of a parent's layers and one more, whose tar is compressed and converted in one
@@ -34,6 +42,9 @@ class Committer {
 
   // Blocks. The new image's id.
   absl::StatusOr<Digest> Commit(const CommitCommand& command, ByteSource& source);
+  // squash.cc. Blocks. The id of an image like another, whose layers above those of the ancestor
+  // are one. FailedPrecondition when it was not made on that.
+  absl::StatusOr<Digest> Squash(const SquashCommand& command);
 
  private:
   struct Draft;
@@ -43,6 +54,7 @@ class Committer {
   // None when the tar is empty.
   absl::StatusOr<std::optional<LayerLease>> TakeLayer(ByteSource& source,
                                                       int64_t latest_mtime_unix_s);
+  absl::StatusOr<LayerLease> MergeLayers(const std::vector<LayerLease>& layers);
   absl::StatusOr<Digest> Put(const CommitCommand& command, Draft draft);
 
   const IntakeParts parts_;

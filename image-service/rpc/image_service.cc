@@ -17,7 +17,9 @@ grpc::Status ImageServiceImpl::ListImages(grpc::ServerContext*,
 
 grpc::Status ImageServiceImpl::GetImage(grpc::ServerContext*, const v1::GetImageRequest* request,
                                         v1::GetImageResponse* response) {
-  const auto view = parts_.catalog.Get(request->reference());
+  const auto view = request->hold().empty()
+                        ? parts_.catalog.Get(request->reference())
+                        : parts_.catalog.Hold(request->reference(), request->hold());
   if (!view.ok()) return ToGrpc(view.status());
   *response->mutable_image() = ToMessage(*view);
   return grpc::Status::OK;

@@ -1,6 +1,7 @@
 #ifndef IMAGE_SERVICE_RPC_IMAGE_SERVICE_H_
 #define IMAGE_SERVICE_RPC_IMAGE_SERVICE_H_
 
+#include "base/os/descriptor_door.h"
 #include "image-service/domain/catalog.h"
 #include "image-service/domain/commit.h"
 #include "image-service/domain/import.h"
@@ -27,7 +28,8 @@ struct ImageServiceParts {
   Committer& committer;
   Saver& saver;
   Scrubber& scrubber;
-  WorkerPool& jobs;  // for what blocks: transfers, loads, saves
+  WorkerPool& jobs;      // for what blocks: transfers, loads, saves
+  DescriptorDoor* door;  // where files of this host come in; null: nowhere
 };
 
 inline absl::Status TooManyJobs() {
@@ -46,9 +48,13 @@ template <typename Base>
 using WithJobs = v1::ImageService::WithCallbackMethod_InspectDistribution<
     v1::ImageService::WithCallbackMethod_SearchImages<
         v1::ImageService::WithCallbackMethod_CheckRegistryAuth<
-            v1::ImageService::WithCallbackMethod_ScrubImages<Base>>>>;
-using ImageServiceBase = WithJobs<WithTransfers<v1::ImageService::WithCallbackMethod_ReadLayer<
-    v1::ImageService::WithCallbackMethod_WatchImageEvents<v1::ImageService::Service>>>>;
+            v1::ImageService::WithCallbackMethod_ScrubImages<
+                v1::ImageService::WithCallbackMethod_SquashImage<Base>>>>>;
+template <typename Base>
+using WithWatches = v1::ImageService::WithCallbackMethod_WatchImageEvents<
+    v1::ImageService::WithCallbackMethod_HoldImages<Base>>;
+using ImageServiceBase = WithJobs<WithTransfers<
+    v1::ImageService::WithCallbackMethod_ReadLayer<WithWatches<v1::ImageService::Service>>>>;
 
 // slipway.image.v1.ImageService: checks the request, calls the domain, converts the answer.
 // Thread-safe.
@@ -70,6 +76,11 @@ class ImageServiceImpl : public ImageServiceBase {
       grpc::CallbackServerContext* context, v1::CommitImageResponse* response) override;
   grpc::ServerWriteReactor<v1::ReadImageFilesResponse>* ReadImageFiles(
       grpc::CallbackServerContext* context, const v1::ReadImageFilesRequest* request) override;
+  grpc::ServerUnaryReactor* SquashImage(grpc::CallbackServerContext* context,
+                                        const v1::SquashImageRequest* request,
+                                        v1::SquashImageResponse* response) override;
+  grpc::ServerWriteReactor<v1::HoldImagesResponse>* HoldImages(
+      grpc::CallbackServerContext* context, const v1::HoldImagesRequest* request) override;
   grpc::ServerUnaryReactor* InspectDistribution(grpc::CallbackServerContext* context,
                                                 const v1::InspectDistributionRequest* request,
                                                 v1::InspectDistributionResponse* response) override;

@@ -13,19 +13,27 @@
 
 namespace slipway::image {
 
-// A call whose first message has `options` and whose others have `data`: a job makes an image of
-// them and answers with its id. Deletes itself, after the job has finished the call.
+// A call whose first message has `options` and whose others have what the image is made of, as
+// `take` puts it into the queue: a job makes an image of it and answers with its id. Deletes
+// itself, after the job has finished the call.
 template <typename Request, typename Response, typename Command>
 class UploadReactor : public grpc::ServerReadReactor<Request> {
  public:
   using Parse = std::function<absl::StatusOr<Command>(const Request&)>;
   using Make = std::function<absl::StatusOr<Digest>(const Command&, ByteSource&)>;
+  // True when more may be received at once.
+  using Take = std::function<bool(Request&, ByteQueue&)>;
 
-  UploadReactor(WorkerPool& jobs, Response* response, Parse parse, Make make)
+  static bool TakeData(Request& request, ByteQueue& queue) {
+    return queue.Push(std::move(*request.mutable_data()));
+  }
+
+  UploadReactor(WorkerPool& jobs, Response* response, Parse parse, Make make, Take take = TakeData)
       : jobs_(jobs),
         response_(response),
         parse_(std::move(parse)),
         make_(std::move(make)),
+        take_(std::move(take)),
         queue_([this] { Receive(); }) {
     this->StartRead(&request_);
   }
@@ -62,7 +70,7 @@ class UploadReactor : public grpc::ServerReadReactor<Request> {
       queue_.End();
       return;
     }
-    if (queue_.Push(std::move(*request_.mutable_data()))) Receive();
+    if (take_(request_, queue_)) Receive();
   }
 
   void Receive() {
@@ -84,6 +92,7 @@ class UploadReactor : public grpc::ServerReadReactor<Request> {
   Response* const response_;
   const Parse parse_;
   const Make make_;
+  const Take take_;
   ByteQueue queue_;
   Request request_;
   bool started_ = false;
