@@ -23,6 +23,7 @@
 #include "cli/build_view.h"
 #include "cli/context.h"
 #include "cli/context_tar.h"
+#include "cli/ssh_agents.h"
 #include "cli/terminal.h"
 
 namespace slipway::cli {
@@ -32,8 +33,8 @@ namespace pb = build::v1;
 
 struct BuildCommand {
   std::string path, file, target, network, platform, progress = "auto", id_file;
-  std::vector<std::string> tags, build_args, labels, hosts, secrets;
-  bool no_cache = false, pull = false, quiet = false, graph = false;
+  std::vector<std::string> tags, build_args, labels, hosts, secrets, ssh;
+  bool no_cache = false, pull = false, quiet = false, graph = false, squash = false;
 };
 
 std::pair<std::string, std::string> Halves(const std::string& text) {
@@ -69,8 +70,12 @@ absl::Status AddSecret(const std::string& text, pb::BuildOptions& options) {
   return absl::OkStatus();
 }
 
+// Also of git repositories, as docker tells them.
 bool IsUrl(const std::string& path) {
-  return absl::StartsWith(path, "http://") || absl::StartsWith(path, "https://");
+  for (const char* prefix : {"http://", "https://", "git://", "git@", "ssh://", "github.com/"}) {
+    if (absl::StartsWith(path, prefix)) return true;
+  }
+  return false;
 }
 
 absl::StatusOr<pb::BuildOptions> Options(const BuildCommand& command) {
@@ -103,6 +108,7 @@ absl::StatusOr<pb::BuildOptions> Options(const BuildCommand& command) {
   options.set_network_mode(command.network);
   options.set_no_cache(command.no_cache);
   options.set_pull(command.pull);
+  options.set_squash(command.squash);
   options.set_plan_only(command.graph);
   if (!command.platform.empty()) {
     const std::vector<std::string> parts = absl::StrSplit(command.platform, '/');
@@ -173,22 +179,42 @@ class Ticker {
 absl::Status Build(Context& context, const BuildCommand& command, pb::BuildResult& result) {
   pb::BuildImageRequest first;
   ASSIGN_OR_RETURN(*first.mutable_options(), Options(command));
+  ASSIGN_OR_RETURN(auto agents, ParseSshAgents(command.ssh));
+  for (const auto& [id, socket] : agents) first.mutable_options()->add_ssh_agents(id);
+  const bool has_agents = !agents.empty();
   grpc::ClientContext call;
   const auto stream = context.builds().BuildImage(&call);
+  std::mutex writing;
+  const auto write = [&](const pb::BuildImageRequest& request) {
+    const std::lock_guard<std::mutex> lock(writing);
+    return stream->Write(request);
+  };
   absl::Status sent;
   std::thread sender([&] {
-    bool open = stream->Write(first);
+    bool open = write(first);
     sent = SendFiles(command, [&](std::string bytes) {
       pb::BuildImageRequest piece;
+      if (bytes.empty()) return open;
       *piece.mutable_context() = std::move(bytes);
-      open = open && stream->Write(piece);
+      open = open && write(piece);
       return open;
     });
-    if (sent.ok()) {
-      stream->WritesDone();
-    } else {
+    if (!sent.ok()) {
       call.TryCancel();
+    } else if (has_agents) {
+      // The agents' answers come behind the context.
+      pb::BuildImageRequest end;
+      end.set_context("");
+      write(end);
+    } else {
+      stream->WritesDone();
     }
+  });
+  std::optional<SshConnections> connections;
+  connections.emplace(std::move(agents), [&](pb::AgentBytes bytes) {
+    pb::BuildImageRequest answer;
+    *answer.mutable_agent() = std::move(bytes);
+    write(answer);
   });
   const bool terminal = command.progress == "auto" && IsTerminal(STDERR_FILENO);
   BuildView view(stderr, terminal);
@@ -198,6 +224,10 @@ absl::Status Build(Context& context, const BuildCommand& command, pb::BuildResul
     if (terminal && !command.quiet) ticker.emplace(mu, view);
     pb::BuildImageResponse response;
     while (stream->Read(&response)) {
+      if (response.has_agent()) {
+        connections->Take(response.agent());
+        continue;
+      }
       if (response.has_result()) result = response.result();
       if (command.graph && response.has_plan()) {
         std::printf("%s", GraphOf(response.plan()).c_str());
@@ -209,6 +239,7 @@ absl::Status Build(Context& context, const BuildCommand& command, pb::BuildResul
   }
   if (!command.quiet && !command.graph) view.End();
   sender.join();
+  connections.reset();
   const absl::Status status = FromGrpc(stream->Finish());
   return sent.ok() ? status : sent;
 }
@@ -238,6 +269,8 @@ void AddBuild(CLI::App& app, Context& context) {
   build->add_option("--target", command->target, "stage to build");
   build->add_option("--secret", command->secrets, "id=NAME,src=FILE or id=NAME,env=VARIABLE")
       ->allow_extra_args(false);
+  build->add_option("--ssh", command->ssh, "default or id=SOCKET: an SSH agent for RUN steps")
+      ->allow_extra_args(false);
   build->add_option("--network", command->network, "of RUN steps: default, none, host");
   build->add_option("--add-host", command->hosts, "NAME:ADDRESS")->allow_extra_args(false);
   build->add_option("--platform", command->platform, "os/architecture");
@@ -246,6 +279,7 @@ void AddBuild(CLI::App& app, Context& context) {
   build->add_option("--iidfile", command->id_file, "file that gets the image's id");
   build->add_flag("--no-cache", command->no_cache, "make every step anew");
   build->add_flag("--pull", command->pull, "ask for newer base images");
+  build->add_flag("--squash", command->squash, "make the new layers one");
   build->add_flag("-q,--quiet", command->quiet, "only the image's id");
   build->add_flag("--graph", command->graph, "print the plan for dot(1) and build nothing");
   build->add_option("context", command->path, "directory, URL, or - for a tar on stdin")

@@ -44,6 +44,7 @@ int main(int argc, char** argv) {
       SocketOr(absl::GetFlag(FLAGS_container_socket), run_dir, "container");
   options.backends.log = SocketOr(absl::GetFlag(FLAGS_log_socket), run_dir, "log");
   options.backends.build = SocketOr(absl::GetFlag(FLAGS_build_socket), run_dir, "build");
+  options.backends.files = service.root;
   options.backends.agent = SocketOr(absl::GetFlag(FLAGS_agent_socket), run_dir, "agent");
   absl::StatusOr<std::unique_ptr<slipway::gateway::Server>> server =
       slipway::gateway::Server::Start(options);

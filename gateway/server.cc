@@ -32,8 +32,8 @@ struct Server::Impl {
         images(*slipway::image::v1::ListImagesRequest::descriptor()->file()->FindServiceByName(
                    "ImageService"),
                backends.image_channel(),
-               {"AcquireImage", "ReleaseImage", "ListImageOwners", "GetLayer", "ReadLayer",
-                "StatImagePath", "ReadImageFiles"}),
+               {"AcquireImage", "ReleaseImage", "ListImageOwners", "HoldImages", "GetLayer",
+                "ReadLayer", "StatImagePath", "ReadImageFiles"}),
         containers(*slipway::container::v1::Container::descriptor()->file()->FindServiceByName(
                        "ContainerService"),
                    backends.container_channel(), {}),
@@ -106,6 +106,7 @@ void Server::Stop() {
   if (impl_->native != nullptr) impl_->native->Shutdown(absl::Milliseconds(200));
   // The coroutines that wait for a call go on, and end, before the event loop stops.
   const bool drained = impl_->backends.calls().Drain(absl::Seconds(1), absl::Seconds(2));
+  impl_->backends.files().Stop();
   impl_->threads.Stop();
   if (!drained) {
     // A call that cannot be cancelled comes back to what must be there then.

@@ -1,5 +1,6 @@
 #include "gateway/clients/backends.h"
 
+#include "base/os/descriptor_door.h"
 #include "base/rpc/channel.h"
 
 namespace slipway::gateway {
@@ -17,6 +18,8 @@ Backends::Backends(const Addresses& addresses)
       log_(slipway::log::v1::LogService::NewStub(log_channel_)),
       stream_(slipway::agent::v1::StreamService::NewStub(agent_channel_)),
       build_(slipway::build::v1::BuildService::NewStub(build_channel_)),
-      stats_(stream_->async(), calls_) {}
+      stats_(stream_->async(), calls_),
+      files_(addresses.files),
+      build_door_(DescriptorDoorPath(addresses.build)) {}
 
 }  // namespace slipway::gateway

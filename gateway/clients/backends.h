@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "gateway/clients/call.h"
+#include "gateway/clients/context_file.h"
 #include "gateway/clients/stats_hub.h"
 #include "slipway/agent/v1/agent.grpc.pb.h"
 #include "slipway/build/v1/build.grpc.pb.h"
@@ -36,6 +37,7 @@ class Backends {
     std::string log;
     std::string agent;
     std::string build;
+    std::string files;  // directory for contexts of builds; empty: they go by bytes
   };
 
   explicit Backends(const Addresses& addresses);
@@ -57,6 +59,9 @@ class Backends {
 
   CallTracker& calls() { return calls_; }
   StatsHub& stats() { return stats_; }
+  FilePlace& files() { return files_; }
+  // Where the build service takes files.
+  const std::string& build_door() const { return build_door_; }
 
   // `co_await backends.Call(backends.image(), &ImageCalls::GetImage, request, options)`.
   template <typename Calls, typename Request, typename Response>
@@ -99,6 +104,8 @@ class Backends {
   const std::unique_ptr<slipway::agent::v1::StreamService::StubInterface> stream_;
   const std::unique_ptr<slipway::build::v1::BuildService::StubInterface> build_;
   StatsHub stats_;
+  FilePlace files_;
+  const std::string build_door_;
 };
 
 }  // namespace slipway::gateway

@@ -142,15 +142,13 @@ absl::StatusOr<pb::BuildOptions> ReadBuildOptions(const Query& query,
     return absl::InvalidArgumentError(
         "BuildKit's protocol is not offered: run the client with DOCKER_BUILDKIT=0");
   }
-  if (query.GetBool("squash")) {
-    return absl::InvalidArgumentError("squash is only supported with experimental mode");
-  }
   options.set_dockerfile(query.Get("dockerfile"));
   options.set_remote(query.Get("remote"));
   for (const std::string& tag : query.All("t")) options.add_tags(tag);
   options.set_target_stage(query.Get("target"));
   options.set_no_cache(query.GetBool("nocache"));
   options.set_pull(query.GetBool("pull"));
+  options.set_squash(query.GetBool("squash"));
   options.set_keep_containers(!query.GetBool("rm", /*fallback=*/true));
   options.set_remove_failed_container(query.GetBool("forcerm"));
   options.set_network_mode(query.Get("networkmode"));

@@ -3,9 +3,13 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <memory>
+#include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "gateway/clients/context_file.h"
 #include "gateway/docker/build_messages.h"
 #include "gateway/docker/build_options.h"
 #include "gateway/docker/filters.h"
@@ -19,23 +23,51 @@ namespace json = boost::json;
 namespace pb = slipway::build::v1;
 using BuildStream = BidiStream<pb::BuildImageRequest, pb::BuildImageResponse>;
 
-constexpr size_t kPieceBytes = 1 << 20;
+constexpr size_t kPieceBytes = 512 << 10;
+
+// The body, one piece after the other: a context of more than one goes by way of a file. False when
+// the service takes no more.
+Awaitable<absl::StatusOr<bool>> UploadBody(Exchange& http, Backends& backends,
+                                           BuildStream& stream) {
+  std::string buffer(kPieceBytes, '\0');
+  std::unique_ptr<ContextFile> file;
+  bool first = true;
+  while (true) {
+    CO_ASSIGN_OR_RETURN(const size_t count, co_await http.ReadSome(buffer.data(), buffer.size()));
+    if (count == 0) co_return true;
+    pb::BuildImageRequest piece;
+    if (first && count == buffer.size()) {
+      auto created = co_await ContextFile::Create(backends.files(), backends.build_door());
+      if (created.ok()) {
+        file = *std::move(created);
+        piece.mutable_file()->set_token(file->token());
+      }
+    }
+    first = false;
+    if (file != nullptr) {
+      const absl::Status written =
+          co_await file->Append(absl::string_view(buffer).substr(0, count));
+      CO_RETURN_IF_ERROR(written);
+      piece.mutable_file()->set_written_bytes(file->written_bytes());
+    } else {
+      piece.set_context(buffer.data(), count);
+    }
+    const bool taken = co_await stream->Write(std::move(piece));
+    if (!taken) co_return false;
+  }
+}
 
 // The body into the call. What breaks is the body: the call's own outcome tells of the rest.
-Awaitable<absl::Status> Upload(Exchange& http, BuildStream stream, pb::BuildImageRequest first) {
+Awaitable<absl::Status> Upload(Exchange& http, Backends& backends, BuildStream stream,
+                               pb::BuildImageRequest first) {
   bool taken = co_await stream->Write(std::move(first));
-  while (taken) {
-    pb::BuildImageRequest piece;
-    std::string& data = *piece.mutable_context();
-    data.resize(kPieceBytes);
-    auto count = co_await http.ReadSome(data.data(), data.size());
-    if (!count.ok()) {
+  if (taken) {
+    auto uploaded = co_await UploadBody(http, backends, stream);
+    if (!uploaded.ok()) {
       stream->Cancel();
-      co_return count.status();
+      co_return uploaded.status();
     }
-    if (*count == 0) break;
-    data.resize(*count);
-    taken = co_await stream->Write(std::move(piece));
+    taken = *uploaded;
   }
   if (taken) {
     // From here on the client only listens: a hang-up ends the build.
@@ -70,6 +102,7 @@ absl::StatusOr<pb::PruneBuildCacheRequest> PruneRequest(const Query& query) {
   ASSIGN_OR_RETURN(const int64_t until_unix_ns, ReadUntil(filters, absl::GetCurrentTimeNanos()));
   prune.set_until_unix_ns(until_unix_ns);
   for (const std::string& id : filters.Get("id")) prune.add_ids(id);
+  for (const std::string& type : filters.Get("type")) prune.add_types(type);
   return prune;
 }
 
@@ -84,8 +117,8 @@ Awaitable<absl::Status> ImageBuild(ApiRequest& request) {
   BuildMessages messages(request.query.GetBool("q"));
   BuildStream stream =
       request.backends.Bidi(request.backends.build(), &BuildCalls::BuildImage, request.endless());
-  auto [uploaded, downloaded] =
-      co_await (Upload(http, stream, std::move(first)) && Download(http, stream, messages));
+  auto [uploaded, downloaded] = co_await (
+      Upload(http, request.backends, stream, std::move(first)) && Download(http, stream, messages));
   absl::Status finished = co_await stream->Finish();
   CO_RETURN_IF_ERROR(downloaded);
   // A broken body is the reason for the cancelled call.

@@ -65,7 +65,7 @@ Awaitable<absl::Status> AddBuildCache(ApiRequest& request, json::object& answer)
     total += entry.size_bytes();
     entries.push_back(json::object{{"ID", entry.id()},
                                    {"Parent", ""},
-                                   {"Type", "regular"},
+                                   {"Type", entry.type()},
                                    {"Description", entry.description()},
                                    {"InUse", entry.in_use()},
                                    {"Shared", entry.shared()},

@@ -8,14 +8,17 @@
 #include "absl/time/time.h"
 #include "base/logging/logging.h"
 #include "base/metrics/metrics.h"
+#include "base/os/descriptor_door.h"
 #include "base/os/file.h"
 #include "base/rpc/channel.h"
 #include "base/rpc/server.h"
 #include "base/status/status_macros.h"
 #include "services/build/build_metrics.h"
 #include "services/build/clients/container_client.h"
+#include "services/build/clients/git_client.h"
 #include "services/build/clients/http_fetcher.h"
 #include "services/build/clients/image_client.h"
+#include "services/build/clients/volume_client.h"
 #include "services/build/domain/step_cache.h"
 #include "services/build/rpc/build_service.h"
 #include "services/build/store/rocksdb_cache_store.h"
@@ -44,17 +47,23 @@ class RunningServer : public Server {
     ASSIGN_OR_RETURN(cache_, StepCache::Load(*store_));
     const std::string spool = absl::StrCat(options.root, "/spool");
     const std::string mounts = absl::StrCat(options.root, "/mounts");
+    const std::string git = absl::StrCat(options.root, "/git");
     RETURN_IF_ERROR(MakeDirectories(spool, 0700));
     // Files of builds that were killed are of no use to anybody.
     RETURN_IF_ERROR(EmptyDirectory(mounts));
+    RETURN_IF_ERROR(EmptyDirectory(git));
+    ASSIGN_OR_RETURN(door_, DescriptorDoor::Listen(DescriptorDoorPath(options.socket)));
     const auto images = NewChannel(options.image_socket);
+    const std::string image_door = DescriptorDoorPath(options.image_socket);
     const auto containers = NewChannel(options.container_socket);
     const auto agent = NewChannel(options.agent_socket);
+    volumes_ = std::make_unique<VolumeClient>(containers);
     service_ = std::make_unique<BuildServiceImpl>(BuildServiceParts{
         .make_images =
-            [images](Cancellation& cancellation,
-                     std::map<std::string, image::v1::RegistryAuth> auths) {
-              return std::make_unique<ImageClient>(images, cancellation, std::move(auths));
+            [images, image_door](Cancellation& cancellation,
+                                 std::map<std::string, image::v1::RegistryAuth> auths) {
+              return std::make_unique<ImageClient>(images, image_door, cancellation,
+                                                   std::move(auths));
             },
         .make_containers =
             [containers, agent](Cancellation& cancellation, container::v1::ContainerSpec spec,
@@ -65,9 +74,15 @@ class RunningServer : public Server {
             },
         .make_fetcher =
             [](Cancellation& cancellation) { return std::make_unique<HttpFetcher>(cancellation); },
+        .make_git =
+            [git](Cancellation& cancellation) {
+              return std::make_unique<GitClient>(git, cancellation);
+            },
         .cache = *cache_,
         .volume_locks = locks_,
+        .volumes = *volumes_,
         .counters = counters_,
+        .door = door_.get(),
         .spool_directory = spool,
         .secret_directory = mounts});
     // Before builds are taken: what is there with the label is of nobody any more.
@@ -87,6 +102,8 @@ class RunningServer : public Server {
   NamedLocks locks_;
   std::unique_ptr<RocksDbCacheStore> store_;
   std::unique_ptr<StepCache> cache_;
+  std::unique_ptr<DescriptorDoor> door_;
+  std::unique_ptr<VolumeClient> volumes_;
   std::unique_ptr<BuildServiceImpl> service_;
   std::unique_ptr<RpcServer> rpc_;
 };

@@ -13,6 +13,7 @@
 #include "base/status/status_macros.h"
 #include "base/text/ignore_file.h"
 #include "services/build/dockerfile/instruction.h"
+#include "services/build/domain/git_url.h"
 
 namespace slipway::build {
 namespace {
@@ -50,16 +51,31 @@ absl::StatusOr<std::shared_ptr<const FileSet>> WithoutIgnored(std::shared_ptr<co
   return files->Without([&rules](absl::string_view path) { return rules.Ignores(path); });
 }
 
+// The context from a git repository.
+absl::StatusOr<Context> CloneContext(const BuildParts& parts) {
+  ASSIGN_OR_RETURN(const GitReference reference, ParseGitUrl(parts.request.remote));
+  const auto keep = parts.request.build_args.find("BUILDKIT_CONTEXT_KEEP_GIT_DIR");
+  const bool keep_git_dir = keep != parts.request.build_args.end() && keep->second == "1";
+  ASSIGN_OR_RETURN(const std::unique_ptr<FileSet::Writer> writer,
+                   FileSet::Writer::Create(parts.spool_directory));
+  RETURN_IF_ERROR(parts.git
+                      .ReadFiles(
+                          reference, keep_git_dir,
+                          [&](FileInfo info) { return writer->Add(std::move(info)); },
+                          [&](absl::string_view bytes) { return writer->Append(bytes); })
+                      .status());
+  Context context;
+  ASSIGN_OR_RETURN(context.files, writer->Finish());
+  return context;
+}
+
 // The context from a URL: an archive, or a Dockerfile alone.
 absl::StatusOr<Context> FetchContext(const BuildParts& parts) {
   const std::string& url = parts.request.remote;
+  if (IsGitUrl(url)) return CloneContext(parts);
   if (!absl::StartsWith(url, "http://") && !absl::StartsWith(url, "https://")) {
-    return absl::UnimplementedError(
-        absl::StrCat("the context ", url, " is no URL of an archive or a Dockerfile"));
-  }
-  if (absl::StrContains(absl::StrCat(url, "#"), ".git#")) {
     return absl::UnimplementedError(absl::StrCat(
-        "a git repository (", url, ") as context is not supported: clone it and send the files"));
+        "the context ", url, " is no URL of an archive, a Dockerfile or a repository"));
   }
   ASSIGN_OR_RETURN(const std::unique_ptr<FileSet::Writer> writer,
                    FileSet::Writer::Create(parts.spool_directory));
@@ -80,7 +96,7 @@ absl::StatusOr<Context> FetchContext(const BuildParts& parts) {
   return context;
 }
 
-absl::StatusOr<Context> ReadContext(const BuildParts& parts, const ByteSource& source) {
+absl::StatusOr<Context> ReadContext(const BuildParts& parts, const ContextSource& source) {
   const BuildRequest& request = parts.request;
   Context context;
   if (request.plan_only && request.dockerfile_content.has_value()) {
@@ -90,13 +106,16 @@ absl::StatusOr<Context> ReadContext(const BuildParts& parts, const ByteSource& s
   if (!request.remote.empty()) {
     ASSIGN_OR_RETURN(context, FetchContext(parts));
   } else {
-    ASSIGN_OR_RETURN(context.files, ReadTar(source, parts.spool_directory));
+    ASSIGN_OR_RETURN(context.files, ReadTar(source.next, parts.spool_directory,
+                                            source.file ? source.file() : nullptr));
   }
   if (request.dockerfile_content.has_value()) {
     context.dockerfile = *request.dockerfile_content;
   } else if (context.dockerfile.empty()) {
     ASSIGN_OR_RETURN(context.dockerfile, ReadDockerfile(*context.files, request.dockerfile));
   }
+  // What is fetched comes whole, as with dockerd: the rules are for who sends a context.
+  if (!request.remote.empty()) return context;
   ASSIGN_OR_RETURN(context.files, WithoutIgnored(std::move(context.files), request.dockerfile));
   return context;
 }
@@ -131,7 +150,7 @@ absl::StatusOr<StageImage> RunStages(const BuildParts& parts, const Plan& plan, 
 
 }  // namespace
 
-absl::StatusOr<BuildOutcome> RunBuild(const BuildParts& parts, const ByteSource& source) {
+absl::StatusOr<BuildOutcome> RunBuild(const BuildParts& parts, const ContextSource& source) {
   ASSIGN_OR_RETURN(const Context context, ReadContext(parts, source));
   ASSIGN_OR_RETURN(const Dockerfile file, ParseDockerfile(context.dockerfile));
   ASSIGN_OR_RETURN(const Plan plan, MakePlan(file, parts.request, parts.host));
@@ -145,8 +164,13 @@ absl::StatusOr<BuildOutcome> RunBuild(const BuildParts& parts, const ByteSource&
   const Cancellation::Watch watch(parts.cancellation, [&results] { results.Wake(); });
   ASSIGN_OR_RETURN(const StageImage image, RunStages(parts, plan, file.escape, context, results));
   outcome.image_id = image.id;
+  if (parts.request.squash) {
+    constexpr int64_t kNsPerSecond = 1'000'000'000;
+    ASSIGN_OR_RETURN(outcome.image_id, parts.images.Squash(image.id, image.base_id,
+                                                           parts.request.epoch_s() * kNsPerSecond));
+  }
   for (const std::string& tag : parts.request.tags) {
-    RETURN_IF_ERROR(parts.images.Tag(image.id, tag));
+    RETURN_IF_ERROR(parts.images.Tag(outcome.image_id, tag));
     outcome.tags.push_back(tag);
   }
   const std::set<std::string> taken = results.taken_arguments();

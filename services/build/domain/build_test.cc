@@ -48,15 +48,18 @@ class BuildTest : public testing::Test {
                            .cache = *cache_,
                            .events = *platform_,
                            .fetcher = *platform_,
+                           .git = *platform_,
+                           .ssh = nullptr,
                            .volume_locks = locks_,
                            .cancellation = cancellation,
                            .spool_directory = directory_,
                            .secret_directory = directory_,
                            .host = {"linux", "amd64", ""}};
     bool done = false;
-    return RunBuild(parts, [&]() -> absl::StatusOr<absl::string_view> {
-      return std::exchange(done, true) ? absl::string_view() : absl::string_view(tar);
-    });
+    return RunBuild(parts, {[&]() -> absl::StatusOr<absl::string_view> {
+                      return std::exchange(done, true) ? absl::string_view()
+                                                       : absl::string_view(tar);
+                    }});
   }
 
   // The image, or the error.
@@ -96,10 +99,10 @@ TEST_F(BuildTest, SaysWhatIsWrong) {
            {"FROM base:1\nCOPY --chown=nobody9 Dockerfile /\n", "unable to find user nobody9"},
            {"FROM base:1\nCOPY --chmod=9 Dockerfile /\n", "invalid chmod parameter"},
            {"FROM base:1\nADD http://gone/x /\n", "failed to GET http://gone/x"},
-           {"FROM base:1\nADD https://h/x.git#v1 /\n", "git"},
+           {"FROM base:1\nADD https://h/x.git#v1 /\n", "no such repository"},
            {"FROM base:1\nADD --checksum=sha256:00 http://there/x /\n", "digest mismatch"},
            {"FROM base:1\nRUN --mount=type=cash,target=/x y\n", "did you mean cache?"},
-           {"FROM base:1\nRUN --mount=type=ssh y\n", "ssh is not supported"},
+           {"FROM base:1\nRUN --mount=type=ssh y\n", "the client gives no SSH agent"},
            {"FROM base:1\nRUN --mount=type=secret,id=s,required=true y\n", "secret s not found"},
            {"FROM base:1\nRUN --network=nonsense y\n", "invalid network mode"},
            {"FROM base:1\nRUN --security=insecure y\n", "not allowed"},
@@ -282,9 +285,9 @@ TEST_F(BuildTest, MountsAndSecrets) {
 
 TEST_F(BuildTest, ContextsOfElsewhere) {
   BuildRequest request;
-  request.remote = "https://h/x.git#main";
+  request.remote = "ftp://h/x";
   EXPECT_TRUE(absl::IsUnimplemented(Build("", {}, request).status()));
-  request.remote = "git://h/x";
+  request.remote = "git@h:x.git";
   EXPECT_TRUE(absl::IsUnimplemented(Build("", {}, request).status()));
   request.remote = "http://gone/x";
   EXPECT_TRUE(absl::IsNotFound(Build("", {}, request).status()));
@@ -318,6 +321,53 @@ TEST_F(BuildTest, PruningRemovesWhatNothingNeeds) {
   EXPECT_EQ(cache_->Prune({.all = true}, *platform_)->ids.size(), 2u);
   EXPECT_EQ(platform_->images(), 3u);
   EXPECT_TRUE(cache_->List(*platform_)->empty());
+}
+
+TEST_F(BuildTest, GitRepositoriesAsContextAndSource) {
+  BuildRequest request;
+  request.remote = "https://host/repo.git#main";
+  FakePlatform::Made made = Make("", {}, request);
+  EXPECT_EQ(made.files.at("from/file"), "of main");
+  EXPECT_EQ(made.files.at("from/sub/file"), "in sub");
+  EXPECT_FALSE(made.files.contains("from/.git/HEAD"));
+  request.build_args["BUILDKIT_CONTEXT_KEEP_GIT_DIR"] = "1";
+  made = Make("", {}, request);
+  EXPECT_TRUE(made.files.contains("from/.git/HEAD"));
+  request.remote = "https://host/other.git";
+  EXPECT_TRUE(absl::IsNotFound(Build("", {}, request).status()));
+
+  made = Make("FROM base:1\nADD --keep-git-dir=true https://host/repo.git#v1 /there\n");
+  EXPECT_EQ(made.files.at("there/file"), "of v1");
+  EXPECT_TRUE(made.files.contains("there/.git/HEAD"));
+  EXPECT_TRUE(Build("FROM base:1\nADD --checksum=0123456789012345678901234567890123456789 "
+                    "https://host/repo.git /x\n")
+                  .ok());
+  const auto other = Build("FROM base:1\nADD --checksum=ffff https://host/repo.git /x\n");
+  EXPECT_TRUE(absl::StrContains(other.status().message(), "commit mismatch"));
+}
+
+TEST_F(BuildTest, SquashIsOnWhatTheLastStageBeganWith) {
+  BuildRequest request;
+  request.squash = true;
+  request.tags = {"one:1"};
+  request.build_args["SOURCE_DATE_EPOCH"] = "5";
+  const FakePlatform::Made made =
+      Make("FROM base:1 AS a\nCOPY f /a\nFROM a\nCOPY f /b\n", {{"f", "1"}}, request);
+  EXPECT_EQ(made.created_by, "squash");
+  EXPECT_EQ(made.created_unix_ns, 5'000'000'000);
+  EXPECT_EQ(made.names, std::vector<std::string>({"one:1"}));
+  EXPECT_EQ(platform_->image(made.parent).files.count("a"), 1u);
+  EXPECT_EQ(platform_->image(made.parent).files.count("b"), 0u);
+}
+
+TEST_F(BuildTest, SshNeedsAnAgentUnlessItIsNotRequired) {
+  for (const char* mount : {"type=ssh", "type=ssh,required=true", "type=ssh,id=x"}) {
+    const auto failed = Build(absl::StrCat("FROM base:1\n\nRUN --mount=", mount, " x\n"));
+    EXPECT_TRUE(absl::StartsWith(failed.status().message(),
+                                 "dockerfile line 3: RUN --mount=type=ssh: the client gives no"))
+        << failed.status();
+  }
+  EXPECT_TRUE(Build("FROM base:1\nRUN --mount=type=ssh,required=false x\n").ok());
 }
 
 }  // namespace

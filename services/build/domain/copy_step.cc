@@ -15,6 +15,7 @@
 #include "base/status/status_macros.h"
 #include "base/text/ignore_file.h"
 #include "services/build/dockerfile/words.h"
+#include "services/build/domain/git_url.h"
 #include "services/build/domain/stage_run.h"
 #include "services/build/files/tar_reader.h"
 
@@ -25,11 +26,6 @@ constexpr size_t kMaxPasswdBytes = 16 << 20;
 
 bool IsUrl(absl::string_view text) {
   return absl::StartsWith(text, "http://") || absl::StartsWith(text, "https://");
-}
-
-bool IsGit(absl::string_view text) {
-  return absl::StartsWith(text, "git@") || absl::StartsWith(text, "git://") ||
-         (IsUrl(text) && absl::StrContains(absl::StrCat(text, "#"), ".git#"));
 }
 
 bool EndsWithSlash(absl::string_view path) {
@@ -123,12 +119,31 @@ absl::StatusOr<std::string> StageRun::SourceImage(const std::string& from) {
   return image.id;
 }
 
+// The repository's files, as those of a directory.
+absl::Status StageRun::AddGit(const Instruction& instruction, const std::string& url,
+                              std::vector<CopySource>& sources) {
+  ASSIGN_OR_RETURN(const GitReference reference, ParseGitUrl(url));
+  const std::string* keep = instruction.FindFlag("keep-git-dir");
+  const std::string* checksum = instruction.FindFlag("checksum");
+  ASSIGN_OR_RETURN(const std::unique_ptr<FileSet::Writer> writer,
+                   FileSet::Writer::Create(parts_.spool_directory));
+  ASSIGN_OR_RETURN(const std::string commit,
+                   parts_.git.ReadFiles(
+                       reference, keep != nullptr && *keep == "true",
+                       [&](FileInfo info) { return writer->Add(std::move(info)); },
+                       [&](absl::string_view bytes) { return writer->Append(bytes); }));
+  if (checksum != nullptr && !absl::StartsWith(commit, *checksum)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("commit mismatch ", *checksum, ": ", commit, " of ", WithoutCredentials(url)));
+  }
+  ASSIGN_OR_RETURN(std::shared_ptr<const FileSet> files, writer->Finish());
+  sources.push_back({std::move(files), "."});
+  return absl::OkStatus();
+}
+
 absl::Status StageRun::AddRemote(const Instruction& instruction, const std::string& url,
                                  std::vector<CopySource>& sources) {
-  if (IsGit(url)) {
-    return absl::UnimplementedError(
-        absl::StrCat("ADD of a git repository (", url, ") is not supported: clone it in a RUN"));
-  }
+  if (IsGitUrl(url)) return AddGit(instruction, url, sources);
   absl::string_view name = absl::string_view(url).substr(0, url.find_first_of("?#"));
   name.remove_prefix(name.find("//") + 2);
   const size_t slash = name.rfind('/');
@@ -194,7 +209,7 @@ absl::StatusOr<std::vector<CopySource>> StageRun::CopySources(const Instruction&
       continue;
     }
     ASSIGN_OR_RETURN(const std::string word, Expand(instruction.words[i]));
-    if (instruction.verb == Verb::kAdd && (IsUrl(word) || IsGit(word))) {
+    if (instruction.verb == Verb::kAdd && (IsUrl(word) || IsGitUrl(word))) {
       RETURN_IF_ERROR(AddRemote(instruction, word, sources));
     } else if (!image.empty()) {
       const auto files =
@@ -226,6 +241,8 @@ absl::Status StageRun::TakeCopy(const Instruction& instruction) {
   options.verb = verb;
   options.ends_with_slash = EndsWithSlash(written);
   options.from_image = instruction.FindFlag("from") != nullptr;
+  // dockerd gives root what comes from the context, and leaves what comes from an image as it is.
+  options.changes_owner = chown != nullptr || !options.from_image;
   const std::string* parents = instruction.FindFlag("parents");
   options.keep_parents = parents != nullptr && *parents == "true";
   options.directory_mtime_s = epoch_s() > 0 ? epoch_s() : absl::ToUnixSeconds(absl::Now());

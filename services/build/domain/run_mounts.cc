@@ -20,6 +20,7 @@
 #include "services/build/dockerfile/suggestion.h"
 #include "services/build/files/sha256.h"
 #include "services/build/files/tar_writer.h"
+#include "services/build/ports/volumes.h"
 
 namespace slipway::build {
 namespace {
@@ -62,11 +63,11 @@ absl::Status TakeType(const std::string& value, MountSpec& spec) {
   } else if (value == "secret") {
     spec.type = MountSpec::Type::kSecret;
   } else if (value == "ssh") {
-    return absl::UnimplementedError("RUN --mount=type=ssh is not supported: pass a secret");
+    spec.type = MountSpec::Type::kSsh;
   } else {
     return absl::InvalidArgumentError(
         absl::StrCat("unsupported mount type \"", value, "\"",
-                     Suggestion(value, {"bind", "cache", "tmpfs", "secret"})));
+                     Suggestion(value, {"bind", "cache", "tmpfs", "secret", "ssh"})));
   }
   return absl::OkStatus();
 }
@@ -90,7 +91,8 @@ absl::Status TakeField(const std::string& key, const std::string& value, MountSp
     ASSIGN_OR_RETURN(const bool writable, ParseBool(key, value));
     spec.read_only = !writable;
   } else if (key == "required") {
-    ASSIGN_OR_RETURN(spec.required, ParseBool(key, value));
+    ASSIGN_OR_RETURN(const bool required, ParseBool(key, value));
+    spec.required = required;
   } else if (key == "sharing") {
     if (value != "shared" && value != "private" && value != "locked") {
       return absl::InvalidArgumentError(absl::StrCat("unsupported sharing value \"", value, "\""));
@@ -138,6 +140,8 @@ absl::StatusOr<MountSpec> ParseMount(const std::string& text) {
     }
     if (spec.id.empty()) return absl::InvalidArgumentError("a secret mount needs an id");
     if (spec.target.empty() && spec.env.empty()) spec.target = "/run/secrets/" + spec.id;
+  } else if (spec.type == Type::kSsh) {
+    if (spec.id.empty()) spec.id = "default";
   } else if (spec.target.empty()) {
     return absl::InvalidArgumentError("target is required of a mount");
   }
@@ -179,6 +183,7 @@ struct RunMounts::Impl {
   std::vector<std::string> locked;
   std::vector<std::string> files;  // on the host
   std::string filler;              // the container through which volumes were filled
+  std::vector<std::unique_ptr<SshAgents::Socket>> sockets;
 
   absl::Status ResolveBind(Mount& mount, Sha256& sha) {
     MountSpec& spec = mount.spec;
@@ -206,12 +211,16 @@ struct RunMounts::Impl {
     return absl::OkStatus();
   }
 
-  // A file that only this service and root can reach by its name.
+  // The path of a new file that only this service and root can reach by its name.
+  std::string NewPath() {
+    files.push_back(absl::StrCat(stage.parts().secret_directory, "/",
+                                 absl::Hex(absl::GetCurrentTimeNanos()), "-",
+                                 reinterpret_cast<uintptr_t>(this) & 0xffffff, "-", files.size()));
+    return files.back();
+  }
+
   absl::StatusOr<std::string> WriteFile(absl::string_view content, uint32_t mode) {
-    const std::string path =
-        absl::StrCat(stage.parts().secret_directory, "/", absl::Hex(absl::GetCurrentTimeNanos()),
-                     "-", reinterpret_cast<uintptr_t>(this) & 0xffffff, "-", files.size());
-    files.push_back(path);
+    const std::string path = NewPath();
     ASSIGN_OR_RETURN(const UniqueFd fd, OpenFile(path, O_CREAT | O_EXCL | O_WRONLY, 0600));
     RETURN_IF_ERROR(WriteAll(fd.get(), content, path));
     if (fchmod(fd.get(), mode & 0777) != 0) return ErrnoStatus(errno, "chmod of a mounted file");
@@ -252,7 +261,7 @@ struct RunMounts::Impl {
     const auto& secrets = stage.parts().request.secrets;
     const auto found = secrets.find(spec.id);
     if (found == secrets.end()) {
-      if (!spec.required) return absl::OkStatus();
+      if (!spec.required.value_or(false)) return absl::OkStatus();
       return absl::InvalidArgumentError(absl::StrCat("secret ", spec.id, " not found"));
     }
     if (!spec.env.empty()) run.env.push_back(absl::StrCat(spec.env, "=", found->second));
@@ -265,9 +274,31 @@ struct RunMounts::Impl {
     return absl::OkStatus();
   }
 
+  // Whether an agent is there is known only now, and is no part of the step's key.
+  absl::Status FillSsh(const MountSpec& spec, RunSpec& run) {
+    SshAgents* const agents = stage.parts().ssh;
+    if (agents == nullptr || !agents->Has(spec.id)) {
+      if (spec.required.has_value() && !*spec.required) return absl::OkStatus();
+      return absl::InvalidArgumentError(
+          absl::StrCat("RUN --mount=type=ssh: the client gives no SSH agent \"", spec.id,
+                       "\": build with `slipway build --ssh ", spec.id,
+                       "` (the Docker API has no way to give one), or say required=false"));
+    }
+    // Of a user that is not root, as of secrets: the directory guards it.
+    const uint32_t mode = spec.mode.value_or(spec.uid == 0 ? 0600 : 0666);
+    const std::string path = NewPath();
+    ASSIGN_OR_RETURN(sockets.emplace_back(), agents->Listen(spec.id, path, mode));
+    const std::string target = spec.target.empty()
+                                   ? absl::StrCat("/run/buildkit/ssh_agent.", sockets.size() - 1)
+                                   : spec.target;
+    if (sockets.size() == 1) run.env.push_back(absl::StrCat("SSH_AUTH_SOCK=", target));
+    run.mounts.push_back({.type = RunMount::Type::kFile, .source = path, .target = target});
+    return absl::OkStatus();
+  }
+
   void FillCache(const MountSpec& spec, RunSpec& run) {
     const std::string& id = spec.id.empty() ? spec.target : spec.id;
-    const std::string volume = absl::StrCat("build-cache-", Sha256Of(id).substr(0, 24));
+    const std::string volume = absl::StrCat(kCacheVolumePrefix, Sha256Of(id).substr(0, 24));
     if (spec.locked && std::find(locked.begin(), locked.end(), volume) == locked.end()) {
       stage.parts().volume_locks.Lock(volume);
       locked.push_back(volume);
@@ -333,6 +364,9 @@ absl::Status RunMounts::Fill(RunSpec& spec) {
         break;
       case MountSpec::Type::kSecret:
         RETURN_IF_ERROR(impl_->FillSecret(mount.spec, spec));
+        break;
+      case MountSpec::Type::kSsh:
+        RETURN_IF_ERROR(impl_->FillSsh(mount.spec, spec));
         break;
     }
   }

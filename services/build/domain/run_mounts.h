@@ -18,15 +18,15 @@ namespace slipway::build {
 
 // One --mount of a RUN.
 struct MountSpec {
-  enum class Type { kBind, kCache, kTmpfs, kSecret } type = Type::kBind;
+  enum class Type { kBind, kCache, kTmpfs, kSecret, kSsh } type = Type::kBind;
   std::string id;
   std::string target;
   std::string source;
   std::string from;
   std::string env;  // of a secret: the variable that gets it
   bool read_only = false;
-  bool required = false;
-  bool locked = false;  // of a cache
+  std::optional<bool> required;  // none: not said
+  bool locked = false;           // of a cache
   std::optional<uint32_t> mode;
   uint32_t uid = 0;
   uint32_t gid = 0;

@@ -122,9 +122,10 @@ absl::Status StageRun::TakeRun(const Instruction& instruction) {
 
 absl::Status StageRun::RunContainer(const Instruction& instruction, const RunSpec& given,
                                     const std::string& created_by, const std::string& shown) {
-  ASSIGN_OR_RETURN(const std::vector<MountSpec> mount_specs, ParseMounts(instruction));
+  absl::StatusOr<std::vector<MountSpec>> mount_specs = ParseMounts(instruction);
+  if (!mount_specs.ok()) return At(instruction, mount_specs.status());
   MountStage mount_stage(*this);
-  ASSIGN_OR_RETURN(RunMounts mounts, RunMounts::Resolve(mount_specs, mount_stage));
+  ASSIGN_OR_RETURN(RunMounts mounts, RunMounts::Resolve(*std::move(mount_specs), mount_stage));
   const std::string inputs =
       absl::StrCat(absl::StrJoin(given.argv, std::string(1, '\0')), "\n", given.network, "\n",
                    parts_.request.network, "\n", mounts.digest());
@@ -132,7 +133,7 @@ absl::Status StageRun::RunContainer(const Instruction& instruction, const RunSpe
   if (TakeCached(key)) return absl::OkStatus();
 
   RunSpec spec = given;
-  RETURN_IF_ERROR(mounts.Fill(spec));
+  RETURN_IF_ERROR(At(instruction, mounts.Fill(spec)));
   ASSIGN_OR_RETURN(const std::string container, parts_.containers.Create(spec));
   outcome_.container = container;
   parts_.events.OnStep(

@@ -35,14 +35,7 @@ StageRun::StageRun(const BuildParts& parts, const Plan& plan, const Stage& stage
       context_(std::move(context)),
       results_(results) {}
 
-int64_t StageRun::epoch_s() const {
-  const auto found = parts_.request.build_args.find("SOURCE_DATE_EPOCH");
-  int64_t seconds = 0;
-  if (found == parts_.request.build_args.end() || !absl::SimpleAtoi(found->second, &seconds)) {
-    return 0;
-  }
-  return std::max<int64_t>(0, seconds);
-}
+int64_t StageRun::epoch_s() const { return parts_.request.epoch_s(); }
 
 int64_t StageRun::created_unix_ns() const { return epoch_s() * kNsPerSecond; }
 
@@ -127,6 +120,7 @@ absl::Status StageRun::Begin() {
     ASSIGN_OR_RETURN(ImageInfo base, FindBase(stage_.base, platform));
     image_ = {base.id, base.author, std::move(base.config), base.platform};
   }
+  image_.base_id = image_.id;
   std::vector<std::string>& env = image_.config.env;
   const bool has_path = std::any_of(env.begin(), env.end(), [](const std::string& entry) {
     return absl::StartsWith(entry, "PATH=");

@@ -21,7 +21,9 @@
 #include "services/build/ports/cancellation.h"
 #include "services/build/ports/containers.h"
 #include "services/build/ports/fetcher.h"
+#include "services/build/ports/git.h"
 #include "services/build/ports/images.h"
+#include "services/build/ports/ssh_agents.h"
 
 namespace slipway::build {
 
@@ -31,6 +33,7 @@ struct StageImage {
   std::string author;
   ImageConfig config;
   Platform platform;
+  std::string base_id;  // what its stage began with; empty: nothing
 };
 
 // Cache volumes that a RUN has to itself while it runs (sharing=locked). Thread-safe.
@@ -60,6 +63,8 @@ struct BuildParts {
   StepCache& cache;
   BuildEvents& events;
   Fetcher& fetcher;
+  Git& git;
+  SshAgents* ssh;  // null: the client has none
   NamedLocks& volume_locks;
   Cancellation& cancellation;
   std::string spool_directory;   // for content of contexts
@@ -150,6 +155,8 @@ class StageRun {
   // copy_step.cc
   absl::Status TakeCopy(const Instruction& instruction);
   absl::StatusOr<std::vector<CopySource>> CopySources(const Instruction& instruction);
+  absl::Status AddGit(const Instruction& instruction, const std::string& url,
+                      std::vector<CopySource>& sources);
   absl::Status AddRemote(const Instruction& instruction, const std::string& url,
                          std::vector<CopySource>& sources);
   absl::Status Unpack(CopySource& source) const;

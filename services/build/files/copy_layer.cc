@@ -207,12 +207,17 @@ class CopyLayer::Planner {
   void Put(const std::string& path, const FileSet::File& file, const CopySource& source) {
     Entry entry = {.info = file.info,
                    .files = source.files,
-                   .offset = file.offset,
+                   .place = file.place,
                    .content_digest = file.digest};
     entry.info.path = path;
     if (!source.is_archive) {
       entry.info.uid = options_.owner.uid;
       entry.info.gid = options_.owner.gid;
+      // chown(2) takes these away from files.
+      if (options_.changes_owner && S_ISREG(entry.info.mode)) {
+        entry.info.mode &= ~uint32_t{S_ISUID};
+        if ((entry.info.mode & S_IXGRP) != 0) entry.info.mode &= ~uint32_t{S_ISGID};
+      }
     }
     if (options_.mode.has_value() && !S_ISLNK(entry.info.mode)) {
       entry.info.mode = (entry.info.mode & S_IFMT) | *options_.mode;
@@ -261,7 +266,7 @@ absl::Status CopyLayer::Write(const TarSink& sink) const {
     }
     RETURN_IF_ERROR(tar.Add(entry.info));
     if (S_ISREG(entry.info.mode) && entry.info.size_bytes > 0) {
-      RETURN_IF_ERROR(tar.Append(*entry.files, entry.offset, entry.info.size_bytes));
+      RETURN_IF_ERROR(tar.Append(*entry.files, entry.place, entry.info.size_bytes));
     }
   }
   return tar.Finish();

@@ -33,6 +33,7 @@ struct CopyOptions {
   bool keep_parents = false;     // --parents
   IgnoreFile excludes;
   Owner owner;
+  bool changes_owner = false;     // by chown(2)
   std::optional<uint32_t> mode;   // --chmod
   int64_t directory_mtime_s = 0;  // of directories that are made
   std::string verb = "COPY";      // for errors
@@ -58,7 +59,7 @@ class CopyLayer {
   struct Entry {
     FileInfo info;
     std::shared_ptr<const FileSet> files;  // of the content
-    uint64_t offset = 0;
+    FileSet::Place place;
     std::string content_digest;
     bool exists_below = false;  // in the image
   };

@@ -1,10 +1,13 @@
 #include "services/build/files/copy_layer.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/os/file.h"
 #include "services/build/files/tar_reader.h"
 #include "services/build/files/tar_writer.h"
 
@@ -226,6 +229,97 @@ TEST(CopyLayer, ArchivesKeepTheirOwners) {
   const auto layer = CopyLayer::Plan({{unpacked, "x.tar", true}}, Destination("t"), {});
   const std::vector<std::string> expected = {" 43ff 0 ", "t 41ed 0 ", "t/in 81a4 4000000 I"};
   EXPECT_EQ(Listing(layer), expected);
+}
+
+// What a plain tar has stays where it is; the same bytes come out of it, wherever pieces end.
+TEST(ReadTar, ContentStaysInItsFile) {
+  const std::string large(700'000, 'l');
+  const std::string tar = Tar({{"empty", ""},
+                               {"small", "s"},
+                               {std::string(180, 'n'), "long name"},
+                               {"dir", "", S_IFDIR | 0755},
+                               {"dir/large", large},
+                               {"link", "", S_IFLNK | 0777, "small"},
+                               {"last", std::string(512, '5')}});
+  auto file = std::make_shared<UniqueFd>(open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  ASSERT_TRUE(WriteAll(file->get(), tar, "a test's file").ok());
+  for (const size_t piece_bytes : {size_t{1}, size_t{511}, size_t{700}, size_t{4096}, tar.size()}) {
+    size_t at = 0;
+    const auto set = ReadTar(Pieces(tar, at, piece_bytes), "/tmp", file);
+    ASSERT_TRUE(set.ok()) << set.status();
+    const auto expect = [&](const std::string& path, const std::string& content) {
+      const FileSet::File* found = (*set)->Find(path);
+      ASSERT_NE(found, nullptr) << path;
+      EXPECT_TRUE(content.empty() || found->place.in_archive) << path;
+      EXPECT_EQ(found->digest, Sha256Of(content)) << path;
+      EXPECT_EQ((*set)->ReadAll(*found, 1 << 20).value_or("?"), content) << path << piece_bytes;
+    };
+    expect("empty", "");
+    expect("small", "s");
+    expect(std::string(180, 'n'), "long name");
+    expect("dir/large", large);
+    expect("last", std::string(512, '5'));
+  }
+}
+
+TEST(CopyLayer, LargeContentGoesAsPartOfItsFile) {
+  const std::string large(300'000, 'x');
+  const Set set = *ReadBytes(Tar({{"large", large}, {"small", "s"}}));
+  const auto layer = CopyLayer::Plan({{set, "."}}, Destination(""), {});
+  ASSERT_TRUE(layer.ok()) << layer.status();
+  const auto write = [&](bool by_files) {
+    std::string tar;
+    int parts = 0;
+    const auto bytes = [&tar](std::string piece) {
+      tar += piece;
+      return absl::OkStatus();
+    };
+    const auto part = [&](int fd, uint64_t offset, uint64_t size_bytes) {
+      ++parts;
+      std::string piece(size_bytes, '?');
+      EXPECT_EQ(pread(fd, piece.data(), piece.size(), static_cast<off_t>(offset)),
+                static_cast<ssize_t>(piece.size()));
+      tar += piece;
+      return absl::OkStatus();
+    };
+    EXPECT_TRUE(layer->Write(by_files ? TarSink(bytes, part) : TarSink(bytes)).ok());
+    EXPECT_EQ(parts, by_files ? 1 : 0);
+    return tar;
+  };
+  EXPECT_EQ(write(true), write(false));
+}
+
+TEST(CopyLayer, ChownTakesSetUserIdAway) {
+  const Set set = *ReadBytes(Tar({{"u", "1", S_IFREG | 04755},
+                                  {"g", "1", S_IFREG | 02711},
+                                  {"lock", "1", S_IFREG | 02644},
+                                  {"dir", "", S_IFDIR | 03775}}));
+  for (const bool changes_owner : {false, true}) {
+    CopyOptions options;
+    options.changes_owner = changes_owner;
+    const auto layer = CopyLayer::Plan({{set, "."}}, Destination(""), options);
+    ASSERT_TRUE(layer.ok());
+    std::string tar;
+    ASSERT_TRUE(layer
+                    ->Write(TarSink([&tar](std::string piece) {
+                      tar += piece;
+                      return absl::OkStatus();
+                    }))
+                    .ok());
+    const Set written = *ReadBytes(tar);
+    EXPECT_EQ(written->Find("u")->info.mode & 07777, changes_owner ? 0755u : 04755u);
+    EXPECT_EQ(written->Find("g")->info.mode & 07777, changes_owner ? 0711u : 02711u);
+    EXPECT_EQ(written->Find("lock")->info.mode & 07777, 02644u);
+    EXPECT_EQ(written->Find("dir")->info.mode & 07777, 03775u);
+  }
+}
+
+// libarchive would start a program for these.
+TEST(ReadTar, NoProgramIsStartedForACompression) {
+  for (const std::string& magic :
+       {std::string("LRZI\0\6\0", 7), std::string("GRZipII\0\2\4:)", 12)}) {
+    EXPECT_FALSE(ReadBytes(magic + std::string(4096, 'x')).ok());
+  }
 }
 
 }  // namespace

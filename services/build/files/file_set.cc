@@ -47,10 +47,11 @@ absl::StatusOr<std::string> Clean(absl::string_view path) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<FileSet::Writer>> FileSet::Writer::Create(
-    const std::string& directory) {
+    const std::string& directory, std::shared_ptr<const UniqueFd> archive) {
   ASSIGN_OR_RETURN(UniqueFd fd, OpenFile(directory, O_TMPFILE | O_RDWR, 0600));
   auto set = std::make_shared<FileSet>();
-  set->content_ = std::make_shared<UniqueFd>(std::move(fd));
+  set->content_ = std::make_shared<const UniqueFd>(std::move(fd));
+  set->archive_ = std::move(archive);
   set->name_ = directory;
   return std::unique_ptr<Writer>(new Writer(std::move(set)));
 }
@@ -72,7 +73,7 @@ absl::Status FileSet::Writer::Flush() {
 
 void FileSet::Writer::EndFile() {
   if (open_ == nullptr) return;
-  open_->info.size_bytes = written_ - open_->offset;
+  open_->info.size_bytes = std::exchange(file_bytes_, 0);
   open_->digest = sha_.Finish();
   open_ = nullptr;
 }
@@ -89,7 +90,7 @@ absl::Status FileSet::Writer::Add(FileInfo info) {
   // Set again when the content is there.
   info.size_bytes = 0;
   File& file = set_->files_[std::move(path)];
-  file = {.info = std::move(info), .offset = written_};
+  file = {.info = std::move(info), .place = {.offset = written_}, .digest = ""};
   if (is_regular) open_ = &file;
   return absl::OkStatus();
 }
@@ -97,9 +98,21 @@ absl::Status FileSet::Writer::Add(FileInfo info) {
 absl::Status FileSet::Writer::Append(absl::string_view bytes) {
   if (open_ == nullptr) return absl::InvalidArgumentError("content of something that has none");
   sha_.Append(bytes);
+  file_bytes_ += bytes.size();
   written_ += bytes.size();
   buffer_.append(bytes.data(), bytes.size());
   return buffer_.size() < kBufferBytes ? absl::OkStatus() : Flush();
+}
+
+absl::Status FileSet::Writer::AppendInArchive(uint64_t offset, absl::string_view bytes) {
+  if (open_ == nullptr) return absl::InvalidArgumentError("content of something that has none");
+  if (file_bytes_ == 0) open_->place = {.in_archive = true, .offset = offset};
+  if (!open_->place.in_archive || open_->place.offset + file_bytes_ != offset) {
+    return absl::InternalError("a file's content is in several places");
+  }
+  sha_.Append(bytes);
+  file_bytes_ += bytes.size();
+  return absl::OkStatus();
 }
 
 absl::Status FileSet::Writer::AddHardLink(const std::string& path, const std::string& target) {
@@ -165,9 +178,10 @@ std::optional<std::string> FileSet::Resolve(absl::string_view path) const {
   return absl::StrJoin(at, "/");
 }
 
-absl::Status FileSet::ReadAt(uint64_t offset, char* out, size_t size) const {
+absl::Status FileSet::ReadAt(Place place, char* out, size_t size) const {
+  uint64_t offset = place.offset;
   while (size > 0) {
-    const ssize_t n = pread(content_->get(), out, size, static_cast<off_t>(offset));
+    const ssize_t n = pread(fd(place), out, size, static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return ErrnoStatus(errno, absl::StrCat("read a build's files in ", name_));
     if (n == 0) return absl::DataLossError(absl::StrCat("a build's files in ", name_, " are cut"));
@@ -184,7 +198,7 @@ absl::StatusOr<std::string> FileSet::ReadAll(const File& file, size_t limit_byte
                                                    " bytes, the limit is ", limit_bytes));
   }
   std::string content(file.info.size_bytes, '\0');
-  RETURN_IF_ERROR(ReadAt(file.offset, content.data(), content.size()));
+  RETURN_IF_ERROR(ReadAt(file.place, content.data(), content.size()));
   return content;
 }
 
@@ -192,6 +206,7 @@ std::shared_ptr<const FileSet> FileSet::Without(
     const std::function<bool(absl::string_view path)>& drop) const {
   auto out = std::make_shared<FileSet>();
   out->content_ = content_;
+  out->archive_ = archive_;
   out->name_ = name_;
   for (const auto& [path, file] : files_) {
     if (!drop(path)) out->files_.emplace_hint(out->files_.end(), path, file);

@@ -39,8 +39,14 @@ struct FreeArchive {
 
 class TarReader {
  public:
-  explicit TarReader(const ByteSource& source) : source_(source), reader_(archive_read_new()) {
-    archive_read_support_filter_all(reader_.get());
+  // `is_file`: the source's bytes are those of the writer's archive.
+  explicit TarReader(const ByteSource& source, bool is_file = false)
+      : source_(source), is_file_(is_file), reader_(archive_read_new()) {
+    // These and no more: for others libarchive starts programs.
+    archive_read_support_filter_gzip(reader_.get());
+    archive_read_support_filter_bzip2(reader_.get());
+    archive_read_support_filter_xz(reader_.get());
+    archive_read_support_filter_zstd(reader_.get());
     archive_read_support_format_tar(reader_.get());
     archive_read_set_format_option(reader_.get(), "tar", "mac-ext", nullptr);
   }
@@ -114,7 +120,31 @@ class TarReader {
     }
     const bool is_regular = S_ISREG(info.mode);
     RETURN_IF_ERROR(writer.Add(std::move(info)));
-    return is_regular ? TakeContent(writer) : absl::OkStatus();
+    if (!is_regular) return absl::OkStatus();
+    return StaysInFile() ? HashContent(writer) : TakeContent(writer);
+  }
+
+  // Content lies in one piece behind its header, unless it is compressed or has holes.
+  bool StaysInFile() const {
+    return is_file_ && archive_filter_count(reader_.get()) == 1 &&
+           archive_filter_code(reader_.get(), 0) == ARCHIVE_FILTER_NONE &&
+           archive_entry_sparse_count(entry_) == 0;
+  }
+
+  absl::Status HashContent(FileSet::Writer& writer) {
+    const la_int64_t start = archive_filter_bytes(reader_.get(), 0);
+    while (true) {
+      const void* bytes = nullptr;
+      size_t count = 0;
+      la_int64_t offset = 0;
+      const int result = archive_read_data_block(reader_.get(), &bytes, &count, &offset);
+      if (result == ARCHIVE_EOF) return absl::OkStatus();
+      if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return Failure();
+      if (count == 0) continue;
+      RETURN_IF_ERROR(
+          writer.AppendInArchive(static_cast<uint64_t>(start + offset),
+                                 absl::string_view(static_cast<const char*>(bytes), count)));
+    }
   }
 
   absl::Status TakeContent(FileSet::Writer& writer) {
@@ -143,6 +173,7 @@ class TarReader {
   }
 
   const ByteSource& source_;
+  const bool is_file_;
   absl::Status source_status_;
   std::unique_ptr<archive, FreeArchive> reader_;
   archive_entry* entry_ = nullptr;
@@ -153,11 +184,13 @@ class TarReader {
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const FileSet>> ReadTar(const ByteSource& source,
-                                                       const std::string& directory) {
+                                                       const std::string& directory,
+                                                       std::shared_ptr<const UniqueFd> file) {
   const BytewiseLocale locale;
+  const bool is_file = file != nullptr;
   ASSIGN_OR_RETURN(const std::unique_ptr<FileSet::Writer> writer,
-                   FileSet::Writer::Create(directory));
-  TarReader reader(source);
+                   FileSet::Writer::Create(directory, std::move(file)));
+  TarReader reader(source, is_file);
   ASSIGN_OR_RETURN(const bool is_tar, reader.Begin());
   if (!is_tar) {
     if (reader.taken_bytes() == 0) return writer->Finish();
@@ -176,7 +209,8 @@ absl::StatusOr<std::shared_ptr<const FileSet>> ReadNestedTar(const FileSet& set,
   uint64_t at = 0;
   const ByteSource source = [&]() -> absl::StatusOr<absl::string_view> {
     piece.resize(std::min<uint64_t>(kPieceBytes, file.info.size_bytes - at));
-    RETURN_IF_ERROR(set.ReadAt(file.offset + at, piece.data(), piece.size()));
+    RETURN_IF_ERROR(
+        set.ReadAt({file.place.in_archive, file.place.offset + at}, piece.data(), piece.size()));
     at += piece.size();
     return absl::string_view(piece);
   };

@@ -17,8 +17,12 @@ using ByteSource = std::function<absl::StatusOr<absl::string_view>()>;
 // A tar (plain, or compressed with gzip, bzip2, xz or zstd) as a set of files. DataLoss for what is
 // no tar or breaks off, InvalidArgument for paths that lead out; an error of the source goes
 // through. An archive of no bytes at all is one of no files.
-absl::StatusOr<std::shared_ptr<const FileSet>> ReadTar(const ByteSource& source,
-                                                       const std::string& directory);
+//
+// `file` (null: none) is an open file whose bytes, from its start, are those of the source: what is
+// in a plain tar stays there then.
+absl::StatusOr<std::shared_ptr<const FileSet>> ReadTar(
+    const ByteSource& source, const std::string& directory,
+    std::shared_ptr<const UniqueFd> file = nullptr);
 
 // The files in an archive that is itself a file of `set`; null when it is no tar.
 absl::StatusOr<std::shared_ptr<const FileSet>> ReadNestedTar(const FileSet& set,

@@ -19,6 +19,8 @@ namespace {
 
 constexpr size_t kBlockBytes = 512;
 constexpr size_t kPieceBytes = 1 << 20;
+// Content of this size and more is handed on as part of its file.
+constexpr size_t kFileBytes = 128 << 10;
 constexpr uint64_t kMaxOctal8 = 07777777;
 constexpr uint64_t kMaxOctal12 = 077777777777;
 
@@ -161,14 +163,19 @@ absl::Status TarWriter::Append(absl::string_view bytes) {
   return FlushIfLarge();
 }
 
-absl::Status TarWriter::Append(const FileSet& set, uint64_t offset, uint64_t size_bytes) {
+absl::Status TarWriter::Append(const FileSet& set, FileSet::Place place, uint64_t size_bytes) {
+  if (sink_.takes_files() && size_bytes >= kFileBytes) {
+    RETURN_IF_ERROR(Flush());
+    entry_bytes_ += size_bytes;
+    return sink_.File(set.fd(place), place.offset, size_bytes);
+  }
   while (size_bytes > 0) {
     const size_t before = buffer_.size();
     const size_t n = std::min<uint64_t>(size_bytes, kPieceBytes);
     buffer_.resize(before + n);
-    RETURN_IF_ERROR(set.ReadAt(offset, &buffer_[before], n));
+    RETURN_IF_ERROR(set.ReadAt(place, &buffer_[before], n));
     entry_bytes_ += n;
-    offset += n;
+    place.offset += n;
     size_bytes -= n;
     RETURN_IF_ERROR(FlushIfLarge());
   }

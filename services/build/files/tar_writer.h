@@ -19,7 +19,7 @@ class TarWriter {
   absl::Status Add(const FileInfo& info);
   absl::Status AddHardLink(const FileInfo& info, const std::string& target);
   // Content of the entry before.
-  absl::Status Append(const FileSet& set, uint64_t offset, uint64_t size_bytes);
+  absl::Status Append(const FileSet& set, FileSet::Place place, uint64_t size_bytes);
   absl::Status Append(absl::string_view bytes);
   absl::Status Finish();
 

@@ -6,6 +6,8 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -63,14 +65,34 @@ struct NewImage {
   int64_t latest_mtime_unix_s = 0;  // 0: times stay
 };
 
-// Takes the bytes of a layer's tar in order.
-using TarSink = std::function<absl::Status(std::string)>;
+// Takes a layer's tar in order: as bytes, and as parts of open files where it says so.
+class TarSink {
+ public:
+  using TakeBytes = std::function<absl::Status(std::string)>;
+  using TakeFile = std::function<absl::Status(int fd, uint64_t offset, uint64_t size_bytes)>;
+
+  template <typename Function>
+  requires std::is_invocable_r_v<absl::Status, Function, std::string> TarSink(
+      Function bytes, TakeFile file = nullptr)  // NOLINT: a function is a sink
+      : bytes_(std::move(bytes)), file_(std::move(file)) {}
+
+  absl::Status operator()(std::string bytes) const { return bytes_(std::move(bytes)); }
+  bool takes_files() const { return file_ != nullptr; }
+  absl::Status File(int fd, uint64_t offset, uint64_t size_bytes) const {
+    return file_(fd, offset, size_bytes);
+  }
+
+ private:
+  TakeBytes bytes_;
+  TakeFile file_;
+};
 
 // The image service. Thread-safe. Calls end with Cancelled when the build does.
 class Images {
  public:
   virtual ~Images() = default;
-  // By name, id or unique prefix. NotFound.
+  // By name, id or unique prefix. NotFound. The image, and what is made on it, stays until the
+  // build has ended, whatever anybody removes.
   virtual absl::StatusOr<ImageInfo> Get(const std::string& reference) = 0;
   // From its registry. `progress` gets lines of text.
   virtual absl::StatusOr<ImageInfo> Pull(
@@ -84,6 +106,10 @@ class Images {
   // The new image's id. Without a producer no layer is added.
   virtual absl::StatusOr<std::string> Commit(
       const NewImage& image, const std::function<absl::Status(const TarSink&)>& produce) = 0;
+  // The new image's id: like `image`, with the layers above those of `ancestor` (empty: all) as
+  // one.
+  virtual absl::StatusOr<std::string> Squash(const std::string& image, const std::string& ancestor,
+                                             int64_t created_unix_ns) = 0;
   virtual absl::Status Tag(const std::string& image, const std::string& name) = 0;
   virtual absl::Status Remove(const std::string& image) = 0;
   virtual absl::StatusOr<std::vector<ImageSummary>> List() = 0;

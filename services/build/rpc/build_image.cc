@@ -1,6 +1,8 @@
 // BuildImage: one build a call.
 
+#include <memory>
 #include <optional>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -9,7 +11,8 @@
 #include "base/rpc/status_conversion.h"
 #include "services/build/domain/build.h"
 #include "services/build/rpc/build_service.h"
-#include "services/build/rpc/byte_queue.h"
+#include "services/build/rpc/context_queue.h"
+#include "services/build/rpc/ssh_relay.h"
 
 namespace slipway::build {
 namespace {
@@ -30,6 +33,7 @@ absl::StatusOr<BuildRequest> ParseOptions(const v1::BuildOptions& options) {
   request.target = options.target_stage();
   request.no_cache = options.no_cache();
   request.pull = options.pull();
+  request.squash = options.squash();
   request.plan_only = options.plan_only();
   request.keep_containers = options.keep_containers();
   request.remove_failed_container = options.remove_failed_container();
@@ -91,7 +95,7 @@ class BuildCall : public grpc::ServerBidiReactor<v1::BuildImageRequest, v1::Buil
     if (started_) {
       if (!ok) {
         queue_.End();
-      } else if (queue_.Push(std::move(*request_.mutable_context()))) {
+      } else if (TakeMessage()) {
         Receive();
       }
       return;
@@ -148,6 +152,42 @@ class BuildCall : public grpc::ServerBidiReactor<v1::BuildImageRequest, v1::Buil
   }
 
  private:
+  // False when nothing more is to be received for now.
+  bool TakeMessage() {
+    switch (request_.kind_case()) {
+      case v1::BuildImageRequest::kAgent:
+        relay_->Take(std::move(*request_.mutable_agent()));
+        return true;
+      case v1::BuildImageRequest::kFile:
+        return TakeFile(request_.file());
+      case v1::BuildImageRequest::kContext:
+        if (!request_.context().empty()) {
+          return queue_.Push(std::move(*request_.mutable_context()));
+        }
+        queue_.End();
+        return true;
+      default:
+        return true;
+    }
+  }
+
+  // False when nothing more is to be received.
+  bool TakeFile(const v1::ContextFile& message) {
+    std::shared_ptr<const UniqueFd> file;
+    if (!message.token().empty()) {
+      DescriptorDoor* const door = service_.parts_.door;
+      absl::StatusOr<UniqueFd> taken = door == nullptr
+                                           ? absl::NotFoundError("this service takes no files")
+                                           : door->Take(message.token());
+      if (!taken.ok()) {
+        queue_.Abort(taken.status());
+        return false;
+      }
+      file = std::make_shared<UniqueFd>(*std::move(taken));
+    }
+    return queue_.PushFile(std::move(file), message.written_bytes());
+  }
+
   void Start() {
     absl::StatusOr<BuildRequest> request = ParseOptions(request_.options());
     if (!request.ok()) {
@@ -164,6 +204,13 @@ class BuildCall : public grpc::ServerBidiReactor<v1::BuildImageRequest, v1::Buil
       ++service_.threads_;
     }
     options_ = std::move(*request_.mutable_options());
+    relay_.emplace(
+        std::set<std::string>(options_.ssh_agents().begin(), options_.ssh_agents().end()),
+        [this](v1::AgentBytes bytes) {
+          v1::BuildImageResponse message;
+          *message.mutable_agent() = std::move(bytes);
+          Write(std::move(message));
+        });
     std::thread([this, &service = service_, request = *std::move(request)] {
       Run(request);
       // This call may be gone by now.
@@ -221,23 +268,27 @@ class BuildCall : public grpc::ServerBidiReactor<v1::BuildImageRequest, v1::Buil
     const std::unique_ptr<Containers> containers =
         parts.make_containers(cancellation_, Defaults(options_), options_.keep_containers());
     const std::unique_ptr<Fetcher> fetcher = parts.make_fetcher(cancellation_);
+    const std::unique_ptr<Git> git = parts.make_git(cancellation_);
     const BuildParts build{.request = request,
                            .images = *images,
                            .containers = *containers,
                            .cache = parts.cache,
                            .events = *this,
                            .fetcher = *fetcher,
+                           .git = *git,
+                           .ssh = &*relay_,
                            .volume_locks = parts.volume_locks,
                            .cancellation = cancellation_,
                            .spool_directory = parts.spool_directory,
                            .secret_directory = parts.secret_directory,
                            .host = HostPlatform()};
-    return RunBuild(build, [this] { return queue_.Next(); });
+    return RunBuild(build, {[this] { return queue_.Next(); }, [this] { return queue_.File(); }});
   }
 
   BuildServiceImpl& service_;
   Cancellation cancellation_;
-  ByteQueue queue_;
+  ContextQueue queue_;
+  std::optional<SshRelay> relay_;  // of a build that has begun
   v1::BuildImageRequest request_;  // gRPC's while it is read
   v1::BuildOptions options_;
   bool started_ = false;

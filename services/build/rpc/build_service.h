@@ -8,12 +8,15 @@
 #include <string>
 
 #include "absl/synchronization/mutex.h"
+#include "base/os/descriptor_door.h"
 #include "services/build/domain/stage_run.h"
 #include "services/build/domain/step_cache.h"
 #include "services/build/ports/cancellation.h"
 #include "services/build/ports/containers.h"
 #include "services/build/ports/fetcher.h"
+#include "services/build/ports/git.h"
 #include "services/build/ports/images.h"
+#include "services/build/ports/volumes.h"
 #include "slipway/build/v1/build.grpc.pb.h"
 
 namespace slipway::build {
@@ -37,9 +40,12 @@ struct BuildServiceParts {
   std::function<std::unique_ptr<Containers>(Cancellation&, container::v1::ContainerSpec, bool keep)>
       make_containers;
   std::function<std::unique_ptr<Fetcher>(Cancellation&)> make_fetcher;
+  std::function<std::unique_ptr<Git>(Cancellation&)> make_git;
   StepCache& cache;
   NamedLocks& volume_locks;
+  Volumes& volumes;
   Counters& counters;
+  DescriptorDoor* door;  // where contexts come in as files; null: nowhere
   std::string spool_directory;
   std::string secret_directory;
 };

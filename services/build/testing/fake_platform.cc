@@ -126,6 +126,36 @@ absl::StatusOr<std::string> FakePlatform::Commit(
   return Put(std::move(made));
 }
 
+absl::StatusOr<std::string> FakePlatform::Squash(const std::string& image,
+                                                 const std::string& ancestor,
+                                                 int64_t created_unix_ns) {
+  absl::MutexLock lock(&mu_);
+  const Made* found = Find(image);
+  if (found == nullptr) return absl::NotFoundError("No such image");
+  Made made = *found;
+  made.names.clear();
+  made.parent = ancestor;
+  made.created_by = "squash";
+  made.created_unix_ns = created_unix_ns;
+  return Put(std::move(made));
+}
+
+absl::StatusOr<std::string> FakePlatform::ReadFiles(
+    const GitReference& reference, bool keep_git_dir,
+    const std::function<absl::Status(FileInfo)>& on_file,
+    const std::function<absl::Status(absl::string_view)>& on_data) {
+  if (reference.url != "https://host/repo.git") return absl::NotFoundError("no such repository");
+  std::vector<std::pair<std::string, std::string>> files = {
+      {"Dockerfile", "FROM base:1\nCOPY . /from/\n"}, {"file", "of " + reference.ref}};
+  if (reference.directory.empty()) files.emplace_back("sub/file", "in sub");
+  if (keep_git_dir) files.emplace_back(".git/HEAD", "0123");
+  for (const auto& [name, content] : files) {
+    RETURN_IF_ERROR(on_file({.path = name, .mode = S_IFREG | 0644}));
+    RETURN_IF_ERROR(on_data(content));
+  }
+  return "0123456789012345678901234567890123456789";
+}
+
 absl::Status FakePlatform::Tag(const std::string& image, const std::string& name) {
   absl::MutexLock lock(&mu_);
   images_.at(image).names.push_back(name);

@@ -13,13 +13,18 @@
 #include "services/build/ports/cache_store.h"
 #include "services/build/ports/containers.h"
 #include "services/build/ports/fetcher.h"
+#include "services/build/ports/git.h"
 #include "services/build/ports/images.h"
 
 namespace slipway::build {
 
 // Images and containers in memory, for tests. A container's command is the last word of its
 // arguments: "fail N" exits with N, anything else prints itself. Thread-safe.
-class FakePlatform : public Images, public Containers, public Fetcher, public BuildEvents {
+class FakePlatform : public Images,
+                     public Containers,
+                     public Fetcher,
+                     public Git,
+                     public BuildEvents {
  public:
   struct Made {
     ImageInfo info;
@@ -42,6 +47,9 @@ class FakePlatform : public Images, public Containers, public Fetcher, public Bu
                          const std::function<absl::Status(absl::string_view)>& on_data) override;
   absl::StatusOr<std::string> Commit(
       const NewImage& image, const std::function<absl::Status(const TarSink&)>& produce) override;
+  // Another image with all files; the ancestor is its parent.
+  absl::StatusOr<std::string> Squash(const std::string& image, const std::string& ancestor,
+                                     int64_t created_unix_ns) override;
   absl::Status Tag(const std::string& image, const std::string& name) override;
   absl::StatusOr<std::vector<ImageSummary>> List() override;
 
@@ -57,6 +65,12 @@ class FakePlatform : public Images, public Containers, public Fetcher, public Bu
 
   absl::StatusOr<Fetched> Fetch(
       const std::string& url, const std::function<absl::Status(absl::string_view)>& sink) override;
+  // "https://host/repo.git" has a Dockerfile, "file" and "sub/file" with the reference in them;
+  // others are NotFound.
+  absl::StatusOr<std::string> ReadFiles(
+      const GitReference& reference, bool keep_git_dir,
+      const std::function<absl::Status(FileInfo)>& on_file,
+      const std::function<absl::Status(absl::string_view)>& on_data) override;
 
   void OnPlan(const std::vector<PlannedStep>& steps) override;
   void OnStep(const StepUpdate& update) override;
