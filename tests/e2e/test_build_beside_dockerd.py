@@ -74,3 +74,35 @@ def test_onbuild_triggers_run_in_the_child(peers, tmp_path):
                      inspect(peer, "child:1")["Config"]["OnBuild"]))
         peer.docker("rmi", "-f", "child:1", "parent:1")
     assert seen[0] == seen[1]
+
+
+def test_set_uid_and_its_like(peers, tmp_path):
+    """Which of the bits stay when a file is copied, given to somebody else, or comes out of an archive or a stage."""
+    modes = {"suid": 0o4755, "sgid": 0o2755, "both": 0o6711, "locking": 0o2644, "sticky": 0o1755, "suid-noexec": 0o4644}
+    seen = []
+    for peer in peers:
+        write_context(tmp_path, """
+FROM base:1 AS other
+RUN mkdir /s && for m in 4755 2755 6711 2644 1755; do echo x > /s/$m; chmod $m /s/$m; done; chmod 3777 /s
+FROM base:1
+RUN echo u:x:5:6::/:/bin/sh >> /etc/passwd && echo u:x:6: >> /etc/group
+COPY files /plain/
+COPY --chown=0:0 files /root/
+COPY --chown=u files /named/
+COPY --chown=7:8 files/suid /one
+ADD --chown=7:8 files /added/
+ADD files.tar.gz /unpacked/
+COPY --from=other /s /stage/
+COPY --from=other --chown=7:8 /s /stage-owned/
+""", {f"files/{name}": (name, mode) for name, mode in modes.items()} | {"files.tar.gz": {"member": "m"}})
+        (tmp_path / "files" / "directory").mkdir(exist_ok=True)
+        (tmp_path / "files" / "directory").chmod(0o3775)
+        for name, mode in modes.items():
+            (tmp_path / "files" / name).chmod(mode)
+        build(peer, tmp_path, "--network", "none", "-t", "bits:1")
+        seen.append({path: entry[1:4] for path, entry in tree(peer, "bits:1").items()
+                     if path.split("/")[0] in ("plain", "root", "named", "one", "added", "unpacked", "stage", "stage-owned")})
+        peer.docker("rmi", "-f", "bits:1")
+    different = {key: (seen[0].get(key), seen[1].get(key)) for key in seen[0] | seen[1]
+                 if seen[0].get(key) != seen[1].get(key)}
+    assert len(seen[0]) > 40 and not different, json.dumps(different, indent=1)
