@@ -29,6 +29,13 @@ class RunHandles {
   // the container's process. Null when an earlier agent started the run.
   std::shared_ptr<const UniqueFd> root;
 
+  // Holds the mount namespace from before the process may end, where that could be had: it is taken
+  // apart when its end was told, and not before.
+  void SetMountNamespace(UniqueFd mounts) {
+    absl::MutexLock lock(&mutex_);
+    mount_namespace_ = std::move(mounts);
+  }
+
   // stdin's write end, or the terminal; null without one, or when it was taken away.
   std::shared_ptr<UniqueFd> input() const {
     absl::MutexLock lock(&mutex_);
@@ -71,7 +78,9 @@ class RunHandles {
   }
   void DropInput() { SetInput(nullptr); }
   void EndOfRun() {
+    UniqueFd mounts;  // closed without the lock: it may take a millisecond
     absl::MutexLock lock(&mutex_);
+    mounts = std::move(mount_namespace_);
     input_ = nullptr;
     terminal_ = nullptr;
     for (UniqueFd& spare : spares_) spare.reset();
@@ -83,6 +92,7 @@ class RunHandles {
   std::shared_ptr<UniqueFd> terminal_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<OomWatch> oom_ ABSL_GUARDED_BY(mutex_);
   UniqueFd spares_[3] ABSL_GUARDED_BY(mutex_);
+  UniqueFd mount_namespace_ ABSL_GUARDED_BY(mutex_);
 };
 
 // One container of this host. Reading it never waits for what is being done to it: `mutex` is held

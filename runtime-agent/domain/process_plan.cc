@@ -109,6 +109,7 @@ class ContainerPlan {
                  .target = "/dev",
                  .flags = MS_NOSUID | MS_STRICTATIME,
                  .data = "mode=755,size=65536k"});
+    plan_.EnterFresh();
     plan_.Mount({.type = "devpts",
                  .source = "devpts",
                  .target = "/dev/pts",
@@ -132,6 +133,7 @@ class ContainerPlan {
                     .uid = device.uid,
                     .gid = device.gid});
     }
+    plan_.LeaveFresh();
   }
 
   void MessageQueues() {
@@ -175,6 +177,7 @@ class ContainerPlan {
                  .target = "/sys/fs/cgroup",
                  .flags = kQuiet | MS_RELATIME,
                  .data = "mode=755"});
+    plan_.EnterFresh();
     // Without a namespace of its own it sees its own groups all the same, as under runc.
     const uint64_t attributes = uint64_t{MOUNT_ATTR_NOSUID} | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
                                 (maybe_read_only != 0 ? MOUNT_ATTR_RDONLY : 0);
@@ -192,6 +195,7 @@ class ContainerPlan {
                    .data = hierarchy.options,
                    .optional = true});
     }
+    plan_.LeaveFresh();
   }
 
   void File(UniqueFd file, const char* target) {

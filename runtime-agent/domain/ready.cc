@@ -11,6 +11,7 @@
 #include "base/status/status_macros.h"
 #include "runtime-agent/domain/run_state.h"
 #include "runtime-agent/domain/runtime.h"
+#include "runtime-agent/kernel/mount.h"
 
 // Most containers are started as soon as they were created. While the answer to their creation is
 // on its way, everything of their start that nobody's word is needed for is done: the process
@@ -91,6 +92,8 @@ void Runtime::MakeReady(const std::shared_ptr<Container>& container) {
     if (spawned.ok()) {
       ready->entry = spawned->entry;
       ready->pidfd = std::move(spawned->fds.pidfd);
+      auto mounts = MountNamespaceOf(ready->pidfd.get());
+      if (mounts.ok()) ready->run.mount_namespace = *std::move(mounts);
     }
   }
   absl::MutexLock lock(&mutex_);

@@ -20,6 +20,7 @@ struct Runtime::RunState {
   std::optional<std::vector<AttachmentSpec>> attachments;
   std::vector<Endpoint> connected;
   CgroupLease cgroup;
+  UniqueFd mount_namespace;  // of the process, where it was had in time
   std::vector<std::string> extra_hosts;
   absl::Time began = absl::Now();
   const char* step = "";

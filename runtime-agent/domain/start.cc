@@ -312,6 +312,11 @@ absl::StatusOr<StartOutcome> Runtime::Finish(Container& container, RunState& run
   auto handles = std::make_shared<RunHandles>();
   handles->pidfd = std::move(spawned.fds.pidfd);
   handles->root = std::move(run.root);
+  if (!run.mount_namespace.ok()) {
+    auto mounts = MountNamespaceOf(handles->pidfd.get());
+    if (mounts.ok()) run.mount_namespace = *std::move(mounts);
+  }
+  handles->SetMountNamespace(std::move(run.mount_namespace));
   BindStreams(container, std::move(spawned.fds), *handles);
   container.SetHandles(handles);
   std::shared_ptr<Output> output = container.output();

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -90,6 +91,15 @@ absl::Status SetMountAttributes(int dir_fd, const std::string& path, const Mount
     return ErrnoStatus(errno, absl::StrCat("mount_setattr '", path, "'"));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<UniqueFd> MountNamespaceOf(int pidfd) {
+  // <linux/pidfd.h> of the kernel; the C library's is older.
+  constexpr unsigned long kGetMountNamespace = _IO(0xFF, 3);
+  UniqueFd fd(ioctl(pidfd, kGetMountNamespace, 0));
+  if (!fd.ok()) return ErrnoStatus(errno, "the mount namespace of a process");
+  fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
+  return fd;
 }
 
 absl::Status Unmount(const std::string& path, int flags) {

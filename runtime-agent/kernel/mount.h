@@ -75,6 +75,11 @@ absl::Status Unmount(const std::string& path, int flags);
 absl::StatusOr<UniqueFd> OpenBeneath(int dir_fd, const std::string& path, uint64_t flags,
                                      uint64_t mode, uint64_t resolve);
 
+// The mount namespace of a process (PIDFD_GET_MNT_NAMESPACE, Linux 6.11). While it is held, the end
+// of the process does not take the namespace apart, which waits for the kernel's readers (RCU);
+// closing it does.
+absl::StatusOr<UniqueFd> MountNamespaceOf(int pidfd);
+
 // "/proc/self/fd/<fd>": a path for interfaces that take no descriptor.
 std::string DescriptorPath(int fd);
 

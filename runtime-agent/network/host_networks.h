@@ -92,6 +92,7 @@ class HostNetworks : public NetworkDriver {
 
   void Work();
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool HasUrgentWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Reap(const Dead& dead);
   bool Refill();
 

@@ -12,6 +12,10 @@ namespace slipway::agent {
 namespace {
 
 constexpr absl::Duration kRefillRetry = absl::Seconds(1);
+// Making a namespace, or taking an interface away, keeps a processor busy for a millisecond, which
+// the start or the removal that it comes of is spared.
+constexpr absl::Duration kWorkDelay = absl::Milliseconds(20);
+constexpr size_t kManyDead = 64;
 
 }  // namespace
 
@@ -107,6 +111,15 @@ bool HostNetworks::HasWork() const {
          (ready_connected_.size() < options_.ready_connected && default_->has_free_address());
 }
 
+// Work that does not wait: without an address that is to be given back, or with less than half a
+// pool, the next starts would come to its end.
+bool HostNetworks::HasUrgentWork() const {
+  return stop_ || dead_.size() >= kManyDead ||
+         (!dead_.empty() && !dead_.front().network->has_free_address()) ||
+         2 * ready_isolated_.size() < options_.ready_isolated ||
+         2 * ready_connected_.size() < options_.ready_connected;
+}
+
 void HostNetworks::Reap(const Dead& dead) {
   // A failure leaves the interface to the next Recover; its address stays taken until then.
   const bool deleted = dead.network->DeleteWire(dead.wire, -1).ok();
@@ -138,11 +151,19 @@ bool HostNetworks::Refill() {
 }
 
 void HostNetworks::Work() {
+  bool at_work = false;
   for (;;) {
     std::optional<Dead> dead;
     {
       absl::MutexLock lock(&mutex_);
-      mutex_.AwaitWithTimeout(absl::Condition(this, &HostNetworks::HasWork), kRefillRetry);
+      if (!HasWork()) {
+        at_work = false;
+        mutex_.AwaitWithTimeout(absl::Condition(this, &HostNetworks::HasWork), kRefillRetry);
+      }
+      if (HasWork() && !at_work) {
+        at_work = true;
+        mutex_.AwaitWithTimeout(absl::Condition(this, &HostNetworks::HasUrgentWork), kWorkDelay);
+      }
       if (!dead_.empty()) {
         dead = std::move(dead_.front());
         dead_.pop_front();

@@ -1,5 +1,6 @@
 #include "runtime-agent/seccomp/compiler.h"
 
+#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
@@ -15,6 +16,7 @@
 #include <cstdio>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -23,6 +25,7 @@
 #include "base/os/unique_fd.h"
 #include "base/status/errno_status.h"
 #include "base/status/status_macros.h"
+#include "runtime-agent/seccomp/condense.h"
 #include "runtime-agent/seccomp/default_profile.h"
 #include "runtime-agent/seccomp/profile.h"
 
@@ -36,10 +39,12 @@ constexpr uint32_t kX32Bit = 0x40000000;
 constexpr char kNative[] = "SCMP_ARCH_X86_64";
 constexpr char kGoName[] = "amd64";
 constexpr uint32_t kKnownArchitectures[] = {SCMP_ARCH_X86_64, SCMP_ARCH_X86};
+constexpr uint32_t kAuditArchitectures[] = {AUDIT_ARCH_X86_64, AUDIT_ARCH_I386};
 #elif defined(__aarch64__)
 constexpr char kNative[] = "SCMP_ARCH_AARCH64";
 constexpr char kGoName[] = "arm64";
 constexpr uint32_t kKnownArchitectures[] = {SCMP_ARCH_AARCH64, SCMP_ARCH_ARM};
+constexpr uint32_t kAuditArchitectures[] = {AUDIT_ARCH_AARCH64, AUDIT_ARCH_ARM};
 #else
 #error "name this architecture as libseccomp and Go call it"
 #endif
@@ -48,6 +53,8 @@ struct ContextDeleter {
   void operator()(void* context) const { seccomp_release(context); }
 };
 using Context = std::unique_ptr<void, ContextDeleter>;
+using NameSet = absl::flat_hash_set<std::string>;
+using Program = std::vector<sock_filter>;
 
 absl::StatusOr<uint32_t> ParseAction(const std::string& action, int64_t errno_return) {
   const uint16_t number = errno_return < 0 ? EPERM : static_cast<uint16_t>(errno_return);
@@ -143,7 +150,8 @@ absl::Status AddArchitectures(void* context, const SeccompProfile& profile) {
   return absl::OkStatus();
 }
 
-absl::Status AddRule(void* context, const SeccompRule& rule, uint32_t default_action) {
+absl::Status AddRule(void* context, const SeccompRule& rule, uint32_t default_action,
+                     const NameSet* only) {
   ASSIGN_OR_RETURN(const uint32_t action, ParseAction(rule.action, rule.errno_return));
   if (action == default_action) return absl::OkStatus();
   std::vector<scmp_arg_cmp> all;
@@ -156,6 +164,7 @@ absl::Status AddRule(void* context, const SeccompRule& rule, uint32_t default_ac
     all.push_back(comparison);
   }
   for (const std::string& name : rule.names) {
+    if (only != nullptr && !only->contains(name)) continue;
     const int number = seccomp_syscall_resolve_name(name.c_str());
     // Profiles list system calls of every architecture and kernel.
     if (number == __NR_SCMP_ERROR) continue;
@@ -177,16 +186,15 @@ absl::Status AddRule(void* context, const SeccompRule& rule, uint32_t default_ac
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> Export(void* context) {
+absl::StatusOr<Program> Export(void* context) {
   UniqueFd file(memfd_create("seccomp", MFD_CLOEXEC));
   if (!file.ok()) return ErrnoStatus(errno, "memfd_create for a seccomp program");
   const int result = seccomp_export_bpf(context, file.get());
   if (result != 0) return ErrnoStatus(-result, "export a seccomp program");
   struct stat info;
   if (fstat(file.get(), &info) != 0) return ErrnoStatus(errno, "stat a seccomp program");
-  std::string program(static_cast<size_t>(info.st_size), '\0');
-  if (pread(file.get(), program.data(), program.size(), 0) !=
-      static_cast<ssize_t>(program.size())) {
+  Program program(static_cast<size_t>(info.st_size) / sizeof(sock_filter));
+  if (pread(file.get(), program.data(), static_cast<size_t>(info.st_size), 0) != info.st_size) {
     return absl::InternalError("a seccomp program could not be read back");
   }
   return program;
@@ -205,19 +213,18 @@ int LastKnownCall(const SeccompProfile& profile, uint64_t capabilities, uint32_t
 }
 
 // In front of the program: ENOSYS for calls that came after the profile was written.
-std::string UnknownCalls(const SeccompProfile& profile, uint64_t capabilities,
-                         uint32_t default_action) {
+Program UnknownCalls(const SeccompProfile& profile, uint64_t capabilities,
+                     uint32_t default_action) {
   const bool refuses = default_action == SCMP_ACT_KILL_THREAD ||
                        default_action == SCMP_ACT_KILL_PROCESS || default_action == SCMP_ACT_TRAP ||
                        (default_action & 0xffff0000u) == SCMP_ACT_ERRNO(0);
-  std::string stub;
+  Program stub;
   if (!refuses) return stub;
   for (const uint32_t architecture : kKnownArchitectures) {
     const int last = LastKnownCall(profile, capabilities, architecture);
     if (last < 0) continue;
     const auto add = [&stub](uint16_t code, uint32_t value, uint8_t if_true, uint8_t if_false) {
-      const sock_filter one = {code, if_true, if_false, value};
-      stub.append(reinterpret_cast<const char*>(&one), sizeof(one));
+      stub.push_back({code, if_true, if_false, value});
     };
     add(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch), 0, 0);
     add(BPF_JMP | BPF_JEQ | BPF_K, architecture, 0, 4);
@@ -229,8 +236,9 @@ std::string UnknownCalls(const SeccompProfile& profile, uint64_t capabilities,
   return stub;
 }
 
-absl::StatusOr<std::string> CompileProfile(absl::string_view json, uint64_t capabilities) {
-  ASSIGN_OR_RETURN(const SeccompProfile profile, ParseSeccompProfile(json));
+// By the rules of the profile, or those of them that name one of `only`.
+absl::StatusOr<Program> CompileRules(const SeccompProfile& profile, uint64_t capabilities,
+                                     const NameSet* only) {
   ASSIGN_OR_RETURN(const uint32_t default_action,
                    ParseAction(profile.default_action, profile.default_errno_return));
   const Context context(seccomp_init(default_action));
@@ -238,19 +246,51 @@ absl::StatusOr<std::string> CompileProfile(absl::string_view json, uint64_t capa
   RETURN_IF_ERROR(AddArchitectures(context.get(), profile));
   for (const SeccompRule& rule : profile.rules) {
     if (!Applies(rule, capabilities)) continue;
-    RETURN_IF_ERROR(AddRule(context.get(), rule, default_action));
+    RETURN_IF_ERROR(AddRule(context.get(), rule, default_action, only));
   }
   // A binary tree over the numbers: some 10 comparisons for a call instead of hundreds.
   seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
-  ASSIGN_OR_RETURN(const std::string program, Export(context.get()));
-  std::string whole = absl::StrCat(UnknownCalls(profile, capabilities, default_action), program);
-  if (whole.size() / sizeof(sock_filter) > BPF_MAXINSNS) {
-    return absl::InvalidArgumentError("the seccomp profile is too large for the kernel");
-  }
+  ASSIGN_OR_RETURN(const Program program, Export(context.get()));
+  Program whole;
+  if (only == nullptr) whole = UnknownCalls(profile, capabilities, default_action);
+  whole.insert(whole.end(), program.begin(), program.end());
   return whole;
 }
 
+// The calls that some rule decides by their arguments.
+NameSet DecidedByArguments(const SeccompProfile& profile, uint64_t capabilities) {
+  NameSet names;
+  for (const SeccompRule& rule : profile.rules) {
+    if (rule.arguments.empty() || !Applies(rule, capabilities)) continue;
+    names.insert(rule.names.begin(), rule.names.end());
+  }
+  return names;
+}
+
+absl::StatusOr<Program> CompileProfile(absl::string_view json, uint64_t capabilities) {
+  ASSIGN_OR_RETURN(const SeccompProfile profile, ParseSeccompProfile(json));
+  ASSIGN_OR_RETURN(const Program whole, CompileRules(profile, capabilities, nullptr));
+  const NameSet by_arguments = DecidedByArguments(profile, capabilities);
+  ASSIGN_OR_RETURN(const Program rest, CompileRules(profile, capabilities, &by_arguments));
+  Program condensed = Condense(whole, rest, kAuditArchitectures);
+  if (condensed.size() > BPF_MAXINSNS) {
+    return absl::InvalidArgumentError("the seccomp profile is too large for the kernel");
+  }
+  return condensed;
+}
+
+absl::string_view JsonOf(absl::string_view profile) {
+  if (!profile.empty()) return profile;
+  return absl::string_view(kEmbeddedSeccompProfile, kEmbeddedSeccompProfileSize);
+}
+
 }  // namespace
+
+absl::StatusOr<std::vector<sock_filter>> CompileAsWritten(absl::string_view profile,
+                                                          uint64_t capabilities) {
+  ASSIGN_OR_RETURN(const SeccompProfile parsed, ParseSeccompProfile(JsonOf(profile)));
+  return CompileRules(parsed, capabilities, nullptr);
+}
 
 absl::StatusOr<std::shared_ptr<const std::string>> LibseccompCompiler::Compile(
     absl::string_view profile, uint64_t capabilities) {
@@ -260,15 +300,13 @@ absl::StatusOr<std::shared_ptr<const std::string>> LibseccompCompiler::Compile(
     absl::MutexLock lock(&mutex_);
     if (const auto found = cache_.find(key); found != cache_.end()) return found->second;
   }
-  const absl::string_view json =
-      profile.empty() ? absl::string_view(kEmbeddedSeccompProfile, kEmbeddedSeccompProfileSize)
-                      : profile;
-  absl::StatusOr<std::string> program = CompileProfile(json, capabilities);
+  const absl::StatusOr<Program> program = CompileProfile(JsonOf(profile), capabilities);
   if (!program.ok()) {
     return absl::Status(program.status().code(), absl::StrCat("decoding seccomp profile failed: ",
                                                               program.status().message()));
   }
-  auto shared = std::make_shared<const std::string>(*std::move(program));
+  auto shared = std::make_shared<const std::string>(reinterpret_cast<const char*>(program->data()),
+                                                    program->size() * sizeof(sock_filter));
   absl::MutexLock lock(&mutex_);
   if (cache_.size() >= kMaxCachedPrograms) cache_.clear();
   return cache_.emplace(std::move(key), std::move(shared)).first->second;

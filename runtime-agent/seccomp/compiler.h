@@ -1,10 +1,13 @@
 #ifndef RUNTIME_AGENT_SECCOMP_COMPILER_H_
 #define RUNTIME_AGENT_SECCOMP_COMPILER_H_
 
+#include <linux/filter.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
@@ -14,7 +17,8 @@
 
 namespace slipway::agent {
 
-// Compiles with libseccomp, once per profile and set of capabilities. As runc, a call that is newer
+// Compiles with libseccomp, once per profile and set of capabilities, and makes the result short
+// (condense.h). As runc, a call that is newer
 // than every call that the profile names fails with ENOSYS, so that programs fall back.
 // Thread-safe; two first callers for one key may both compile.
 class LibseccompCompiler : public SeccompCompiler {
@@ -27,6 +31,11 @@ class LibseccompCompiler : public SeccompCompiler {
   absl::flat_hash_map<std::pair<std::string, uint64_t>, std::shared_ptr<const std::string>> cache_
       ABSL_GUARDED_BY(mutex_);
 };
+
+// What libseccomp makes of a profile ("": the default one), before it is made shorter
+// (condense.h): the measure of the shorter one in tests.
+absl::StatusOr<std::vector<sock_filter>> CompileAsWritten(absl::string_view profile,
+                                                          uint64_t capabilities);
 
 }  // namespace slipway::agent
 

@@ -36,6 +36,8 @@ struct Child {
   int fd[kMaxPlanFds];  // the plan's descriptors
   int root = -1;        // "/", for lookups that must stay inside
   int terminal = -1;
+  int device_null = -1;  // the container's /dev/null, and what its masked directories show
+  int mask = -1;
   int init_binary = -1;  // what becomes the process in front, with kPlanInit
   // Of slipway-runtime, whose process ends while this one is held. `gate`: stop also before the
   // first mount. `hold`: a listening socket; who connects to it lets the process go on, and takes

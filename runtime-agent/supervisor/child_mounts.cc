@@ -17,6 +17,7 @@ namespace {
 
 constexpr uint64_t kInside = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
 constexpr long kProcMagic = 0x9fa0;
+constexpr unsigned kCopy = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
 constexpr unsigned kPlace = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
 
 // Closes at the end of a scope and keeps errno.
@@ -28,6 +29,11 @@ struct ScopedFd {
     errno = error;
   }
 };
+
+const char* LeafOf(const char* path) {
+  const char* slash = strrchr(path, '/');
+  return slash == nullptr ? path : slash + 1;
+}
 
 // The directory that holds the last component of `path`, made if missing; `*leaf` points at it.
 int OpenParent(Child* child, const char* path, const char** leaf) {
@@ -83,6 +89,48 @@ bool LedIntoProc(int target, const char* path) {
   if (fstatfs(target, &filesystem) == 0 && filesystem.f_type != kProcMagic) return false;
   errno = EPERM;
   return true;
+}
+
+// mount(2) on "." or a name in the working directory, which no link can lead elsewhere. Read-only
+// comes later, and on the mount alone: some file systems share their superblock with the host.
+int MountOn(const Child& child, const PlanStepRecord& step, const char* target) {
+  const PlanView& plan = child.plan;
+  const char* data = plan.text(step, 2);
+  return mount(plan.text(step, 3), target, plan.text(step, 0), step.a & ~uint64_t{MS_RDONLY},
+               data[0] == '\0' ? nullptr : data);
+}
+
+// In the working directory, a file system that only this plan fills.
+int MountHere(const Child& child, const PlanStepRecord& step) {
+  const char* name = LeafOf(child.plan.text(step, 1));
+  if (mkdirat(AT_FDCWD, name, 0755) != 0 || MountOn(child, step, name) != 0) return -1;
+  mount_attr attributes = {(step.a & MS_RDONLY) != 0 ? MOUNT_ATTR_RDONLY : 0u, 0,
+                           step.c & ~uint64_t{MS_REC}, 0};
+  if (attributes.attr_set == 0 && attributes.propagation == 0) return 0;
+  return mount_setattr(AT_FDCWD, name, AT_SYMLINK_NOFOLLOW, &attributes, sizeof(attributes));
+}
+
+// The directory of the step's path, which may be the working directory (AT_FDCWD); -1 with errno.
+int OpenEntry(Child* child, const PlanStepRecord& step, const char** leaf) {
+  const char* path = child->plan.text(step, 1);
+  if ((step.flags & kPlanHere) == 0) return OpenParent(child, path, leaf);
+  *leaf = LeafOf(path);
+  return AT_FDCWD;
+}
+
+// An empty file system that nothing can be written to; one for all masked directories of a
+// container, where the kernel lets a mount be copied (it does unless it is locked).
+int MaskDirectory(Child* child, int target) {
+  if (child->mask >= 0) {
+    ScopedFd tree = {open_tree(child->mask, "", kCopy)};
+    if (tree.fd >= 0) return move_mount(tree.fd, "", target, "", kPlace);
+  }
+  if (fchdir(target) != 0) return -1;
+  int result = mount("tmpfs", ".", "tmpfs", MS_RDONLY, "size=0,nr_inodes=1,mode=555");
+  int error = errno;
+  if (chdir("/") != 0) return -1;
+  errno = error;
+  return result;
 }
 
 }  // namespace
@@ -146,6 +194,7 @@ int ChangeRoot(Child* child, const PlanStepRecord& step) {
 
 int MountFilesystem(Child* child, const PlanStepRecord& step) {
   const PlanView& plan = child->plan;
+  if ((step.flags & kPlanHere) != 0) return MountHere(*child, step);
   struct stat covered;
   bool was_there = false;
   if ((step.flags & kPlanKeepMode) != 0 && strstr(plan.text(step, 2), "mode=") == nullptr) {
@@ -155,11 +204,7 @@ int MountFilesystem(Child* child, const PlanStepRecord& step) {
   ScopedFd target = {OpenTarget(child, plan.text(step, 1), false)};
   if (target.fd < 0 || LedIntoProc(target.fd, plan.text(step, 1))) return -1;
   if (fchdir(target.fd) != 0) return -1;
-  // mount(2) on "." cannot be led elsewhere by a link. Read-only comes last, and on the mount
-  // alone: some file systems share their superblock with the host.
-  const char* data = plan.text(step, 2);
-  int result = mount(plan.text(step, 3), ".", plan.text(step, 0), step.a & ~uint64_t{MS_RDONLY},
-                     data[0] == '\0' ? nullptr : data);
+  int result = MountOn(*child, step, ".");
   int error = errno;
   if (chdir("/") != 0) return -1;
   errno = error;
@@ -174,9 +219,10 @@ int MountFilesystem(Child* child, const PlanStepRecord& step) {
     if (root.fd < 0 || fchmod(root.fd, covered.st_mode & 07777) != 0) return -1;
   }
   uint64_t read_only = (step.a & MS_RDONLY) != 0 ? MOUNT_ATTR_RDONLY : 0;
-  if (read_only == 0 && step.c == 0) return 0;
+  bool enter = (step.flags & kPlanEnter) != 0;
+  if (read_only == 0 && step.c == 0 && !enter) return 0;
   ScopedFd mounted = {OpenInside(child, plan.text(step, 1), O_PATH)};
-  if (mounted.fd < 0) return -1;
+  if (mounted.fd < 0 || (enter && fchdir(mounted.fd) != 0)) return -1;
   return SetAttributes(mounted.fd, read_only, 0, step.c, false);
 }
 
@@ -197,8 +243,8 @@ int BindTree(Child* child, const PlanStepRecord& step) {
 
 int MakeDevice(Child* child, const PlanStepRecord& step) {
   const char* leaf;
-  ScopedFd parent = {OpenParent(child, child->plan.text(step, 1), &leaf)};
-  if (parent.fd < 0) return -1;
+  ScopedFd parent = {OpenEntry(child, step, &leaf)};
+  if (parent.fd == -1) return -1;
   auto mode = static_cast<mode_t>(step.a);
   auto device = static_cast<dev_t>(step.b);
   if (mknodat(parent.fd, leaf, mode, device) != 0) {
@@ -215,8 +261,8 @@ int MakeDevice(Child* child, const PlanStepRecord& step) {
 
 int MakeSymlink(Child* child, const PlanStepRecord& step) {
   const char* leaf;
-  ScopedFd parent = {OpenParent(child, child->plan.text(step, 1), &leaf)};
-  if (parent.fd < 0) return -1;
+  ScopedFd parent = {OpenEntry(child, step, &leaf)};
+  if (parent.fd == -1) return -1;
   if (symlinkat(child->plan.text(step, 0), parent.fd, leaf) == 0 || errno == EEXIST) return 0;
   return -1;
 }
@@ -246,25 +292,23 @@ int ReadonlyPath(Child* child, const PlanStepRecord& step) {
 }
 
 int MaskPath(Child* child, const PlanStepRecord& step) {
-  ScopedFd target = {OpenInside(child, child->plan.text(step, 1), O_PATH)};
+  const char* path = child->plan.text(step, 1);
+  ScopedFd target = {OpenInside(child, path, O_PATH)};
   if (target.fd < 0) return errno == ENOENT ? 0 : -1;
   struct stat info;
   if (fstat(target.fd, &info) != 0) return -1;
   if (S_ISDIR(info.st_mode)) {
-    if (fchdir(target.fd) != 0) return -1;
-    int result = mount("tmpfs", ".", "tmpfs", MS_RDONLY, "size=0,nr_inodes=1,mode=555");
-    int error = errno;
-    if (chdir("/") != 0) return -1;
-    errno = error;
-    return result;
+    if (MaskDirectory(child, target.fd) != 0) return -1;
+    if (child->mask < 0) child->mask = OpenInside(child, path, O_PATH);
+    return 0;
   }
-  ScopedFd null = {OpenInside(child, "/dev/null", O_PATH)};
-  if (null.fd < 0 || fstat(null.fd, &info) != 0) return -1;
+  if (child->device_null < 0) child->device_null = OpenInside(child, "/dev/null", O_PATH);
+  if (child->device_null < 0 || fstat(child->device_null, &info) != 0) return -1;
   if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3)) {
     errno = EPERM;  // an image's file in the place of /dev/null would be shown, not hidden
     return -1;
   }
-  ScopedFd tree = {open_tree(null.fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH)};
+  ScopedFd tree = {open_tree(child->device_null, "", kCopy)};
   if (tree.fd < 0) return -1;
   return move_mount(tree.fd, "", target.fd, "", kPlace);
 }
@@ -277,8 +321,7 @@ int ReadonlyRoot() {
 int BindConsole(Child* child) {
   ScopedFd target = {OpenTarget(child, "/dev/console", true)};
   if (target.fd < 0) return -1;
-  ScopedFd tree = {
-      open_tree(child->terminal, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH)};
+  ScopedFd tree = {open_tree(child->terminal, "", kCopy)};
   if (tree.fd < 0) return -1;
   return move_mount(tree.fd, "", target.fd, "", kPlace);
 }

@@ -79,6 +79,11 @@ enum PlanStepFlags : uint16_t {
   kPlanConsole = 4,    // kTty: bind the terminal over /dev/console
   kPlanCopyUp = 8,  // kMount: what the image has at the target is copied into the new file system
   kPlanKeepMode = 32,  // kMount: the new root gets the mode of the directory that it covers
+  // kMount: the new file system is the working directory of the steps that follow.
+  kPlanEnter = 64,
+  // kMount, kDevice, kSymlink: what is made, or mounted over, is an entry of the working directory,
+  // where nobody but this plan has made anything: its name leads nowhere else.
+  kPlanHere = 128,
   kPlanOptional = 16,  // kMount, kBind, kSysctl, kSessionKeyring, kOomScoreAdj: failure is ignored
 };
 

@@ -11,6 +11,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace slipway::agent {
 
@@ -101,11 +102,13 @@ void PlanBuilder::RootPropagation(uint64_t flags) {
 }
 
 void PlanBuilder::Mount(const FilesystemMount& mount) {
+  // One that is looked up leaves the directory.
+  if (Here(mount.target) == 0) LeaveFresh();
   Step& step = Add(PlanStep::kMount);
   step.record.a = mount.flags;
-  step.record.flags = static_cast<uint16_t>((mount.copy_up ? kPlanCopyUp : 0) |
-                                            (mount.keep_mode ? kPlanKeepMode : 0) |
-                                            (mount.optional ? kPlanOptional : 0));
+  step.record.flags = static_cast<uint16_t>(
+      (mount.copy_up ? kPlanCopyUp : 0) | (mount.keep_mode ? kPlanKeepMode : 0) |
+      (mount.optional ? kPlanOptional : 0) | Here(mount.target));
   step.text[0] = mount.type;
   step.text[1] = mount.target;
   step.text[2] = mount.data;
@@ -129,11 +132,13 @@ void PlanBuilder::Device(const DeviceNode& device) {
   step.record.a = device.mode;
   step.record.b = makedev(device.major, device.minor);
   step.record.c = uint64_t{device.uid} << 32 | device.gid;
+  step.record.flags = Here(device.path);
   step.text[1] = device.path;
 }
 
 void PlanBuilder::Symlink(absl::string_view points_to, absl::string_view path) {
   Step& step = Add(PlanStep::kSymlink);
+  step.record.flags = Here(path);
   step.text[0] = std::string(points_to);
   step.text[1] = std::string(path);
 }
@@ -162,6 +167,25 @@ void PlanBuilder::DefaultDevices() {
   // Only where the kernel has it, as runc does.
   if (access("/proc/kcore", F_OK) == 0) Symlink("/proc/kcore", "/dev/core");
   Symlink("pts/ptmx", "/dev/ptmx");
+}
+
+void PlanBuilder::EnterFresh() {
+  if (steps_.empty() || steps_.back().record.step != static_cast<uint16_t>(PlanStep::kMount)) {
+    error_.Update(
+        absl::InvalidArgumentError("plan: only what was mounted just now can be entered"));
+    return;
+  }
+  steps_.back().record.flags |= kPlanEnter;
+  fresh_ = steps_.back().text[1];
+}
+
+void PlanBuilder::LeaveFresh() { fresh_.clear(); }
+
+uint16_t PlanBuilder::Here(absl::string_view path) const {
+  if (fresh_.empty() || !absl::ConsumePrefix(&path, fresh_)) return 0;
+  const bool entry = absl::ConsumePrefix(&path, "/") && !path.empty() && path != "." &&
+                     path != ".." && !absl::StrContains(path, '/');
+  return entry ? kPlanHere : 0;
 }
 
 void PlanBuilder::MaskPath(absl::string_view path) {

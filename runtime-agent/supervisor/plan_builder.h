@@ -118,6 +118,10 @@ class PlanBuilder {
   void MakeDirectory(absl::string_view path, uint32_t mode);
   // null, zero, full, random, urandom, tty and the links fd, stdin, stdout, stderr, core, ptmx.
   void DefaultDevices();
+  // Until LeaveFresh() entries of the file system that was mounted last, which nobody but this plan
+  // has filled, are made by their names alone: nothing has to be looked up.
+  void EnterFresh();
+  void LeaveFresh();
   void MaskPath(absl::string_view path);
   void ReadonlyPath(absl::string_view path);
 
@@ -172,11 +176,14 @@ class PlanBuilder {
   void AddStrings(PlanStep step, const std::vector<std::string>& strings);
   absl::Status Check() const;
   bool Has(PlanStep step) const;
+  // kPlanHere where `path` is an entry of the directory that was entered.
+  uint16_t Here(absl::string_view path) const;
 
   PlanHeader header_ = EmptyHeader();
   std::vector<Step> steps_;
   std::vector<UniqueFd> fds_;
   absl::Status error_;
+  std::string fresh_;  // the directory that was entered, or empty
 
   static PlanHeader EmptyHeader();
 };

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include <random>
+#include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "runtime-agent/supervisor/plan_builder.h"
@@ -70,6 +72,33 @@ TEST(PlanBuilderTest, StepsComeInTheOrderOfTheirPhases) {
   EXPECT_EQ(memcmp(view.blob(*exec), "sh\0-c\0true\0", 11), 0);
   EXPECT_STREQ(view.text(*view.Find(PlanStep::kHostname), 0), "h");
   EXPECT_STREQ(view.text(*view.Find(PlanStep::kHostname), 1), "");
+}
+
+TEST(PlanBuilderTest, OnlyEntriesOfWhatWasEnteredAreMadeByName) {
+  PlanBuilder builder;
+  builder.Arguments({"x"});
+  builder.Mount({"tmpfs", "tmpfs", "/dev", 0, ""});
+  builder.EnterFresh();
+  builder.Mount({"devpts", "devpts", "/dev/pts", 0, ""});
+  for (const char* path : {"/dev/null", "/dev/net/tun", "/dev/..", "/dev/", "/devil", "/x"}) {
+    builder.Symlink("", path);
+  }
+  builder.Mount({"tmpfs", "tmpfs", "/dev/a/b", 0, ""});  // is looked up, and leaves the directory
+  builder.Mount({"mqueue", "mqueue", "/dev/mqueue", 0, ""});
+  const Plan plan = builder.Build().value();
+  PlanView view;
+  ASSERT_TRUE(view.Parse(plan.bytes.data(), plan.bytes.size(), 0));
+  std::vector<std::string> here;
+  for (uint32_t i = 0; i < view.step_count(); ++i) {
+    if ((view.step(i).flags & kPlanHere) != 0) here.emplace_back(view.text(view.step(i), 1));
+  }
+  EXPECT_EQ(here, (std::vector<std::string>{"/dev/pts", "/dev/null"}));
+  EXPECT_EQ(view.Find(PlanStep::kMount)->flags, kPlanEnter);
+
+  PlanBuilder nothing;
+  nothing.Arguments({"x"});
+  nothing.EnterFresh();
+  EXPECT_FALSE(nothing.Build().ok());
 }
 
 TEST(PlanViewTest, RefusesCutAndWrongPlans) {
