@@ -16,8 +16,10 @@ class UnixClient:
         self.sock.connect(str(path))
 
     def call(self, method, path, body=None, expect=(200, 201, 204)):
+        """`body`: bytes, a tar, or what becomes JSON."""
+        kind = "x-tar" if isinstance(body, bytes) else "json"
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.sock.sendall(f"{method} /v1.41{path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        self.sock.sendall(f"{method} /v1.41{path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/{kind}\r\n"
                           f"Content-Length: {len(data)}\r\n\r\n".encode() + data)
         status, answer = self._reply()
         if status not in expect:
