@@ -154,13 +154,14 @@ def settle():
 
 
 def turns(bench, count, measure, peers=None):
-    """Medians of `count` measurements of each, taken in turn so that the machine's moods hit all alike."""
+    """Medians of `count` measurements of each, in turn and in a new order each time, so that the machine's moods, and what
+    one leaves behind, hit all alike."""
     peers = peers or bench.both
     seen = {peer.name: [] for peer in peers}
     for peer in peers:
         measure(peer)
     for _ in range(count):
-        for peer in peers:
+        for peer in random.sample(peers, len(peers)):
             settle()
             seen[peer.name].append(measure(peer))
     return {name: statistics.median(values) for name, values in seen.items()}
