@@ -2,7 +2,6 @@
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <locale.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -14,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status/status_macros.h"
+#include "base/text/bytewise_locale.h"
 #include "image-service/layer/layer_reader.h"
 
 namespace slipway::image {
@@ -23,23 +23,6 @@ constexpr size_t kPieceBytes = 256 << 10;
 constexpr size_t kMaxDepth = 1024;
 constexpr char kWhiteoutPrefix[] = ".wh.";
 constexpr char kOpaqueName[] = ".wh..wh..opq";
-
-// libarchive converts names from and to the thread's character set; in "C" they go through as
-// bytes, whatever the process has set.
-class BytewiseLocale {
- public:
-  BytewiseLocale() : locale_(newlocale(LC_ALL_MASK, "C", nullptr)), before_(uselocale(locale_)) {}
-  ~BytewiseLocale() {
-    uselocale(before_);
-    freelocale(locale_);
-  }
-  BytewiseLocale(const BytewiseLocale&) = delete;
-  BytewiseLocale& operator=(const BytewiseLocale&) = delete;
-
- private:
-  locale_t locale_;
-  locale_t before_;
-};
 
 // An inode of one of the layers.
 struct Place {

@@ -2,7 +2,6 @@
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <locale.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -13,6 +12,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/status/status_macros.h"
+#include "base/text/bytewise_locale.h"
 
 namespace slipway::image {
 namespace {
@@ -38,23 +38,6 @@ absl::Status NameEntry(const absl::Status& status, absl::string_view name) {
       code, absl::StrCat("layer entry \"", absl::Utf8SafeCEscape(name.substr(0, kMaxShownBytes)),
                          name.size() > kMaxShownBytes ? "...\": " : "\": ", status.message()));
 }
-
-// libarchive converts names from and to the thread's character set; in "C" they go through as
-// bytes, whatever the process has set.
-class BytewiseLocale {
- public:
-  BytewiseLocale() : locale_(newlocale(LC_ALL_MASK, "C", nullptr)), before_(uselocale(locale_)) {}
-  ~BytewiseLocale() {
-    uselocale(before_);
-    freelocale(locale_);
-  }
-  BytewiseLocale(const BytewiseLocale&) = delete;
-  BytewiseLocale& operator=(const BytewiseLocale&) = delete;
-
- private:
-  locale_t locale_;
-  locale_t before_;
-};
 
 uint16_t TypeBits(mode_t type) { return static_cast<uint16_t>(type); }
 

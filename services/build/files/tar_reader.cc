@@ -2,7 +2,6 @@
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <locale.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -10,28 +9,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status/status_macros.h"
+#include "base/text/bytewise_locale.h"
 
 namespace slipway::build {
 namespace {
 
 constexpr size_t kPieceBytes = 512 << 10;
-
-// libarchive converts names from and to the thread's character set; in "C" they go through as
-// bytes, whatever the process has set.
-class BytewiseLocale {
- public:
-  BytewiseLocale() : locale_(newlocale(LC_ALL_MASK, "C", nullptr)), before_(uselocale(locale_)) {}
-  ~BytewiseLocale() {
-    uselocale(before_);
-    freelocale(locale_);
-  }
-  BytewiseLocale(const BytewiseLocale&) = delete;
-  BytewiseLocale& operator=(const BytewiseLocale&) = delete;
-
- private:
-  locale_t locale_;
-  locale_t before_;
-};
 
 struct FreeArchive {
   void operator()(archive* reader) const { archive_read_free(reader); }
