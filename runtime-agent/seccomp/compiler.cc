@@ -1,6 +1,5 @@
 #include "runtime-agent/seccomp/compiler.h"
 
-#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
@@ -35,16 +34,15 @@ namespace {
 constexpr size_t kMaxCachedPrograms = 64;
 constexpr uint32_t kX32Bit = 0x40000000;
 
+// libseccomp's tokens of these are the kernel's AUDIT_ARCH_*.
 #if defined(__x86_64__)
 constexpr char kNative[] = "SCMP_ARCH_X86_64";
 constexpr char kGoName[] = "amd64";
 constexpr uint32_t kKnownArchitectures[] = {SCMP_ARCH_X86_64, SCMP_ARCH_X86};
-constexpr uint32_t kAuditArchitectures[] = {AUDIT_ARCH_X86_64, AUDIT_ARCH_I386};
 #elif defined(__aarch64__)
 constexpr char kNative[] = "SCMP_ARCH_AARCH64";
 constexpr char kGoName[] = "arm64";
 constexpr uint32_t kKnownArchitectures[] = {SCMP_ARCH_AARCH64, SCMP_ARCH_ARM};
-constexpr uint32_t kAuditArchitectures[] = {AUDIT_ARCH_AARCH64, AUDIT_ARCH_ARM};
 #else
 #error "name this architecture as libseccomp and Go call it"
 #endif
@@ -272,7 +270,7 @@ absl::StatusOr<Program> CompileProfile(absl::string_view json, uint64_t capabili
   ASSIGN_OR_RETURN(const Program whole, CompileRules(profile, capabilities, nullptr));
   const NameSet by_arguments = DecidedByArguments(profile, capabilities);
   ASSIGN_OR_RETURN(const Program rest, CompileRules(profile, capabilities, &by_arguments));
-  Program condensed = Condense(whole, rest, kAuditArchitectures);
+  Program condensed = Condense(whole, rest, kKnownArchitectures);
   if (condensed.size() > BPF_MAXINSNS) {
     return absl::InvalidArgumentError("the seccomp profile is too large for the kernel");
   }
