@@ -47,6 +47,9 @@ class LineCutter {
   // The stream is in the middle of a line whose beginning is not wanted.
   void LeaveOutRest(StdStream stream);
 
+  // Forgets what it has of a line: the stream is somewhere else now.
+  void Forget(StdStream stream) { lines_[StreamIndex(stream)] = {}; }
+
  private:
   struct Line {
     bool open = false;

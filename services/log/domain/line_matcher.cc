@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status/status_macros.h"
 #include "services/log/domain/find_bytes.h"
+#include "services/log/domain/trigram_probe.h"
 
 namespace slipway::log {
 namespace {
@@ -62,6 +63,7 @@ absl::StatusOr<std::shared_ptr<const LineMatcher>> LineMatcher::Create(
   if (!options.substring.empty() && options.ignore_case) {
     ASSIGN_OR_RETURN(matcher->folded_, Compile(RE2::QuoteMeta(options.substring), true));
   }
+  matcher->probe_ = MakeTrigramProbe(options);
   return std::shared_ptr<const LineMatcher>(std::move(matcher));
 }
 

@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "services/log/ports/text_probe.h"
 
 namespace slipway::log {
 
@@ -42,6 +43,8 @@ class LineMatcher {
   std::optional<Range> Find(absl::string_view text, size_t from) const;
 
   const SearchOptions& options() const { return options_; }
+  // Null when it tells nothing.
+  const std::shared_ptr<const TextProbe>& probe() const { return probe_; }
   bool plain() const {
     return !options_.invert && options_.lines_before == 0 && options_.lines_after == 0;
   }
@@ -54,6 +57,7 @@ class LineMatcher {
   std::unique_ptr<RE2> regex_;
   // Where case does not matter, the substring is an expression too.
   std::unique_ptr<RE2> folded_;
+  std::shared_ptr<const TextProbe> probe_;
 };
 
 }  // namespace slipway::log

@@ -41,7 +41,8 @@ absl::StatusOr<std::unique_ptr<LogReading>> LogReading::Start(std::shared_ptr<Re
   std::unique_ptr<LogReading> reading(new LogReading(std::move(log), options));
   const LogState state = reading->log_->State();
   RETURN_IF_ERROR(reading->FindStart(state, buffer));
-  reading->cursor_ = reading->log_->NewCursor(reading->start_.begin);
+  reading->cursor_ = reading->log_->NewCursor(
+      reading->start_.begin, options.matcher != nullptr ? options.matcher->probe() : nullptr);
   return reading;
 }
 
@@ -131,7 +132,7 @@ absl::StatusOr<Reading::Progress> LogReading::Fill(ReadBuffer& buffer, size_t pi
       cursor_->StepBack();
       return Progress::kMore;
     }
-    scanned += item.record.data.size();
+    scanned += item.passed_over ? kSearchAhead : item.record.data.size();
   }
   return Progress::kMore;
 }
@@ -147,6 +148,14 @@ bool LogReading::Finished(const LogItem& item) const {
 
 bool LogReading::Take(const LogItem& item, size_t piece_bytes, EntrySink& sink) {
   if (item.record.time_unix_ns != 0) last_time_unix_ns_ = item.record.time_unix_ns;
+  if (item.passed_over) {
+    taken_ = 0;
+    for (const StdStream stream : kBoth) {
+      lines_.Forget(stream);
+      if (item.unterminated[StreamIndex(stream)]) lines_.LeaveOutRest(stream);
+    }
+    return true;
+  }
   if (item.lost_bytes != 0 || item.record.kind == RecordKind::kGap) {
     TakeGap(item, sink);
     return true;

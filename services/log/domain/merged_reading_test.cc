@@ -113,6 +113,111 @@ TEST_F(SearchTest, RandomChunksAgreeWithAPlainLook) {
   }
 }
 
+// What a sealed log's trigrams let a search pass over has nothing of what it looks for: whatever
+// streams, lines over several records and stretches, gaps and ends of runs there are.
+TEST_F(SearchTest, PassesOverOnlyWhatHasNothing) {
+  std::mt19937 random(11);
+  Reopen({.segment_bytes = 3 << 20});
+  const auto words = [&random](size_t count) {
+    std::string text;
+    for (size_t i = 0; i < count; ++i) absl::StrAppend(&text, "w", random() % 700, " ");
+    return text;
+  };
+  for (int i = 0; i < 300; ++i) {
+    std::vector<Record> records;
+    std::array<std::string, 6> texts;
+    for (std::string& text : texts) {
+      const int lines = static_cast<int>(random() % 100);
+      for (int line = 0; line < lines; ++line) absl::StrAppend(&text, words(random() % 40), "\n");
+      if (random() % 40 == 0) absl::StrAppend(&text, "here is Rare", i % 37, "Thing and more\n");
+      if (random() % 60 == 0) text += std::string(60'000, static_cast<char>('a' + random() % 26));
+      absl::StrAppend(&text, "cut Rar");  // what follows may make it a rare word
+      if (random() % 50 == 0) text += "e5Th";
+      records.push_back(random() % 3 == 0 ? Err(text, i + 1) : Out(text, i + 1));
+      if (random() % 200 == 0) records.push_back(End(i + 1));
+    }
+    if (random() % 90 == 0) next_ += 17;  // never came
+    Append(std::move(records));
+  }
+  std::vector<SearchOptions> searches = {
+      {.substring = "e5Thcut"},
+      {.substring = "cut Rare5Th"},
+      {.substring = "RARE3tHING", .ignore_case = true},
+      {.substring = "aaaaaaaaaaaaaa"},
+      {.regex = "Rare(4|9)Thing|nothing of that"},
+      {.regex = "^cut Rare5Th"},
+      {.regex = "(?i)rare8thing"},
+      {.regex = "Rare[0-3]+Thing"},
+      {.substring = "here", .regex = "1Thing"},
+      {.substring = "Rare7Thing", .invert = true},
+      {.substring = "Rare7Thing", .lines_before = 3},
+      {.substring = "w699 w1"},
+  };
+  for (int i = 0; i < 40; ++i) searches.push_back({.substring = absl::StrCat("Rare", i, "Thing")});
+  std::vector<Strings> expected;
+  for (const SearchOptions& search : searches) {
+    expected.push_back(Show(Read({.matcher = Matcher(search)})));
+  }
+  store_->AwaitSealed();
+  for (size_t i = 0; i < searches.size(); ++i) {
+    for (const size_t answer : {size_t{1}, size_t{1} << 20}) {
+      EXPECT_TRUE(Show(Read({.matcher = Matcher(searches[i])}, answer)) == expected[i])
+          << searches[i].substring << " " << searches[i].regex;
+    }
+    const ReadOptions part{
+        .since_unix_ns = 100, .until_unix_ns = 200, .matcher = Matcher(searches[i])};
+    size_t between = 0;
+    for (const std::string& line : expected[i]) {
+      const int time = atoi(line.c_str());
+      if (time >= 100 && time <= 200 && line.find('!') == std::string::npos) ++between;
+    }
+    size_t found = 0;
+    for (const auto& kept : Read(part)) found += kept.dropped == 0 ? 1 : 0;
+    EXPECT_EQ(found, between) << searches[i].substring << " " << searches[i].regex;
+  }
+  const auto read_of = [&](const std::string& text) {
+    const auto matcher = Matcher({.substring = text});
+    const auto cursor = (*store_->Open(TestId()))->NewCursor({}, matcher->probe());
+    ReadBuffer buffer;
+    LogItem item;
+    uint64_t bytes = 0;
+    while (*cursor->Next(buffer, item)) bytes += item.record.data.size();
+    return bytes;
+  };
+  const uint64_t all = read_of("w1");
+  EXPECT_LT(read_of("nothing like this"), all / 2);
+  EXPECT_LT(read_of("Rare12Thing"), all * 3 / 4);
+}
+
+// Each record ends in the middle of a word that no other line has: wherever stretches begin, it is
+// found.
+TEST_F(SearchTest, FindsLinesThatLieAcrossStretches) {
+  std::mt19937 random(13);
+  Reopen({.segment_bytes = 4 << 20});
+  std::array<std::string, kStreams> rest;
+  Strings words;
+  for (int i = 0; i < 200; ++i) {
+    const bool error = random() % 4 == 0;
+    std::string& open = rest[error ? 1 : 0];
+    std::string text = open.empty() ? "" : open + "\n";
+    const size_t size = random() % 8 == 0 ? 10 : 60'000;
+    while (text.size() < size) absl::StrAppend(&text, absl::Hex(random()), " 0123456789 abcdef\n");
+    std::string word;
+    while (word.size() < 16) word += static_cast<char>('g' + random() % 20);
+    words.push_back(word);
+    text += word.substr(0, 7);
+    open = word.substr(7);
+    Append({error ? Err(text, i + 1) : Out(text, i + 1)});
+  }
+  Append({Out(rest[0] + "\n", 201), Err(rest[1] + "\n", 201)});
+  store_->AwaitSealed();
+  for (const std::string& word : words) {
+    const auto found = Read({.matcher = Matcher({.substring = word})});
+    ASSERT_EQ(found.size(), 1u) << word;
+    EXPECT_EQ(found[0].data, word + "\n");
+  }
+}
+
 class MergedTest : public StoreTest {
  protected:
   void Describe(char id, const std::string& name, std::map<std::string, std::string> labels = {},

@@ -15,6 +15,7 @@
 #include "services/log/ports/container_id.h"
 #include "services/log/ports/description.h"
 #include "services/log/ports/record.h"
+#include "services/log/ports/text_probe.h"
 
 // Where records are kept, as the rest of the service sees it.
 namespace slipway::log {
@@ -87,6 +88,10 @@ struct LogItem {
   Record record;  // data lives until the cursor is used again
   uint64_t lost_bytes = 0;
   bool deleted = false;  // they lay before `position`, where a good record follows
+  // Records before `position` were passed over, the last of them of the record's time: the cursor's
+  // probe finds nothing in them.
+  bool passed_over = false;
+  std::array<bool, kStreams> unterminated = {};  // is the stream in the middle of a line there
 };
 
 // Walks a log forward. Not thread-safe.
@@ -109,7 +114,9 @@ class ReadableLog {
   virtual std::vector<SegmentSummary> Segments() const = 0;
   // In order. Empty for a segment that is gone.
   virtual absl::StatusOr<std::vector<BlockSummary>> Blocks(uint64_t segment) const = 0;
-  virtual std::unique_ptr<RecordCursor> NewCursor(const Position& from) const = 0;
+  // With a probe, lines that it finds nothing in may be passed over, whole or in part.
+  virtual std::unique_ptr<RecordCursor> NewCursor(
+      const Position& from, std::shared_ptr<const TextProbe> probe = nullptr) const = 0;
 
   // Calls `wake` once, from any thread, when there is something after `seen`, the log is deleted or
   // `deadline_unix_ns` (zero: none) has passed by a second or so. False, and no call: that is so

@@ -285,8 +285,9 @@ absl::StatusOr<ContainerLog::Extent> ContainerLog::ExtentFrom(uint64_t segment) 
   }
 }
 
-std::unique_ptr<RecordCursor> ContainerLog::NewCursor(const Position& from) const {
-  return std::make_unique<SegmentCursor>(shared_from_this(), from);
+std::unique_ptr<RecordCursor> ContainerLog::NewCursor(
+    const Position& from, std::shared_ptr<const TextProbe> probe) const {
+  return std::make_unique<SegmentCursor>(shared_from_this(), from, std::move(probe));
 }
 
 bool ContainerLog::WaitBeyond(const Position& seen, int64_t deadline_unix_ns,

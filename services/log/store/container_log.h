@@ -49,7 +49,8 @@ class ContainerLog : public ReadableLog, public std::enable_shared_from_this<Con
   LogState State() const override;
   std::vector<SegmentSummary> Segments() const override;
   absl::StatusOr<std::vector<BlockSummary>> Blocks(uint64_t segment) const override;
-  std::unique_ptr<RecordCursor> NewCursor(const Position& from) const override;
+  std::unique_ptr<RecordCursor> NewCursor(const Position& from,
+                                          std::shared_ptr<const TextProbe> probe) const override;
   bool WaitBeyond(const Position& seen, int64_t deadline_unix_ns,
                   std::function<void()> wake) override;
 

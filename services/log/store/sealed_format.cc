@@ -22,6 +22,7 @@ namespace {
 // faster. The time that it takes is nobody's: see Sealer.
 constexpr int kLevel = 6;
 constexpr uint32_t kPrologueMagic = 0x184D2A50;  // skippable frames have 0x184D2A5?
+constexpr uint32_t kStretchesMagic = 0x184D2A5B;
 constexpr uint32_t kTableMagic = 0x184D2A5E;
 constexpr uint32_t kFooterMagic = 0x8F92EAB1;
 constexpr size_t kSkippableHeaderBytes = 8;
@@ -71,8 +72,9 @@ std::vector<uint64_t> FrameEnds(const std::vector<uint64_t>& block_ends) {
   return ends;
 }
 
-// The table's entries, when they fit the file.
-std::optional<std::vector<SealedFrame>> ReadTable(int fd, uint64_t file_bytes) {
+// The table's entries, when they fit the file. Of those without content the last is the stretches.
+std::optional<std::vector<SealedFrame>> ReadTable(int fd, uint64_t file_bytes,
+                                                  SealedFrame& stretches) {
   char footer[kFooterBytes];
   if (file_bytes < kFooterBytes ||
       !ReadExactly(fd, footer, kFooterBytes, file_bytes - kFooterBytes))
@@ -96,6 +98,7 @@ std::optional<std::vector<SealedFrame>> ReadTable(int fd, uint64_t file_bytes) {
     next.bytes = Get32(entry + 4);
     if (next.bytes > kMostFrameBytes || next.file_bytes > 2 * kMostFrameBytes) return std::nullopt;
     if (next.bytes != 0) frames.push_back(next);
+    if (next.bytes == 0 && i > 0) stretches = next;
     next.file_offset += next.file_bytes;
     next.begin += next.bytes;
   }
@@ -143,6 +146,7 @@ absl::StatusOr<uint64_t> WriteSealed(const SegmentFile& file, const std::vector<
   uint64_t begin = 0;
   ReadBuffer buffer;
   std::string packed;
+  StretchBuilder stretches(file.header.before.unterminated);
   for (const uint64_t end : FrameEnds(ends)) {
     const size_t size = static_cast<size_t>(end - begin);
     if (size > kMostFrameBytes) {
@@ -151,6 +155,7 @@ absl::StatusOr<uint64_t> WriteSealed(const SegmentFile& file, const std::vector<
     RETURN_IF_ERROR(LoadBytes(file, begin, size, end, buffer));
     packed.resize(ZSTD_compressBound(size));
     const char* from = buffer.bytes.data() + (begin - buffer.begin);
+    stretches.AddFrame(begin, absl::string_view(from, size), file.header.salt);
     const size_t n = ZSTD_compress2(context.get(), packed.data(), packed.size(), from, size);
     if (ZSTD_isError(n)) return absl::InternalError(absl::StrCat("zstd: ", ZSTD_getErrorName(n)));
     RETURN_IF_ERROR(WriteAll(out, absl::string_view(packed.data(), n), "sealed log segment"));
@@ -158,6 +163,17 @@ absl::StatusOr<uint64_t> WriteSealed(const SegmentFile& file, const std::vector<
     Append32(entries, size);
     written += n;
     begin = end;
+  }
+  std::string tail;
+  if (const std::string bytes = EncodeStretches(stretches.Finish());
+      bytes.size() <= kMostFrameBytes) {
+    Append32(tail, kStretchesMagic);
+    Append32(tail, bytes.size());
+    tail += bytes;
+    Append32(entries, tail.size());
+    Append32(entries, 0);
+    RETURN_IF_ERROR(WriteAll(out, tail, "sealed log segment"));
+    written += tail.size();
   }
   std::string table;
   Append32(table, kTableMagic);
@@ -180,10 +196,11 @@ absl::StatusOr<SealedContents> ReadSealed(int fd, const std::string& path) {
   if (ReadExactly(fd, head.data(), head.size(), 0) && Get32(head.data()) == kPrologueMagic) {
     contents.prologue = head.substr(kSkippableHeaderBytes);
   }
-  if (auto frames = ReadTable(fd, size)) {
+  if (auto frames = ReadTable(fd, size, contents.stretches)) {
     contents.frames = *std::move(frames);
     return contents;
   }
+  contents.stretches = {};
   std::string bytes(size, '\0');
   if (!ReadExactly(fd, bytes.data(), bytes.size(), 0)) {
     return ErrnoStatus(errno, absl::StrCat("read ", path));
@@ -193,6 +210,17 @@ absl::StatusOr<SealedContents> ReadSealed(int fd, const std::string& path) {
     return absl::DataLossError(absl::StrCat(path, ": neither its table nor its frames are good"));
   }
   return contents;
+}
+
+std::vector<Stretch> ReadStretches(const SegmentFile& file) {
+  if (file.stretches.file_bytes <= kSkippableHeaderBytes) return {};
+  std::string bytes(file.stretches.file_bytes, '\0');
+  if (!ReadExactly(file.fd.get(), bytes.data(), bytes.size(), file.stretches.file_offset) ||
+      Get32(bytes.data()) != kStretchesMagic) {
+    return {};
+  }
+  auto stretches = DecodeStretches(absl::string_view(bytes).substr(kSkippableHeaderBytes));
+  return stretches ? *std::move(stretches) : std::vector<Stretch>();
 }
 
 bool ReadFrame(int fd, const SealedFrame& frame, char* out) {

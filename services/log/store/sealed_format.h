@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "services/log/store/segment_bytes.h"
+#include "services/log/store/text_filter.h"
 
 // The bytes of a sealed segment: the segment as it was written, in zstd frames that can be read one
 // by one, with a table of them at the end (the seekable format of zstd's contrib directory), as
@@ -26,13 +27,17 @@ inline constexpr uint32_t kMostFrameBytes = 1 << 20;
 absl::StatusOr<uint64_t> WriteSealed(const SegmentFile& file, const std::vector<uint64_t>& ends,
                                      int out);
 
-// The frames, from the table or, when that is damaged, from the frames themselves; and the copy of
-// the segment's prologue, empty when it is damaged.
+// The frames, from the table or, when that is damaged, from the frames themselves; the copy of the
+// segment's prologue, empty when it is damaged; and where stretches are written down, if they are.
 struct SealedContents {
   std::vector<SealedFrame> frames;
   std::string prologue;
+  SealedFrame stretches;
 };
 absl::StatusOr<SealedContents> ReadSealed(int fd, const std::string& path);
+
+// None when they were not written down (by a version before them), or are damaged.
+std::vector<Stretch> ReadStretches(const SegmentFile& file);
 
 // Fills `out` with the frame's bytes. False: it is damaged, or cannot be read.
 bool ReadFrame(int fd, const SealedFrame& frame, char* out);

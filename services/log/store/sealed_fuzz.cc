@@ -48,6 +48,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size_bytes) {
   if (!contents.ok()) return 0;
   file->sealed = true;
   file->frames = std::move(contents->frames);
+  file->stretches = contents->stretches;
+  slipway::log::ReadStretches(*file);
   const auto size = slipway::log::WrittenBytes(*file, "sealed");
   Require(size.ok());
   // Frames may say that they are large; a few of them show what many would.

@@ -29,6 +29,7 @@ struct SegmentFile : std::enable_shared_from_this<SegmentFile> {
   SegmentHeader header;
   bool sealed = false;
   std::vector<SealedFrame> frames;  // of a sealed one, in order
+  SealedFrame stretches;            // of a sealed one; no bytes when it has none
 };
 
 // Brings the bytes [at, at + wanted) into the buffer, and what comes cheaply with them before

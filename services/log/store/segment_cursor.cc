@@ -4,11 +4,25 @@
 #include <utility>
 
 #include "base/status/status_macros.h"
+#include "services/log/store/sealed_format.h"
 
 namespace slipway::log {
 
-SegmentCursor::SegmentCursor(std::shared_ptr<const ContainerLog> log, const Position& from)
-    : log_(std::move(log)), start_(from) {}
+namespace {
+
+// The frame that has the byte; `at` is not before the first.
+size_t FrameAt(const std::vector<SealedFrame>& frames, uint64_t at) {
+  const auto above = std::upper_bound(
+      frames.begin(), frames.end(), at,
+      [](uint64_t offset, const SealedFrame& each) { return offset < each.begin; });
+  return static_cast<size_t>(above - frames.begin()) - 1;
+}
+
+}  // namespace
+
+SegmentCursor::SegmentCursor(std::shared_ptr<const ContainerLog> log, const Position& from,
+                             std::shared_ptr<const TextProbe> probe)
+    : log_(std::move(log)), start_(from), probe_(std::move(probe)) {}
 
 void SegmentCursor::Enter(ContainerLog::Extent extent, uint64_t offset) {
   extent_ = std::move(extent);
@@ -17,6 +31,66 @@ void SegmentCursor::Enter(ContainerLog::Extent extent, uint64_t offset) {
   counted_to_ = scanner_->offset();
   payload_.reset();
   if (counted_to_ == kSegmentPrologueBytes) payload_ = Payload(extent_.file->header.before);
+  ChooseFrames();
+}
+
+void SegmentCursor::ChooseFrames() {
+  wanted_.clear();
+  wanted_to_ = 0;
+  if (probe_ == nullptr || !extent_.file->sealed) return;
+  const std::vector<SealedFrame>& frames = extent_.file->frames;
+  stretches_ = ReadStretches(*extent_.file);
+  if (stretches_.empty() || frames.empty() || frames.front().begin != 0) return;
+  std::vector<bool> wanted(frames.size());
+  for (size_t i = 0; i < stretches_.size(); ++i) {
+    Stretch& stretch = stretches_[i];
+    const size_t first = FrameAt(frames, stretch.begin);
+    if (frames[first].begin != stretch.begin) return;
+    const bool last = i + 1 == stretches_.size();
+    const size_t behind = last ? frames.size() : FrameAt(frames, stretches_[i + 1].begin);
+    if (stretch.MayHave(*probe_)) {
+      std::fill(wanted.begin() + static_cast<ptrdiff_t>(first),
+                wanted.begin() + static_cast<ptrdiff_t>(behind), true);
+      // The stretch's last line ends in the next one.
+      const bool goes_on = !last && (stretches_[i + 1].unterminated_before[0] ||
+                                     stretches_[i + 1].unterminated_before[1]);
+      if (goes_on) wanted[behind] = true;
+    } else if (stretch.long_rest && wanted[first]) {
+      std::fill(wanted.begin() + static_cast<ptrdiff_t>(first),
+                wanted.begin() + static_cast<ptrdiff_t>(behind), true);
+    }
+    stretch.trigrams = std::string();
+  }
+  wanted_ = std::move(wanted);
+}
+
+// Goes to the next frame that is wanted. False: it is there.
+bool SegmentCursor::PassOver(LogItem& item) {
+  const std::vector<SealedFrame>& frames = extent_.file->frames;
+  const size_t here = FrameAt(frames, scanner_->offset());
+  const auto wanted =
+      std::find(wanted_.begin() + static_cast<ptrdiff_t>(here), wanted_.end(), true);
+  const auto behind = std::find(wanted, wanted_.end(), false);
+  const auto begin_of = [&](std::vector<bool>::iterator frame) {
+    return frame == wanted_.end() ? extent_.end
+                                  : frames[static_cast<size_t>(frame - wanted_.begin())].begin;
+  };
+  wanted_to_ = begin_of(behind);
+  scanner_->set_end(wanted_to_);
+  if (wanted != wanted_.end() && wanted - wanted_.begin() == static_cast<ptrdiff_t>(here)) {
+    return false;
+  }
+  scanner_->SeekTo(begin_of(wanted));
+  payload_.reset();
+  spool_end_bytes_ = 0;
+  item.passed_over = true;
+  item.position = position();
+  const auto next = std::find_if(stretches_.begin(), stretches_.end(), [&](const Stretch& each) {
+    return each.begin >= scanner_->offset();
+  });
+  if (next != stretches_.end()) item.unterminated = next->unterminated_before;
+  if (next != stretches_.begin()) item.record.time_unix_ns = std::prev(next)->last_time_unix_ns;
+  return true;
 }
 
 absl::StatusOr<bool> SegmentCursor::Advance(uint64_t& lost_bytes) {
@@ -70,6 +144,7 @@ absl::StatusOr<bool> SegmentCursor::Next(ReadBuffer& buffer, LogItem& item) {
       return true;
     }
   }
+  if (!wanted_.empty() && scanner_->offset() >= wanted_to_ && PassOver(item)) return true;
   ASSIGN_OR_RETURN(const RecordScanner::Found found, scanner_->Next(buffer));
   item.position = {.segment = extent_.segment, .offset = scanner_->found_offset()};
   if (found == RecordScanner::Found::kEnd) return false;

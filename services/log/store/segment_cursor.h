@@ -3,10 +3,12 @@
 
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "services/log/ports/log_store.h"
 #include "services/log/store/container_log.h"
 #include "services/log/store/record_scanner.h"
+#include "services/log/store/text_filter.h"
 
 namespace slipway::log {
 
@@ -14,7 +16,8 @@ namespace slipway::log {
 // the segment it is in open. Not thread-safe.
 class SegmentCursor : public RecordCursor {
  public:
-  SegmentCursor(std::shared_ptr<const ContainerLog> log, const Position& from);
+  SegmentCursor(std::shared_ptr<const ContainerLog> log, const Position& from,
+                std::shared_ptr<const TextProbe> probe);
 
   absl::StatusOr<bool> Next(ReadBuffer& buffer, LogItem& item) override;
   void StepBack() override;
@@ -26,11 +29,18 @@ class SegmentCursor : public RecordCursor {
   absl::StatusOr<bool> Advance(uint64_t& lost_bytes);
   void Enter(ContainerLog::Extent extent, uint64_t offset);
   void Count(const RecordHeader& header, absl::string_view data);
+  void ChooseFrames();
+  bool PassOver(LogItem& item);
 
   const std::shared_ptr<const ContainerLog> log_;
   Position start_;
   ContainerLog::Extent extent_;
   std::optional<RecordScanner> scanner_;
+  const std::shared_ptr<const TextProbe> probe_;
+  // Of the segment, where the probe tells something: which frames are to be read.
+  std::vector<Stretch> stretches_;
+  std::vector<bool> wanted_;
+  uint64_t wanted_to_ = 0;  // everything up to here is
   // Where in the spool the last record's batch ended; zero: not known. The next segment begins
   // there, unless something is gone in between.
   uint64_t spool_end_bytes_ = 0;

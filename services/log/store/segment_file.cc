@@ -99,6 +99,7 @@ absl::StatusOr<std::shared_ptr<SegmentFile>> OpenSealed(const std::string& path)
   ASSIGN_OR_RETURN(file->fd, OpenFile(path, O_RDONLY));
   ASSIGN_OR_RETURN(SealedContents contents, ReadSealed(file->fd.get(), path));
   file->frames = std::move(contents.frames);
+  file->stretches = contents.stretches;
   auto header = DecodeSegmentPrologue(contents.prologue);
   if (!header.ok()) {
     ReadBuffer buffer;
