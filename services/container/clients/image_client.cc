@@ -17,6 +17,28 @@ constexpr std::chrono::seconds kConnectWait(5);
 constexpr absl::Duration kCallTime = absl::Seconds(30);
 constexpr int kAttempts = 3;
 
+Image GetImage(const image::v1::Image& message) {
+  Image image;
+  image.id = message.id();
+  image.config = codec::GetImageConfig(message.config());
+  for (const auto& layer : message.layers()) {
+    // An opaque root hides everything below it: overlayfs knows no such mark on a layer's root.
+    if (layer.opaque_root()) image.layer_diff_ids.clear();
+    image.layer_diff_ids.push_back(layer.diff_id());
+  }
+  image.platform = Platform{message.platform().os(), message.platform().architecture(),
+                            message.platform().variant()};
+  return image;
+}
+
+image::v1::AcquireImageRequest AcquireRequest(const std::string& reference,
+                                              const std::string& owner) {
+  image::v1::AcquireImageRequest request;
+  request.set_reference(reference);
+  request.set_owner(owner);
+  return request;
+}
+
 }  // namespace
 
 ImageClient::ImageClient(absl::string_view address)
@@ -49,23 +71,26 @@ absl::StatusOr<Response> ImageClient::Call(grpc::Status (image::v1::ImageService
 }
 
 absl::StatusOr<Image> ImageClient::Acquire(const std::string& reference, const std::string& owner) {
-  image::v1::AcquireImageRequest request;
-  request.set_reference(reference);
-  request.set_owner(owner);
-  ASSIGN_OR_RETURN(const auto response,
-                   Call(&image::v1::ImageService::Stub::AcquireImage, request));
-  const auto& message = response.image();
-  Image image;
-  image.id = message.id();
-  image.config = codec::GetImageConfig(message.config());
-  for (const auto& layer : message.layers()) {
-    // An opaque root hides everything below it: overlayfs knows no such mark on a layer's root.
-    if (layer.opaque_root()) image.layer_diff_ids.clear();
-    image.layer_diff_ids.push_back(layer.diff_id());
+  ASSIGN_OR_RETURN(const auto response, Call(&image::v1::ImageService::Stub::AcquireImage,
+                                             AcquireRequest(reference, owner)));
+  return GetImage(response.image());
+}
+
+std::function<absl::StatusOr<Image>()> ImageClient::BeginAcquire(const std::string& reference,
+                                                                 const std::string& owner) {
+  using Stub = image::v1::ImageService::Stub;
+  if (const absl::Status connected = WaitForConnection(); !connected.ok()) {
+    return [connected] { return connected; };
   }
-  image.platform = Platform{message.platform().os(), message.platform().architecture(),
-                            message.platform().variant()};
-  return image;
+  auto pending = std::make_shared<
+      PendingCall<image::v1::AcquireImageRequest, image::v1::AcquireImageResponse>>(
+      *stub_, &Stub::AsyncAcquireImage, AcquireRequest(reference, owner), absl::Now() + kCallTime);
+  return [this, pending, reference, owner]() -> absl::StatusOr<Image> {
+    const absl::Status status = FromGrpc(pending->Finish());
+    if (absl::IsUnavailable(status)) return Acquire(reference, owner);
+    RETURN_IF_ERROR(status);
+    return GetImage(pending->response().image());
+  };
 }
 
 absl::Status ImageClient::Release(const std::string& owner) {

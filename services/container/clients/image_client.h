@@ -17,6 +17,8 @@ class ImageClient : public ImagePort {
   explicit ImageClient(absl::string_view address);
 
   absl::StatusOr<Image> Acquire(const std::string& reference, const std::string& owner) override;
+  std::function<absl::StatusOr<Image>()> BeginAcquire(const std::string& reference,
+                                                      const std::string& owner) override;
   absl::Status Release(const std::string& owner) override;
   std::function<absl::Status()> BeginRelease(const std::string& owner) override;
   absl::StatusOr<std::vector<std::string>> ListOwners() override;

@@ -18,6 +18,7 @@
 #include "services/container/domain/exec_records.h"
 #include "services/container/domain/executor.h"
 #include "services/container/domain/network_table.h"
+#include "services/container/domain/recent_images.h"
 #include "services/container/domain/volume_table.h"
 #include "services/container/model/container.h"
 #include "services/container/ports/agent_port.h"
@@ -63,6 +64,7 @@ class Core {
   NetworkTable& networks() { return networks_; }
   const AddressBlock& network_pool() const { return ports_.network_pool; }
   VolumeTable& volumes() { return volumes_; }
+  RecentImages& images() { return images_; }
   EventLog& events() { return events_; }
   ExecRecords& execs() { return execs_; }
 
@@ -104,6 +106,7 @@ class Core {
   ContainerTable table_;
   NetworkTable networks_;
   VolumeTable volumes_;
+  RecentImages images_;
   EventLog events_;
   ExecRecords execs_;
   mutable absl::Mutex mu_;

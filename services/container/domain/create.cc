@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <functional>
+#include <memory>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -92,6 +94,52 @@ bool FreeOrKeepIntent(Core& core, const std::string& id, bool agent_asked) {
   return false;
 }
 
+// The image of a create: by the last answer for its reference, where there is one, so that the host
+// can prepare while the image service is asked.
+class Claim {
+ public:
+  Claim(Core& core, const std::string& reference, const std::string& owner, bool may_guess)
+      : core_(core), reference_(reference), asked_(core.image().BeginAcquire(reference, owner)) {
+    if (may_guess) guess_ = core.images().Find(reference);
+  }
+  ~Claim() { Answer().IgnoreError(); }
+  Claim(const Claim&) = delete;
+  Claim& operator=(const Claim&) = delete;
+
+  // Waits only where there is nothing to guess by.
+  absl::StatusOr<std::shared_ptr<const Image>> Take() {
+    if (guess_ != nullptr) return guess_;
+    RETURN_IF_ERROR(Answer());
+    return image_;
+  }
+  // Waits for the image service. Whether Take() gave what the reference no longer means.
+  bool GuessedWrong() {
+    const absl::Status answer = Answer();
+    return guess_ != nullptr && (!answer.ok() || guess_->id != image_->id);
+  }
+
+ private:
+  absl::Status Answer() {
+    if (asked_ == nullptr) return status_;
+    auto answer = std::exchange(asked_, nullptr)();
+    if (answer.ok()) {
+      image_ = std::make_shared<const Image>(*std::move(answer));
+      core_.images().Put(reference_, image_);
+    } else {
+      status_ = answer.status();
+      core_.images().Forget(reference_);
+    }
+    return status_;
+  }
+
+  Core& core_;
+  const std::string reference_;
+  std::function<absl::StatusOr<Image>()> asked_;  // null once answered
+  std::shared_ptr<const Image> guess_;
+  std::shared_ptr<const Image> image_;
+  absl::Status status_;
+};
+
 // What a create has done so far.
 struct Begun {
   bool agent_asked = false;
@@ -121,7 +169,9 @@ absl::StatusOr<std::vector<std::string>> PrepareAndSync(Core& core, const Contai
   return prepared;
 }
 
-absl::StatusOr<CreateResult> CreateNow(Core& core, CreateCommand command) {
+// `guess_wrong`: null where the image may not be guessed. Set when it was, and wrongly: what came
+// of that is an error, whichever, and not what the caller should hear.
+absl::StatusOr<CreateResult> Attempt(Core& core, CreateCommand command, bool* guess_wrong) {
   const HostInfo host = core.host();
   RETURN_IF_ERROR(PlaceContainer(command.host_id, host));
   RETURN_IF_ERROR(ValidateSpec(command.spec, host.cpu_count));
@@ -150,19 +200,27 @@ absl::StatusOr<CreateResult> CreateNow(Core& core, CreateCommand command) {
   RETURN_IF_ERROR(core.Write(std::move(intent), {}, Durability::kSoon));
   auto container = std::make_shared<Container>();
   Begun begun;
-  absl::Cleanup undo = [&core, &id, &container, &begun] {
+  Claim claim(core, command.spec.image, id, guess_wrong != nullptr);
+  absl::Cleanup undo = [&core, &id, &container, &begun, &claim, guess_wrong] {
+    // Asked first: a release must not overtake the acquisition that it undoes.
+    if (claim.GuessedWrong()) *guess_wrong = true;
     Undo(core, id, container->definition.get(), begun);
   };
 
-  ASSIGN_OR_RETURN(const Image image, core.image().Acquire(command.spec.image, id));
+  ASSIGN_OR_RETURN(const std::shared_ptr<const Image> image, claim.Take());
   draft.spec = std::move(command.spec);
-  ASSIGN_OR_RETURN(container->definition, Define(std::move(draft), image, host));
+  ASSIGN_OR_RETURN(container->definition, Define(std::move(draft), *image, host));
   container->name = name;
   RETURN_IF_ERROR(TakeVolumes(core, *container->definition, begun.volumes));
   begun.agent_asked = true;
   CreateResult result;
   result.warnings = Warnings(container->definition->spec);
-  ASSIGN_OR_RETURN(const std::vector<std::string> warnings, PrepareAndSync(core, container, image));
+  ASSIGN_OR_RETURN(const std::vector<std::string> warnings,
+                   PrepareAndSync(core, container, *image));
+  if (claim.GuessedWrong()) {
+    return absl::AbortedError(
+        absl::StrCat(container->definition->spec.image, " is another image by now"));
+  }
   result.warnings.insert(result.warnings.end(), warnings.begin(), warnings.end());
   StoreBatch batch;
   batch.delete_intent = id;
@@ -173,6 +231,12 @@ absl::StatusOr<CreateResult> CreateNow(Core& core, CreateCommand command) {
   std::move(free_name).Cancel();
   result.id = id;
   return result;
+}
+
+absl::StatusOr<CreateResult> CreateNow(Core& core, CreateCommand command) {
+  bool guess_wrong = false;
+  absl::StatusOr<CreateResult> result = Attempt(core, command, &guess_wrong);
+  return guess_wrong ? Attempt(core, std::move(command), nullptr) : result;
 }
 
 }  // namespace

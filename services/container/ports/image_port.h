@@ -41,6 +41,9 @@ class ImagePort {
   virtual ~ImagePort() = default;
   // NOT_FOUND names the reference. The image stays until Release(owner).
   virtual absl::StatusOr<Image> Acquire(const std::string& reference, const std::string& owner) = 0;
+  // Begins to. What is returned is to be called once, and waits for the answer.
+  virtual std::function<absl::StatusOr<Image>()> BeginAcquire(const std::string& reference,
+                                                              const std::string& owner) = 0;
   virtual absl::Status Release(const std::string& owner) = 0;
   // Begins to. What is returned is to be called once, and waits for the end.
   virtual std::function<absl::Status()> BeginRelease(const std::string& owner) = 0;

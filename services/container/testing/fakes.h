@@ -461,6 +461,10 @@ class FakeImages : public ImagePort {
     owners_.insert(owner);
     return image;
   }
+  std::function<absl::StatusOr<Image>()> BeginAcquire(const std::string& reference,
+                                                      const std::string& owner) override {
+    return [acquired = Acquire(reference, owner)] { return acquired; };
+  }
   absl::Status Release(const std::string& owner) override {
     absl::MutexLock lock(&mu_);
     owners_.erase(owner);

@@ -34,6 +34,31 @@ bool Ends(const std::shared_ptr<Waiting>& waiting) {
   return waiting->done.WaitForNotificationWithTimeout(absl::Seconds(10));
 }
 
+TEST(CreateTest, AnImageThatIsAnotherByNowIsNotGuessed) {
+  World world;
+  ASSERT_TRUE(world.Create("first").ok());
+  world.images.image.id = "sha256:fedcba0987654321";
+  world.images.image.config.labels = {{"from", "another"}};
+  ASSERT_TRUE(world.Create("second").ok());
+  const auto second = world.core().table().Find("second");
+  ASSERT_TRUE(second.ok());
+  EXPECT_EQ((*second)->snapshot()->definition->image_id, "sha256:fedcba0987654321");
+  EXPECT_EQ((*second)->snapshot()->definition->effective.labels.at("from"), "another");
+  EXPECT_EQ(world.images.owner_count(), 2u);
+  EXPECT_EQ(world.agent.count(), 2u);
+  EXPECT_TRUE(world.core().intents().empty());
+
+  // What the former image makes an error is none of the new one's.
+  world.images.image.config.command.clear();
+  world.images.image.id = "sha256:00";
+  ContainerSpec spec = World::Spec();
+  spec.command.clear();
+  EXPECT_EQ(world.Create("third", spec).status().message(), "no command specified");
+  world.images.image.config.command = {"sh"};
+  world.images.image.id = "sha256:01";
+  EXPECT_TRUE(world.Create("third", spec).ok());
+}
+
 TEST(CreateTest, FailuresAtEachStepLeaveNothingBehind) {
   World world;
   ContainerSpec spec = World::Spec();
@@ -43,6 +68,7 @@ TEST(CreateTest, FailuresAtEachStepLeaveNothingBehind) {
   world.images.image.config.command.clear();
   EXPECT_EQ(world.Create("web").status(), absl::InvalidArgumentError("no command specified"));
   world.images.image.config.command = {"sh"};
+  world.images.image.id = "sha256:2345";  // of the configuration, as everywhere
 
   world.agent.prepare_error = absl::InvalidArgumentError("unable to find user bob");
   EXPECT_EQ(world.Create("web").status().message(), "unable to find user bob");
