@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/metrics/metrics.h"
+#include "base/rpc/callback_threads.h"
 
 namespace slipway {
 
@@ -50,6 +51,7 @@ class RpcServer {
 
  private:
   explicit RpcServer(std::unique_ptr<grpc::Server> server) : server_(std::move(server)) {}
+  const CallbackThreadsAwake awake_;
   std::unique_ptr<grpc::Server> server_;
 };
 
