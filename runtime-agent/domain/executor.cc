@@ -3,11 +3,18 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "base/os/thread.h"
 
 namespace slipway::agent {
 
-Executor::Executor(int threads) {
-  for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Run(); });
+Executor::Executor(int threads, Kind kind) {
+  for (int i = 0; i < threads; ++i) {
+    threads_.emplace_back([this, kind] {
+      NameThread(kind == Kind::kBackground ? "reaper" : "worker");
+      if (kind == Kind::kBackground) GiveWayToOthers();
+      Run();
+    });
+  }
 }
 
 Executor::~Executor() {

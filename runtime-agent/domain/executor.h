@@ -17,7 +17,9 @@ namespace slipway::agent {
 // drops what was only scheduled.
 class Executor {
  public:
-  explicit Executor(int threads);
+  // kBackground: whoever is woken goes first.
+  enum class Kind { kForeground, kBackground };
+  explicit Executor(int threads, Kind kind = Kind::kForeground);
   ~Executor();
 
   void Post(std::function<void()> task);

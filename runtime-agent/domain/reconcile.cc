@@ -68,7 +68,7 @@ Runtime::Runtime(Parts parts, Settings settings)
       dns_(std::make_unique<DnsProcess>(
           [this](UniqueFd control) { return SpawnDns(std::move(control)); })),
       executor_(std::make_unique<Executor>(6)),
-      reaper_(std::make_unique<Executor>(3)),
+      reaper_(std::make_unique<Executor>(3, Executor::Kind::kBackground)),
       sampler_(std::make_unique<StatsSampler>(
           StatsSampler::Host{.cgroups = parts_.cgroups,
                              .find = [this](const std::string& id) { return SubjectOf(id); },

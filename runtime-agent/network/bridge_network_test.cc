@@ -174,7 +174,7 @@ TEST_F(BridgeNetworkTest, PublishedPortIsReachedFromEverywhere) {
 // One UDP client that never changes its port meets the successor of a removed container.
 TEST_F(BridgeNetworkTest, UdpClientIsNotSentToARemovedContainer) {
   StartNetwork();
-  EXPECT_TRUE(ForgetConnectionsTo(*ParseIpv4("172.29.200.200")).ok());
+  EXPECT_TRUE((*ConnectionTracking::Open())->ForgetThoseTo(*ParseIpv4("172.29.200.200")).ok());
   UniqueFd client(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   timeval timeout = {.tv_sec = 0, .tv_usec = 100000};
   setsockopt(client.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));

@@ -6,7 +6,6 @@
 #include <linux/netfilter/nfnetlink_conntrack.h>
 
 #include "base/status/status_macros.h"
-#include "runtime-agent/network/netlink.h"
 
 namespace slipway::agent {
 namespace {
@@ -16,8 +15,12 @@ constexpr uint32_t kFilterBySource = 1;
 
 }  // namespace
 
-absl::Status ForgetConnectionsTo(uint32_t address) {
+absl::StatusOr<std::unique_ptr<ConnectionTracking>> ConnectionTracking::Open() {
   ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_NETFILTER));
+  return std::unique_ptr<ConnectionTracking>(new ConnectionTracking(std::move(socket)));
+}
+
+absl::Status ConnectionTracking::ForgetThoseTo(uint32_t address) {
   NetlinkBatch batch;
   nlmsghdr* header =
       batch.Add(NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE, 0, "forget tracked connections");
@@ -33,7 +36,8 @@ absl::Status ForgetConnectionsTo(uint32_t address) {
   mnl_attr_put_u32(header, CTA_FILTER_ORIG_FLAGS, 0);
   mnl_attr_put_u32(header, CTA_FILTER_REPLY_FLAGS, kFilterBySource);
   mnl_attr_nest_end(header, filter);
-  return socket.Run(batch);
+  absl::MutexLock lock(&mutex_);
+  return socket_.Run(batch);
 }
 
 }  // namespace slipway::agent

@@ -2,15 +2,34 @@
 #define RUNTIME_AGENT_NETWORK_CONNECTION_TRACKING_H_
 
 #include <cstdint>
+#include <memory>
+#include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "runtime-agent/network/netlink.h"
 
 namespace slipway::agent {
 
-// Forgets the connections that are answered by `address` (IPv4, host byte order): a UDP client that
-// goes on sending would otherwise be redirected to a container that is gone for as long as it
-// sends. Thread-safe. Needs Linux 5.8.
-absl::Status ForgetConnectionsTo(uint32_t address);
+// The connections that the kernel tracks. Its socket stays open: closing one of netfilter's waits
+// until what was deleted from nftables is gone, some 10 ms (nft_rcv_nl_event()). Thread-safe.
+class ConnectionTracking {
+ public:
+  static absl::StatusOr<std::unique_ptr<ConnectionTracking>> Open();
+
+  // Forgets the connections that are answered by `address` (IPv4, host byte order): a UDP client
+  // that goes on sending would otherwise be redirected to a container that is gone for as long as
+  // it sends. Needs Linux 5.8.
+  absl::Status ForgetThoseTo(uint32_t address) ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  explicit ConnectionTracking(NetlinkSocket socket) : socket_(std::move(socket)) {}
+
+  absl::Mutex mutex_;
+  NetlinkSocket socket_ ABSL_GUARDED_BY(mutex_);
+};
 
 }  // namespace slipway::agent
 

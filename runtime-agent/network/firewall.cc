@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/os/thread.h"
 #include "base/status/errno_status.h"
 #include "base/status/status_macros.h"
 
@@ -125,7 +126,10 @@ absl::Status Firewall::StartHealing() {
   if (setsockopt(events_.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) != 0) {
     return ErrnoStatus(errno, "watch nftables");
   }
-  watcher_ = std::thread([this] { Watch(); });
+  watcher_ = std::thread([this] {
+    NameThread("firewall");
+    Watch();
+  });
   return absl::OkStatus();
 }
 

@@ -60,10 +60,12 @@ void AppendPort(const PublishedPort& port, const Wire& wire,
 
 absl::Status HostNetworks::Start(CompiledNetwork default_network) {
   ASSIGN_OR_RETURN(visitor_, NamespaceVisitor::Start());
+  ASSIGN_OR_RETURN(pool_visitor_, NamespaceVisitor::Start(/*background=*/true));
   default_ = std::make_shared<AttachedNetwork>(std::move(default_network), options_.prefix,
                                                options_.ports_per_bridge, visitor_.get());
   RETURN_IF_ERROR(default_->Make());
   ASSIGN_OR_RETURN(firewall_, Firewall::Open(options_.prefix, options_.heal_rules));
+  ASSIGN_OR_RETURN(connections_, ConnectionTracking::Open());
   absl::MutexLock lock(&mutex_);
   networks_[default_->id()] = default_;
   return absl::OkStatus();
@@ -197,7 +199,7 @@ void HostNetworks::Forget(const std::string& network_id, const std::string& id) 
 
 void HostNetworks::Bury(const NetworkRef& network, const Wire& wire) {
   network->BeginRelease();
-  dead_.push_back({network, wire});
+  dead_.push_back({network, wire, absl::Now()});
 }
 
 absl::StatusOr<std::vector<PublishedPort>> HostNetworks::PublishPorts(
@@ -271,6 +273,7 @@ absl::StatusOr<NetworkNamespace> HostNetworks::CreateIsolatedNamespace() {
     if (!ready_isolated_.empty()) {
       NetworkNamespace ready = std::move(ready_isolated_.front());
       ready_isolated_.pop_front();
+      short_since_ = std::min(short_since_, absl::Now());
       return ready;
     }
   }
@@ -294,6 +297,7 @@ absl::StatusOr<ConnectedNamespace> HostNetworks::CreateConnectedNamespace(
     if (any_will_do && !ready_connected_.empty()) {
       ready = std::move(ready_connected_.front());
       ready_connected_.pop_front();
+      short_since_ = std::min(short_since_, absl::Now());
     }
   }
   if (!ready.has_value()) {

@@ -17,6 +17,7 @@
 #include "absl/time/time.h"
 #include "runtime-agent/network/attached_network.h"
 #include "runtime-agent/network/bridge_network.h"
+#include "runtime-agent/network/connection_tracking.h"
 #include "runtime-agent/network/firewall.h"
 #include "runtime-agent/network/network_driver.h"
 #include "runtime-agent/network/port_reservations.h"
@@ -66,6 +67,7 @@ class HostNetworks : public NetworkDriver {
   struct Dead {
     NetworkRef network;
     Wire wire;
+    absl::Time since;
   };
   // Empty while it is being connected.
   using Record = std::optional<Endpoint>;
@@ -91,14 +93,18 @@ class HostNetworks : public NetworkDriver {
   absl::Status RemoveUnknownLinks();
 
   void Work();
-  bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool HasUrgentWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // When there is something to do.
+  absl::Time RefillDue() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Time ReapDue() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool ManyDead() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Reap(const Dead& dead);
   bool Refill();
 
   const BridgeOptions options_;
   std::unique_ptr<NamespaceVisitor> visitor_;
+  std::unique_ptr<NamespaceVisitor> pool_visitor_;
   std::unique_ptr<Firewall> firewall_;
+  std::unique_ptr<ConnectionTracking> connections_;
   NetworkRef default_;
   PortReservations ports_;
 
@@ -109,6 +115,8 @@ class HostNetworks : public NetworkDriver {
   std::deque<ReadyEndpoint> ready_connected_ ABSL_GUARDED_BY(mutex_);
   std::deque<NetworkNamespace> ready_isolated_ ABSL_GUARDED_BY(mutex_);
   std::deque<Dead> dead_ ABSL_GUARDED_BY(mutex_);  // interfaces to delete
+  // Since when the pools lack something.
+  absl::Time short_since_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   absl::Time refill_after_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   bool recovered_ ABSL_GUARDED_BY(mutex_) = false;
   bool limits_raised_ ABSL_GUARDED_BY(mutex_) = false;

@@ -1,8 +1,9 @@
+#include <algorithm>
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "base/os/thread.h"
 #include "base/status/status_macros.h"
-#include "runtime-agent/network/connection_tracking.h"
 #include "runtime-agent/network/host_networks.h"
 #include "runtime-agent/network/links.h"
 #include "runtime-agent/network/netlink.h"
@@ -12,9 +13,12 @@ namespace slipway::agent {
 namespace {
 
 constexpr absl::Duration kRefillRetry = absl::Seconds(1);
-// Making a namespace, or taking an interface away, keeps a processor busy for a millisecond, which
-// the start or the removal that it comes of is spared.
-constexpr absl::Duration kWorkDelay = absl::Milliseconds(20);
+// Making a namespace keeps a processor busy for a millisecond, which the start that it comes of is
+// spared.
+constexpr absl::Duration kRefillDelay = absl::Milliseconds(20);
+// The kernel takes interfaces away with their namespaces, many at a time. One by one it takes some
+// 20 ms each, and nobody else can change an interface meanwhile: this is for what is still there.
+constexpr absl::Duration kReapDelay = absl::Milliseconds(250);
 constexpr size_t kManyDead = 64;
 
 }  // namespace
@@ -100,24 +104,34 @@ absl::Status HostNetworks::Recover(const std::vector<NetworkDefinition>& network
   RETURN_IF_ERROR(RemoveUnknownLinks());
   absl::MutexLock lock(&mutex_);
   recovered_ = true;
-  worker_ = std::thread([this] { Work(); });
+  worker_ = std::thread([this] {
+    NameThread("networks");
+    GiveWayToOthers();
+    Work();
+  });
   return absl::OkStatus();
 }
 
-bool HostNetworks::HasWork() const {
-  if (stop_ || !dead_.empty()) return true;
-  if (absl::Now() < refill_after_) return false;
-  return ready_isolated_.size() < options_.ready_isolated ||
-         (ready_connected_.size() < options_.ready_connected && default_->has_free_address());
+// A pool that is less than half full is filled at once: the next starts would come to its end.
+absl::Time HostNetworks::RefillDue() const {
+  const bool connected =
+      ready_connected_.size() < options_.ready_connected && default_->has_free_address();
+  if (ready_isolated_.size() >= options_.ready_isolated && !connected) {
+    return absl::InfiniteFuture();
+  }
+  const bool urgent = 2 * ready_isolated_.size() < options_.ready_isolated ||
+                      (connected && 2 * ready_connected_.size() < options_.ready_connected);
+  return std::max(refill_after_, urgent ? absl::InfinitePast() : short_since_ + kRefillDelay);
 }
 
-// Work that does not wait: without an address that is to be given back, or with less than half a
-// pool, the next starts would come to its end.
-bool HostNetworks::HasUrgentWork() const {
-  return stop_ || dead_.size() >= kManyDead ||
-         (!dead_.empty() && !dead_.front().network->has_free_address()) ||
-         2 * ready_isolated_.size() < options_.ready_isolated ||
-         2 * ready_connected_.size() < options_.ready_connected;
+bool HostNetworks::ManyDead() const {
+  return dead_.size() >= kManyDead ||
+         (!dead_.empty() && !dead_.front().network->has_free_address());
+}
+
+absl::Time HostNetworks::ReapDue() const {
+  if (dead_.empty()) return stop_ ? absl::InfinitePast() : absl::InfiniteFuture();
+  return stop_ || ManyDead() ? absl::InfinitePast() : dead_.front().since + kReapDelay;
 }
 
 void HostNetworks::Reap(const Dead& dead) {
@@ -125,7 +139,7 @@ void HostNetworks::Reap(const Dead& dead) {
   const bool deleted = dead.network->DeleteWire(dead.wire, -1).ok();
   firewall_->Remove(dead.network->GuardsOf(dead.wire)).IgnoreError();
   // Best effort: an older kernel lets them time out.
-  ForgetConnectionsTo(dead.wire.address).IgnoreError();
+  connections_->ForgetThoseTo(dead.wire.address).IgnoreError();
   dead.network->EndRelease(dead.wire, deleted);
 }
 
@@ -136,7 +150,7 @@ bool HostNetworks::Refill() {
     absl::MutexLock lock(&mutex_);
     connected = ready_connected_.size() < options_.ready_connected && default_->has_free_address();
   }
-  absl::StatusOr<NetworkNamespace> made = visitor_->CreateNamespace();
+  absl::StatusOr<NetworkNamespace> made = pool_visitor_->CreateNamespace();
   if (!made.ok()) return false;
   if (!connected) {
     absl::MutexLock lock(&mutex_);
@@ -151,34 +165,35 @@ bool HostNetworks::Refill() {
 }
 
 void HostNetworks::Work() {
-  bool at_work = false;
   for (;;) {
     std::optional<Dead> dead;
     {
       absl::MutexLock lock(&mutex_);
-      if (!HasWork()) {
-        at_work = false;
-        mutex_.AwaitWithTimeout(absl::Condition(this, &HostNetworks::HasWork), kRefillRetry);
+      absl::Time due = std::min(RefillDue(), ReapDue());
+      while (due > absl::Now()) {
+        const auto sooner = [this, due]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+          return std::min(RefillDue(), ReapDue()) < due;
+        };
+        mutex_.AwaitWithDeadline(absl::Condition(&sooner), due);
+        due = std::min(RefillDue(), ReapDue());
       }
-      if (HasWork() && !at_work) {
-        at_work = true;
-        mutex_.AwaitWithTimeout(absl::Condition(this, &HostNetworks::HasUrgentWork), kWorkDelay);
-      }
-      if (!dead_.empty()) {
+      if (stop_ || ManyDead() || RefillDue() > absl::Now()) {
+        if (dead_.empty() && stop_) return;
+        if (dead_.empty()) continue;
         dead = std::move(dead_.front());
         dead_.pop_front();
-      } else if (stop_) {
-        return;
-      } else if (!HasWork()) {
-        continue;
       }
     }
     if (dead.has_value()) {
       Reap(*dead);
-    } else if (!Refill()) {
-      absl::MutexLock lock(&mutex_);
-      refill_after_ = absl::Now() + kRefillRetry;
+      continue;
     }
+    const bool refilled = Refill();
+    absl::MutexLock lock(&mutex_);
+    if (!refilled) refill_after_ = absl::Now() + kRefillRetry;
+    const bool full = ready_isolated_.size() >= options_.ready_isolated &&
+                      ready_connected_.size() >= options_.ready_connected;
+    if (full) short_since_ = absl::InfiniteFuture();
   }
 }
 

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "base/os/file.h"
+#include "base/os/thread.h"
 #include "base/status/errno_status.h"
 #include "base/status/status_macros.h"
 #include "runtime-agent/network/links.h"
@@ -33,7 +34,12 @@ absl::Status LoopbackUp() {
 
 class NamespaceVisitor::Impl {
  public:
-  explicit Impl(UniqueFd home) : home_(std::move(home)), thread_([this] { Work(); }) {}
+  Impl(UniqueFd home, bool background)
+      : home_(std::move(home)), thread_([this, background] {
+          NameThread("namespaces");
+          if (background) GiveWayToOthers();
+          Work();
+        }) {}
 
   ~Impl() {
     {
@@ -97,10 +103,10 @@ class NamespaceVisitor::Impl {
 NamespaceVisitor::NamespaceVisitor(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 NamespaceVisitor::~NamespaceVisitor() = default;
 
-absl::StatusOr<std::unique_ptr<NamespaceVisitor>> NamespaceVisitor::Start() {
+absl::StatusOr<std::unique_ptr<NamespaceVisitor>> NamespaceVisitor::Start(bool background) {
   ASSIGN_OR_RETURN(UniqueFd home, OpenFile(kOwnNamespace, O_RDONLY));
   return std::unique_ptr<NamespaceVisitor>(
-      new NamespaceVisitor(std::make_unique<Impl>(std::move(home))));
+      new NamespaceVisitor(std::make_unique<Impl>(std::move(home), background)));
 }
 
 absl::StatusOr<NetworkNamespace> NamespaceVisitor::CreateNamespace() {

@@ -30,8 +30,8 @@ class NetworkNamespace {
 // own and nothing forks. Thread-safe; visits run one after the other.
 class NamespaceVisitor {
  public:
-  // The namespace of the calling thread becomes "home".
-  static absl::StatusOr<std::unique_ptr<NamespaceVisitor>> Start();
+  // The namespace of the calling thread becomes "home". `background`: for what nobody waits for.
+  static absl::StatusOr<std::unique_ptr<NamespaceVisitor>> Start(bool background = false);
   ~NamespaceVisitor();
 
   // A new namespace with `lo` up.

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "base/os/thread.h"
 #include "base/status/errno_status.h"
 
 namespace slipway::agent {
@@ -90,6 +91,7 @@ int IoLoop::RunTimers() {
 }
 
 void IoLoop::Run() {
+  NameThread("streams");
   epoll_event events[64];
   while (true) {
     const int timeout = RunTimers();

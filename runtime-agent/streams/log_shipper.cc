@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/logging/logging.h"
+#include "base/os/thread.h"
 #include "runtime-agent/spool/reader.h"
 
 namespace slipway::agent {
@@ -134,6 +135,7 @@ void LogShipper::OnAcknowledged(const std::string& id, uint64_t offset) {
 }
 
 void LogShipper::Run() {
+  NameThread("shipper");
   while (true) {
     std::vector<FeedPtr> feeds;
     {

@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "base/os/thread.h"
 #include "base/status/errno_status.h"
 #include "runtime-agent/supervisor/packet.h"
 
@@ -81,7 +82,10 @@ SupervisorClient::Connection::Connection(Options options)
 SupervisorClient::Connection::~Connection() { Stop(); }
 
 bool SupervisorClient::Connection::Start() {
-  reader_ = std::thread([this] { Run(); });
+  reader_ = std::thread([this] {
+    NameThread("supervisor");
+    Run();
+  });
   absl::MutexLock lock(&mutex_);
   return mutex_.AwaitWithTimeout(absl::Condition(&ready_), options_.connect_timeout);
 }

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "base/os/thread.h"
 #include "services/log/store/segment_file.h"
 
 namespace slipway::log {
@@ -35,6 +36,7 @@ std::optional<Sealer::Result> Sealer::TakeResult() {
 }
 
 void Sealer::Run() {
+  NameThread("sealer");
   const sched_param lowest = {};
   sched_setscheduler(0, SCHED_IDLE, &lowest);
   const auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
