@@ -153,9 +153,9 @@ def settle():
             return
 
 
-def turns(bench, count, measure, peers=None):
-    """Medians of `count` measurements of each, in turn and in a new order each time, so that the machine's moods, and what
-    one leaves behind, hit all alike."""
+def turns(bench, count, measure, peers=None, in_a_row=1):
+    """Medians of `count` times `in_a_row` measurements of each, in turn and in a new order each time, so that the
+    machine's moods, and what one leaves behind, hit all alike."""
     peers = peers or bench.both
     seen = {peer.name: [] for peer in peers}
     for peer in peers:
@@ -163,7 +163,7 @@ def turns(bench, count, measure, peers=None):
     for _ in range(count):
         for peer in random.sample(peers, len(peers)):
             settle()
-            seen[peer.name].append(measure(peer))
+            seen[peer.name] += [measure(peer) for _ in range(in_a_row)]
     return {name: statistics.median(values) for name, values in seen.items()}
 
 
@@ -219,15 +219,21 @@ class Crun:
 
 
 def row_api(bench):
-    count = 10 if bench.short else 40
+    """Lives of containers: ten one after the other, each peer in turn; and single ones, for each of which the machine has
+    rested or done something else."""
     clients = {peer.name: UnixClient(peer.socket) for peer in bench.both}
     crun = Crun()
     try:
         for network in ("none", "bridge"):
             peers = [*bench.both, *([crun] if network == "none" else [])]
-            values = turns(bench, count,
-                           lambda peer: crun.run() if peer is crun else life(clients[peer.name], network), peers)
+
+            def measure(peer, network=network):
+                return crun.run() if peer is crun else life(clients[peer.name], network)
+
+            values = turns(bench, 2 if bench.short else 6, measure, peers, in_a_row=10)
             bench.add(f"API create+start+wait+rm, {network}", "ms", {k: v * 1e3 for k, v in values.items()})
+            values = turns(bench, 5 if bench.short else 30, measure, peers)
+            bench.add(f"a single create+start+wait+rm, {network}", "ms", {k: v * 1e3 for k, v in values.items()})
     finally:
         crun.close()
 
