@@ -153,23 +153,23 @@ Awaitable<absl::StatusOr<pb::AttachReady>> BeginAttach(AttachStream stream, pb::
 Awaitable<absl::Status> RunHijacked(Exchange& http, AttachStream stream, HijackOptions options,
                                     std::function<Awaitable<void>()> after_end) {
   using boost::asio::experimental::awaitable_operators::operator&&;
-  const auto session =
-      std::make_shared<Session>(co_await asio::this_coro::executor, [stream] { stream->Cancel(); });
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  const auto session = std::make_shared<Session>(executor, [stream] { stream->Cancel(); });
   // The first to fail makes the other end too; both have ended when this goes on.
-  absl::Status written =
-      co_await (CopyOutput(http, stream, options, std::move(after_end), session) &&
-                CopyInput(http, stream, options, session));
+  auto copy_output = CopyOutput(http, stream, options, std::move(after_end), session);
+  auto copy_input = CopyInput(http, stream, options, session);
+  absl::Status written = co_await (std::move(copy_output) && std::move(copy_input));
   co_return written;
 }
 
 Awaitable<absl::Status> RunHijacked(Exchange& http, AttachStream stream, HijackOptions options,
                                     const OtherOutput& output) {
   using boost::asio::experimental::awaitable_operators::operator&&;
-  const auto session =
-      std::make_shared<Session>(co_await asio::this_coro::executor, [stream, &output] {
-        output.cancel();
-        stream->Cancel();
-      });
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  const auto session = std::make_shared<Session>(executor, [stream, &output] {
+    output.cancel();
+    stream->Cancel();
+  });
   absl::Status written;
   const auto write = [&](absl::string_view piece) -> Awaitable<absl::Status> {
     ++session->outputs;
@@ -188,7 +188,11 @@ Awaitable<absl::Status> RunHijacked(Exchange& http, AttachStream stream, HijackO
       if (message.has_input_done()) session->Change(&Session::input_done);
     }
   };
-  absl::Status copied = co_await (copy() && hear() && CopyInput(http, stream, options, session));
+  auto copy_output = copy();
+  auto hear_agent = hear();
+  auto copy_input = CopyInput(http, stream, options, session);
+  absl::Status copied =
+      co_await (std::move(copy_output) && std::move(hear_agent) && std::move(copy_input));
   co_return written.ok() ? copied : written;
 }
 
