@@ -53,7 +53,7 @@ void Runtime::OnExit(const EntryInfo& entry) {
 
 void Runtime::Forget(const std::string& id) {
   const absl::Status status = supervisor_->Forget(id, kSupervisorTimeout);
-  if (!status.ok() && !absl::IsNotFound(status)) {
+  if (!status.ok() && !absl::IsNotFound(status) && !absl::IsCancelled(status)) {
     Log(LogLevel::kWarning, "the supervisor did not forget an entry",
         {{"id", id}, {"error", std::string(status.message())}});
   }

@@ -76,7 +76,8 @@ Runtime::Runtime(Parts parts, Settings settings)
 
 Runtime::~Runtime() {
   DropAllReady();
-  supervisor_.reset();
+  // What is still to be reaped or told meets errors; the next agent finds it.
+  if (supervisor_ != nullptr) supervisor_->Stop();
   sampler_.reset();
   reaper_.reset();
   executor_.reset();

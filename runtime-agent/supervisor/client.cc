@@ -124,7 +124,9 @@ std::optional<SpawnFailure> GetSpawnFailure(const absl::Status& status) {
 SupervisorClient::SupervisorClient(std::shared_ptr<Connection> connection)
     : connection_(std::move(connection)) {}
 
-SupervisorClient::~SupervisorClient() { connection_->Stop(); }
+SupervisorClient::~SupervisorClient() { Stop(); }
+
+void SupervisorClient::Stop() { connection_->Stop(); }
 
 absl::StatusOr<std::unique_ptr<SupervisorClient>> SupervisorClient::Connect(Options options) {
   std::string path = options.socket_path;

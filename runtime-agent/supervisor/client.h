@@ -119,6 +119,9 @@ class SupervisorClient {
   SupervisorClient(const SupervisorClient&) = delete;
   SupervisorClient& operator=(const SupervisorClient&) = delete;
 
+  // Every call fails from now on, and no callback comes any more.
+  void Stop();
+
   // Returns when the exec succeeded (hold: when everything before it did).
   absl::StatusOr<SpawnResult> Spawn(SpawnRequest request, absl::Duration timeout);
   // The callback comes from the reader thread, exactly once.

@@ -109,7 +109,11 @@ bool SupervisorClient::Connection::Send(const Pending& pending) {
 
 void SupervisorClient::Connection::Call(WireRequest request, std::vector<UniqueFd> fds,
                                         absl::Duration timeout, Done done) {
-  absl::MutexLock lock(&mutex_);
+  absl::ReleasableMutexLock lock(&mutex_);
+  if (stopping_) {
+    lock.Release();
+    return done(absl::CancelledError("supervisor: nobody is asked any more"));
+  }
   request.magic = kWireMagic;
   request.version = kWireVersion;
   request.request_id = next_id_++;
