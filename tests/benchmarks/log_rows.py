@@ -223,9 +223,63 @@ def row_follow(bench):
     bench.add("write to follower, p99, two CLIs", "ms", values)
 
 
+def row_huge(bench):
+    """The end of a log of 10 GB, as clients ask for it; ours alone, for want of a day."""
+    lines = 2000000 if bench.short else 100000000
+    peer = bench.ours
+    run_cli(peer, "run", "-d", "--name", "writer", "--network", "none", "--log-opt", "max-size=20g", "busybox", "sh",
+            "-c", f"{script(lines)}; sleep 61; yes late | head -n 1000")
+    run_cli(peer, "wait", "writer")
+    size = lines // 10000
+    for row, query, bound, least in ((f"--tail 1000 of {size} MB", "tail=1000", 10, 5000),
+                                     (f"--since a minute ago, of {size} MB", f"since={time.time() - 60}", 20, 5000)):
+        times = []
+        for _ in range(9):
+            seconds, got = ask(peer, query)
+            assert least <= got < 1 << 20, (query, got)
+            times.append(seconds)
+        bench.add(row + ", API", "ms", {"slipway": statistics.median(times) * 1e3, "bound": bound})
+    run_cli(peer, "rm", "writer")
+
+
+# 5,500 lines of 100 bytes ten times a second, for so many tenths of a second.
+STEADY = ("awk 'BEGIN { line = sprintf(\"%099d\", 7); for (t = 0; t < {tenths}; ++t) {"
+          " for (i = 0; i < 5500; ++i) print line; fflush(); system(\"usleep 95000\") } }'")
+
+
+def cpu_seconds(pids):
+    """Of processes, their ended threads excepted."""
+    total = 0
+    for pid in pids:
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e9
+
+
+def row_steady(bench):
+    """What following a producer of 55,000 lines a second costs a platform's processes, over what recording it does."""
+    tenths = 30 if bench.short else 100
+    values = {}
+    for peer in bench.both:
+        share = {}
+        for followed in (False, True):
+            run_cli(peer, "run", "-d", "--name", "writer", "--network", "none", "busybox", "sh", "-c",
+                    STEADY.replace("{tenths}", str(tenths)))
+            pids = peer.platform_pids()
+            before, begin = cpu_seconds(pids), time.perf_counter()
+            if followed:
+                assert ask(peer, "follow=1")[1] >= tenths * 5500 * 100
+            else:
+                run_cli(peer, "wait", "writer")
+            share[followed] = (cpu_seconds(pids) - before) / (time.perf_counter() - begin) * 100
+            run_cli(peer, "rm", "-f", "writer")
+        values[peer.name] = max(share[True] - share[False], 0.01)
+    bench.add("following 55,000 lines a second", "% of a core", {**values, "bound": 5})
+
+
 def row_chatty(bench):
     """Many containers that write at once, all of each read back."""
-    count, lines = (20, 2000) if bench.short else (200, 5000)
+    count, lines = (20, 2000) if bench.short else (500, 2000)
     values = {}
     for peer in bench.both:
         begin = time.perf_counter()
@@ -241,4 +295,5 @@ def row_chatty(bench):
     bench.add(f"{count} containers of {lines} lines each", "s", values)
 
 
-LOG_ROWS = {"logs": row_logs, "search": row_search, "real": row_real, "follow": row_follow, "chatty": row_chatty}
+LOG_ROWS = {"logs": row_logs, "search": row_search, "real": row_real, "follow": row_follow,
+            "steady": row_steady, "huge": row_huge, "chatty": row_chatty}
