@@ -83,6 +83,12 @@ class Cluster:
         """Installs what is built (the first time) and starts what does not run."""
         installed = (self.dir / "bin").exists()
         self.deploy("up", "--no-demo", *(["--no-build"] if installed else []))
+        watched = os.environ.get("SLIPWAY_WATCHED_GATEWAY")
+        if watched and not installed:
+            self.kill("gateway")
+            shutil.copy(watched, self.dir / "bin" / "watched")
+            (self.dir / "bin" / "watched").rename(self.dir / "bin" / "slipway-gateway")
+            self.deploy("up", "--no-demo", "--no-build")
 
     def close(self):
         try:
