@@ -3,7 +3,10 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/table.h>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "base/os/file.h"
 #include "base/status/status_macros.h"
 
@@ -44,11 +47,23 @@ absl::Status FromRocks(const rocksdb::Status& status, absl::string_view what) {
   return absl::InternalError(message);
 }
 
+rocksdb::Status OpenWhenUnlocked(const rocksdb::Options& options, const std::string& directory,
+                                 rocksdb::DB** database) {
+  const absl::Time give_up = absl::Now() + absl::Seconds(10);
+  while (true) {
+    const rocksdb::Status opened = rocksdb::DB::Open(options, directory, database);
+    const bool locked =
+        opened.IsIOError() && absl::StrContains(opened.ToString(), "While lock file");
+    if (!locked || absl::Now() > give_up) return opened;
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+}
+
 absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenSmallDatabase(const std::string& directory,
                                                                absl::string_view format) {
   RETURN_IF_ERROR(MakeDirectories(directory, 0700));
   rocksdb::DB* opened = nullptr;
-  RETURN_IF_ERROR(FromRocks(rocksdb::DB::Open(SmallOptions(), directory, &opened),
+  RETURN_IF_ERROR(FromRocks(OpenWhenUnlocked(SmallOptions(), directory, &opened),
                             absl::StrCat("open ", directory)));
   std::unique_ptr<rocksdb::DB> db(opened);
   std::string found;

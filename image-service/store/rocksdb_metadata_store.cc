@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/status/status_macros.h"
+#include "base/storage/small_database.h"
 #include "image-service/store/stored_messages.h"
 
 namespace slipway::image {
@@ -115,7 +116,7 @@ RocksdbMetadataStore::~RocksdbMetadataStore() = default;
 absl::StatusOr<std::unique_ptr<RocksdbMetadataStore>> RocksdbMetadataStore::Open(
     const std::string& path) {
   rocksdb::DB* db = nullptr;
-  RETURN_IF_ERROR(FromRocksdb(rocksdb::DB::Open(DatabaseOptions(), path, &db),
+  RETURN_IF_ERROR(FromRocksdb(OpenWhenUnlocked(DatabaseOptions(), path, &db),
                               absl::StrCat("open database ", path)));
   return std::unique_ptr<RocksdbMetadataStore>(
       new RocksdbMetadataStore(std::unique_ptr<rocksdb::DB>(db)));

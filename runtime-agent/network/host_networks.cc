@@ -144,6 +144,7 @@ absl::Status HostNetworks::RemoveNetwork(const std::string& network_id) {
     network = found->second;
     networks_.erase(found);
   }
+  ReapNow(network, [](const Wire&) { return true; });
   std::vector<FirewallElement> elements;
   if (network->is_bridge()) AppendElements(network->firewall(), elements);
   const absl::Status unruled = firewall_->Remove(elements);
@@ -159,6 +160,15 @@ absl::StatusOr<Wire> HostNetworks::MakeWire(const NetworkRef& network,
     many = records_.size() > kFewEndpoints && !std::exchange(limits_raised_, true);
   }
   if (many) RaiseHostLimits();
+  if (!request.address.empty() || !request.address6.empty()) {
+    // The address of a container that has just ended, its own maybe.
+    const auto address = ParseIpv4(request.address);
+    const auto address6 = ParseIpv6(request.address6);
+    ReapNow(network, [&](const Wire& wire) {
+      return (address.ok() && wire.address == *address) ||
+             (address6.ok() && wire.address6.has_value() && *wire.address6 == *address6);
+    });
+  }
   ASSIGN_OR_RETURN(Wire wire, network->MakeWire(request, netns_fd));
   const absl::Status guarded = firewall_->Add(network->GuardsOf(wire));
   if (guarded.ok()) return wire;

@@ -2,6 +2,8 @@
 #define RUNTIME_AGENT_NETWORK_HOST_NETWORKS_H_
 
 #include <deque>
+#include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -97,7 +99,12 @@ class HostNetworks : public NetworkDriver {
   absl::Time RefillDue() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Time ReapDue() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool ManyDead() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Reap(const Dead& dead);
+  // Takes away an interface of which `reaping_` tells.
+  void Reap(std::list<Dead>::iterator dead) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Returns when there is no dead interface of the network any more that `is_meant`: its name, its
+  // address and its rules may be another's from then on.
+  void ReapNow(const NetworkRef& network, const std::function<bool(const Wire&)>& is_meant)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   bool Refill();
 
   const BridgeOptions options_;
@@ -114,7 +121,8 @@ class HostNetworks : public NetworkDriver {
   absl::flat_hash_map<std::string, std::map<std::string, Record>> records_ ABSL_GUARDED_BY(mutex_);
   std::deque<ReadyEndpoint> ready_connected_ ABSL_GUARDED_BY(mutex_);
   std::deque<NetworkNamespace> ready_isolated_ ABSL_GUARDED_BY(mutex_);
-  std::deque<Dead> dead_ ABSL_GUARDED_BY(mutex_);  // interfaces to delete
+  std::deque<Dead> dead_ ABSL_GUARDED_BY(mutex_);    // interfaces to delete
+  std::list<Dead> reaping_ ABSL_GUARDED_BY(mutex_);  // that are being deleted
   // Since when the pools lack something.
   absl::Time short_since_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   absl::Time refill_after_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();

@@ -134,13 +134,41 @@ absl::Time HostNetworks::ReapDue() const {
   return stop_ || ManyDead() ? absl::InfinitePast() : dead_.front().since + kReapDelay;
 }
 
-void HostNetworks::Reap(const Dead& dead) {
+void HostNetworks::Reap(std::list<Dead>::iterator entry) {
+  const Dead dead = *entry;
   // A failure leaves the interface to the next Recover; its address stays taken until then.
   const bool deleted = dead.network->DeleteWire(dead.wire, -1).ok();
   firewall_->Remove(dead.network->GuardsOf(dead.wire)).IgnoreError();
   // Best effort: an older kernel lets them time out.
   connections_->ForgetThoseTo(dead.wire.address).IgnoreError();
   dead.network->EndRelease(dead.wire, deleted);
+  absl::MutexLock lock(&mutex_);
+  reaping_.erase(entry);
+}
+
+void HostNetworks::ReapNow(const NetworkRef& network,
+                           const std::function<bool(const Wire&)>& is_meant) {
+  const auto meant = [&](const Dead& dead) {
+    return dead.network == network && is_meant(dead.wire);
+  };
+  std::vector<std::list<Dead>::iterator> mine;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (auto dead = dead_.begin(); dead != dead_.end();) {
+      if (!meant(*dead)) {
+        ++dead;
+        continue;
+      }
+      mine.push_back(reaping_.insert(reaping_.end(), std::move(*dead)));
+      dead = dead_.erase(dead);
+    }
+  }
+  for (const auto dead : mine) Reap(dead);
+  const auto gone = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return std::none_of(reaping_.begin(), reaping_.end(), meant);
+  };
+  absl::MutexLock lock(&mutex_);
+  mutex_.Await(absl::Condition(&gone));
 }
 
 // Adds one namespace to the pool that lacks more; false when that failed.
@@ -166,7 +194,7 @@ bool HostNetworks::Refill() {
 
 void HostNetworks::Work() {
   for (;;) {
-    std::optional<Dead> dead;
+    std::optional<std::list<Dead>::iterator> dead;
     {
       absl::MutexLock lock(&mutex_);
       absl::Time due = std::min(RefillDue(), ReapDue());
@@ -180,7 +208,7 @@ void HostNetworks::Work() {
       if (stop_ || ManyDead() || RefillDue() > absl::Now()) {
         if (dead_.empty() && stop_) return;
         if (dead_.empty()) continue;
-        dead = std::move(dead_.front());
+        dead = reaping_.insert(reaping_.end(), std::move(dead_.front()));
         dead_.pop_front();
       }
     }

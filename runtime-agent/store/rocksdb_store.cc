@@ -49,7 +49,7 @@ rocksdb::Options SmallDatabase() {
 absl::StatusOr<std::unique_ptr<RocksdbStore>> RocksdbStore::Open(const std::string& directory) {
   RETURN_IF_ERROR(MakeDirectories(directory, 0700));
   rocksdb::DB* raw = nullptr;
-  const rocksdb::Status opened = rocksdb::DB::Open(SmallDatabase(), directory, &raw);
+  const rocksdb::Status opened = OpenWhenUnlocked(SmallDatabase(), directory, &raw);
   RETURN_IF_ERROR(FromRocks(opened, absl::StrCat("open ", directory)));
   return std::unique_ptr<RocksdbStore>(new RocksdbStore(std::unique_ptr<rocksdb::DB>(raw)));
 }
