@@ -182,7 +182,7 @@ void Runtime::EndHeldRuns(std::vector<EntryInfo>& entries) {
   for (auto entry = entries.begin(); entry != entries.end();) {
     // A held process that ended is told like any other that did, but it has never begun.
     const bool held = entry->kind == EntryKind::kContainer && (entry->flags & kEntryHold) != 0 &&
-                      entry->start_time_ns == 0;
+                      (entry->flags & kEntryReleased) == 0 && entry->start_time_ns == 0;
     if (!held) {
       ++entry;
       continue;

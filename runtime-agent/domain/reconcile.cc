@@ -228,7 +228,8 @@ absl::StatusOr<std::vector<EntryInfo>> Runtime::ListSettled() {
   while (true) {
     ASSIGN_OR_RETURN(std::vector<EntryInfo> entries, supervisor_->List(kSupervisorTimeout));
     const bool settled = std::none_of(entries.begin(), entries.end(), [](const EntryInfo& entry) {
-      return entry.state == EntryState::kStarting || entry.state == EntryState::kFailed;
+      return entry.state == EntryState::kStarting || entry.state == EntryState::kFailed ||
+             (entry.state == EntryState::kCreated && (entry.flags & kEntryReleased) != 0);
     });
     if (settled || absl::Now() > give_up) {
       EndHeldRuns(entries);

@@ -120,7 +120,8 @@ void Supervisor::OnSyncEnd(uint32_t slot) {
   Runtime& runtime = runtime_[slot];
   Drop(slot, RoleBit(FdRole::kSync));
   if (runtime.failure != nullptr) return FinishFailure(slot);
-  if (StateOf(slot) == EntryState::kCreated && runtime.connection_plus_one == 0) {
+  // Whether it was let go, not whether somebody still waits: who asked may be gone by now.
+  if (StateOf(slot) == EntryState::kCreated && (page_->slot[slot].flags & kEntryReleased) == 0) {
     // Ended while it was held: to the client that is an exit like any other.
     SetState(slot, EntryState::kRunning);
     return;
@@ -197,7 +198,8 @@ void Supervisor::RestoreEntry(uint32_t slot) {
   }
   if (state == EntryState::kExited) return;
   WatchRole(slot, FdRole::kPidfd);
-  if (WatchRole(slot, FdRole::kSync) && (entry.flags & kEntryHold) == 0 && entry.pid != 0) {
+  const bool let_go = (entry.flags & kEntryHold) == 0 || (entry.flags & kEntryReleased) != 0;
+  if (WatchRole(slot, FdRole::kSync) && let_go && entry.pid != 0) {
     SendGo(slot);
   }
   if (FdOf(slot, FdRole::kSync) < 0 && state != EntryState::kRunning) {

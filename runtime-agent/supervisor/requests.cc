@@ -226,6 +226,7 @@ int Supervisor::Start(uint32_t index, uint32_t slot, const WireRequest& request)
   switch (StateOf(slot)) {
     case EntryState::kCreated:
       AwaitExec(slot, index, request);
+      page_->slot[slot].flags.fetch_or(kEntryReleased);
       SendGo(slot);
       return -1;
     case EntryState::kRunning:

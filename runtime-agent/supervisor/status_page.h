@@ -43,6 +43,7 @@ enum EntryFlags : uint32_t {
   kEntrySpoolBlocked = 64,  // a full spool holds the writer back at this moment
   kEntryStdinOpen = 128,    // the supervisor still holds the write end of stdin
   kEntryOrphaned = 256,     // supervisor and keeper died at once: its descriptors are to come back
+  kEntryReleased = 512,     // held, and START came: it is on its way to its exec
                             // with RESTORE, and until then its end is not told
 };
 
