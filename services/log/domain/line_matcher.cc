@@ -11,20 +11,14 @@ namespace slipway::log {
 namespace {
 
 constexpr size_t kMostPatternBytes = 4096;
-constexpr int64_t kMostProgramBytes = 4 << 20;
 
 absl::StatusOr<std::unique_ptr<RE2>> Compile(const std::string& pattern, bool ignore_case) {
   if (pattern.size() > kMostPatternBytes) {
     return absl::InvalidArgumentError(
         absl::StrCat("search expression is longer than ", kMostPatternBytes, " bytes"));
   }
-  RE2::Options options;
-  options.set_log_errors(false);
-  options.set_case_sensitive(!ignore_case);
-  options.set_max_mem(kMostProgramBytes);
-  // An expression stays within a line: many lines are searched at once.
-  options.set_never_nl(true);
-  auto regex = std::make_unique<RE2>(absl::StrCat("(?m)", pattern), options);
+  const RE2::Options options = ExpressionOptions(ignore_case);
+  auto regex = std::make_unique<RE2>(WithinLines(pattern), options);
   if (regex->ok()) return regex;
   // The message is that of the expression as it was given.
   const RE2 given(pattern, options);

@@ -69,13 +69,10 @@ class TrigramProbe : public TextProbe {
     required_ =
         options.ignore_case ? TrigramsInAnyCase(options.substring) : TrigramsOf(options.substring);
     if (options.regex.empty() || options.ignore_case || !IsPlainEnough(options.regex)) return;
-    RE2::Options as;
-    as.set_log_errors(false);
-    as.set_max_mem(kMostProgramBytes);
-    as.set_never_nl(true);
     auto filter = std::make_unique<re2::FilteredRE2>(static_cast<int>(kTrigram));
     int id = 0;
-    if (filter->Add(absl::StrCat("(?m)", options.regex), as, &id) != RE2::NoError) return;
+    if (filter->Add(WithinLines(options.regex), ExpressionOptions(false), &id) != RE2::NoError)
+      return;
     std::vector<std::string> texts;
     filter->Compile(&texts);
     if (texts.empty()) return;
@@ -104,6 +101,17 @@ class TrigramProbe : public TextProbe {
 };
 
 }  // namespace
+
+RE2::Options ExpressionOptions(bool ignore_case) {
+  RE2::Options options;
+  options.set_log_errors(false);
+  options.set_case_sensitive(!ignore_case);
+  options.set_max_mem(kMostProgramBytes);
+  options.set_never_nl(true);
+  return options;
+}
+
+std::string WithinLines(const std::string& pattern) { return absl::StrCat("(?m)", pattern); }
 
 std::shared_ptr<const TextProbe> MakeTrigramProbe(const SearchOptions& options) {
   if (options.invert || options.lines_before != 0 || options.lines_after != 0) return nullptr;

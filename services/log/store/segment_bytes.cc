@@ -167,11 +167,8 @@ bool LoadFromAhead(const SegmentFile& file, size_t first, uint64_t end, ReadBuff
 
 absl::Status LoadSealed(const SegmentFile& file, uint64_t at, size_t wanted, uint64_t end,
                         ReadBuffer& buffer) {
-  const auto above = std::upper_bound(
-      file.frames.begin(), file.frames.end(), at,
-      [](uint64_t offset, const SealedFrame& each) { return offset < each.begin; });
-  if (above == file.frames.begin()) return Shortened(0, end);
-  const size_t first = static_cast<size_t>(above - file.frames.begin()) - 1;
+  if (file.frames.empty() || at < file.frames.front().begin) return Shortened(0, end);
+  const size_t first = FrameAt(file.frames, at);
   buffer.begin = file.frames[first].begin;
   if (buffer.parallel && LoadFromAhead(file, first, end, buffer) &&
       buffer.begin + buffer.size >= at + wanted) {
@@ -187,6 +184,13 @@ absl::Status LoadSealed(const SegmentFile& file, uint64_t at, size_t wanted, uin
 }
 
 }  // namespace
+
+size_t FrameAt(const std::vector<SealedFrame>& frames, uint64_t at) {
+  const auto above = std::upper_bound(
+      frames.begin(), frames.end(), at,
+      [](uint64_t offset, const SealedFrame& each) { return offset < each.begin; });
+  return static_cast<size_t>(above - frames.begin()) - 1;
+}
 
 absl::Status LoadBytes(const SegmentFile& file, uint64_t at, size_t wanted, uint64_t end,
                        ReadBuffer& buffer) {

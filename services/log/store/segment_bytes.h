@@ -32,6 +32,9 @@ struct SegmentFile : std::enable_shared_from_this<SegmentFile> {
   SealedFrame stretches;            // of a sealed one; no bytes when it has none
 };
 
+// The frame that has the byte, or the last one; `at` is not before the first.
+size_t FrameAt(const std::vector<SealedFrame>& frames, uint64_t at);
+
 // Brings the bytes [at, at + wanted) into the buffer, and what comes cheaply with them before
 // `end`. DataLoss when the file has less. A frame that is damaged reads as zeros, in which nothing
 // looks like a record.

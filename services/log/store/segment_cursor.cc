@@ -8,18 +8,6 @@
 
 namespace slipway::log {
 
-namespace {
-
-// The frame that has the byte; `at` is not before the first.
-size_t FrameAt(const std::vector<SealedFrame>& frames, uint64_t at) {
-  const auto above = std::upper_bound(
-      frames.begin(), frames.end(), at,
-      [](uint64_t offset, const SealedFrame& each) { return offset < each.begin; });
-  return static_cast<size_t>(above - frames.begin()) - 1;
-}
-
-}  // namespace
-
 SegmentCursor::SegmentCursor(std::shared_ptr<const ContainerLog> log, const Position& from,
                              std::shared_ptr<const TextProbe> probe)
     : log_(std::move(log)), start_(from), probe_(std::move(probe)) {}
