@@ -110,9 +110,9 @@ absl::Status Catalog::RestoreLayers(std::vector<Layer> layers, bool verify) {
   for (Layer& layer : layers) {
     const bool after_power_cut =
         !layer.unsynced_boot_id.empty() && layer.unsynced_boot_id != content_.BootId();
-    bool whole =
-        !verify || (content_.HasBlob(layer.blob, layer.blob_size_bytes) &&
-                    (after_power_cut || content_.HasLayer(layer.diff_id, layer.erofs_size_bytes)));
+    bool whole = !verify ||
+                 ((layer.has_split() || content_.HasBlob(layer.blob, layer.blob_size_bytes)) &&
+                  (after_power_cut || content_.HasLayer(layer.diff_id, layer.layer_file_bytes())));
     if (whole && !layer.unsynced_boot_id.empty()) {
       const absl::Status status =
           after_power_cut ? Rebuild(layer) : content_.SyncLayer(layer.diff_id);
@@ -137,15 +137,18 @@ absl::Status Catalog::RestoreLayers(std::vector<Layer> layers, bool verify) {
 }
 
 absl::Status Catalog::Rebuild(Layer& layer) {
-  ASSIGN_OR_RETURN(const auto sink, content_.NewLayer(/*any_compression=*/true));
+  ASSIGN_OR_RETURN(const auto sink, content_.NewLayer({.any_compression = true}));
   RETURN_IF_ERROR(
-      content_.ReadBlob(layer.blob, [&](absl::string_view bytes) { return sink->Append(bytes); }));
+      content_.ReadBlob(layer, [&](absl::string_view bytes) { return sink->Append(bytes); }));
   ASSIGN_OR_RETURN(const ConvertedLayer converted, sink->Finish());
   if (converted.blob != layer.blob || converted.diff_id != layer.diff_id) {
     return absl::DataLossError(absl::StrCat("blob ", layer.blob.ToString(), " was damaged"));
   }
   layer.erofs_size_bytes = converted.erofs_size_bytes;
-  RETURN_IF_ERROR(sink->Commit(content_.LayerPath(layer.diff_id)));
+  // One that is good already may have a split behind it, which another layer needs.
+  const std::string path = content_.LayerPath(layer.diff_id);
+  ASSIGN_OR_RETURN(const bool same, sink->SameAs(path));
+  if (!same) RETURN_IF_ERROR(sink->Commit(path));
   return content_.SyncLayer(layer.diff_id);
 }
 
@@ -295,7 +298,7 @@ absl::StatusOr<LayerLease> Catalog::AddLayer(const Layer& layer,
       ++found->second.leases;
       return LayerLease(this, found->second.layer);
     }
-    have_file = LayerFileUsed(layer.diff_id);
+    have_file = LayerFileUsed(layer.diff_id, /*whole=*/true);
   }
   RETURN_IF_ERROR(commit(have_file));
   MetadataBatch batch;
@@ -329,9 +332,9 @@ void Catalog::MarkSynced(const Digest& blob) {
   if (!status.ok()) Log(LogLevel::kWarning, status.message());
 }
 
-bool Catalog::LayerFileUsed(const Digest& diff_id) const {
+bool Catalog::LayerFileUsed(const Digest& diff_id, bool whole) const {
   return std::any_of(layers_.begin(), layers_.end(), [&](const auto& item) {
-    return item.second.layer.diff_id == diff_id && !item.second.damaged;
+    return item.second.layer.diff_id == diff_id && !(whole && item.second.damaged);
   });
 }
 
@@ -368,7 +371,7 @@ void Catalog::RemoveFiles(const std::vector<Layer>& layers) {
     bool used;
     {
       absl::MutexLock lock(&mu_);
-      used = LayerFileUsed(layer.diff_id);
+      used = LayerFileUsed(layer.diff_id, /*whole=*/false);
     }
     if (!used) status.Update(content_.RemoveLayer(layer.diff_id));
     // The next start sweeps what is left.
@@ -382,7 +385,7 @@ void Catalog::Report() const {
   int64_t layer_bytes = 0;
   std::set<Digest> files;
   for (const auto& [blob, entry] : layers_) {
-    blob_bytes += entry.layer.blob_size_bytes;
+    blob_bytes += entry.layer.stored_blob_bytes();
     if (files.insert(entry.layer.diff_id).second) layer_bytes += entry.layer.erofs_size_bytes;
   }
   metrics_.OnStore(static_cast<int64_t>(images_.size()), static_cast<int64_t>(files.size()),

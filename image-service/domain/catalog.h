@@ -94,6 +94,12 @@ struct PutImageCommand {
   std::string hold;                        // that keeps the image, where it is open
 };
 
+// What a registry got for a blob.
+struct SentBlob {
+  Digest digest;
+  int64_t size_bytes = 0;
+};
+
 struct PutImageOutcome {
   std::shared_ptr<const Image> image;
   bool changed = false;  // something was not already so
@@ -165,9 +171,17 @@ class Catalog {
 
   // Changes.
   absl::StatusOr<PutImageOutcome> Put(PutImageCommand command);
-  // The image is under `reference` in its registry now, with this manifest and all of its layers.
-  absl::Status RecordPush(const Digest& id, const ImageReference& reference,
-                          const Digest& manifest);
+  // The image is under `reference` in its registry now, with this manifest and all of its layers:
+  // those with a split as the blobs that `gzipped` says.
+  absl::Status RecordPush(const Digest& id, const ImageReference& reference, const Digest& manifest,
+                          const std::map<Digest, SentBlob>& gzipped);
+  // An image with layers that were made here, all whole: whoever pulls it has it already. Its
+  // record and its layers, bottom first.
+  struct OwnImage {
+    ImageRecord record;
+    std::vector<LayerLease> layers;
+  };
+  absl::StatusOr<std::optional<OwnImage>> LeaseOwn(const Digest& id);
   absl::Status Tag(absl::string_view source, absl::string_view target);
   absl::StatusOr<RemoveOutcome> Remove(const RemoveCommand& command);
   // Removes what nothing uses and the filter lets go.
@@ -263,7 +277,8 @@ class Catalog {
   absl::Status Rebuild(Layer& layer);
   // Takes the files of layers away whose records are gone.
   void RemoveFiles(const std::vector<Layer>& layers) ABSL_EXCLUSIVE_LOCKS_REQUIRED(commit_mu_);
-  bool LayerFileUsed(const Digest& diff_id) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  // By a layer that is whole, or by any: containers go on with the file of a damaged one.
+  bool LayerFileUsed(const Digest& diff_id, bool whole) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   void ReleaseLease(const Digest& blob);
   // Whether putting `command` changes nothing.
   bool IsUpToDate(const PutImageCommand& command) const ABSL_SHARED_LOCKS_REQUIRED(mu_);

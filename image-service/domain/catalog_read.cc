@@ -181,7 +181,7 @@ DiskUsage Catalog::Usage() const {
   }
   std::set<Digest> files;
   for (const auto& [blob, entry] : layers_) {
-    usage.blob_bytes += entry.layer.blob_size_bytes;
+    usage.blob_bytes += entry.layer.stored_blob_bytes();
     if (files.insert(entry.layer.diff_id).second) {
       usage.layer_file_bytes += entry.layer.erofs_size_bytes;
     }

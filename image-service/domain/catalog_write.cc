@@ -147,8 +147,32 @@ absl::StatusOr<ImageView> Catalog::Hold(absl::string_view reference, const std::
   return View(entry);
 }
 
+absl::StatusOr<std::optional<Catalog::OwnImage>> Catalog::LeaseOwn(const Digest& id) {
+  std::vector<Digest> blobs;
+  {
+    absl::MutexLock lock(&mu_);
+    const auto found = images_.find(id);
+    if (found == images_.end()) return std::optional<OwnImage>();
+    bool made_here = false;
+    for (const Layer& layer : found->second.image->layers) {
+      made_here = made_here || layer.has_split();
+      blobs.push_back(layer.blob);
+    }
+    if (!made_here) return std::optional<OwnImage>();
+  }
+  OwnImage own;
+  for (const Digest& blob : blobs) {
+    std::optional<LayerLease> lease = LeaseLayer(blob);
+    if (!lease.has_value()) return std::optional<OwnImage>();
+    own.layers.push_back(*std::move(lease));
+  }
+  ASSIGN_OR_RETURN(own.record, metadata_.ReadImage(id));
+  return own;
+}
+
 absl::Status Catalog::RecordPush(const Digest& id, const ImageReference& reference,
-                                 const Digest& manifest) {
+                                 const Digest& manifest,
+                                 const std::map<Digest, SentBlob>& gzipped) {
   const ImageReference digested = reference.WithDigest(manifest);
   absl::MutexLock commit_lock(&commit_mu_);
   MetadataBatch batch;
@@ -161,6 +185,13 @@ absl::Status Catalog::RecordPush(const Digest& id, const ImageReference& referen
     if (present) {
       std::vector<Digest> blobs;
       for (const Layer& layer : found->second.image->layers) blobs.push_back(layer.blob);
+      for (const auto& [blob, sent] : gzipped) {
+        const auto layer = layers_.find(blob);
+        if (layer == layers_.end()) continue;
+        layer->second.layer.gzip = sent.digest;
+        layer->second.layer.gzip_size_bytes = sent.size_bytes;
+        batch.put_layers.push_back(layer->second.layer);
+      }
       StageRepository(blobs, reference.Name(), batch);
       batch.put_references.emplace_back(digested.FullString(), id);
     }

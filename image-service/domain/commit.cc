@@ -6,13 +6,12 @@
 #include "absl/time/clock.h"
 #include "base/status/status_macros.h"
 #include "image-service/domain/commit_draft.h"
+#include "image-service/domain/media_types.h"
 #include "image-service/layer/time_clamp.h"
 
 namespace slipway::image {
 namespace {
 
-constexpr char kOciConfigType[] = "application/vnd.oci.image.config.v1+json";
-constexpr char kDockerConfigType[] = "application/vnd.docker.container.image.v1+json";
 // Docker's bound, and about overlayfs's.
 constexpr size_t kMaxLayers = 125;
 constexpr size_t kMaxEmptyTarBytes = 64 << 10;
@@ -60,9 +59,8 @@ absl::StatusOr<std::optional<LayerLease>> Committer::TakeLayer(ByteSource& sourc
     ASSIGN_OR_RETURN(bytes, source.Next());
   }
   if (bytes.empty()) return std::optional<LayerLease>();
-  ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> blob, parts_.content.NewGzipBlob());
   ASSIGN_OR_RETURN(const std::unique_ptr<LayerIntake> intake,
-                   LayerIntake::Create(parts_, std::move(blob), /*any_compression=*/false));
+                   LayerIntake::CreateSplit(parts_, /*any_compression=*/false));
   TimeClamp clamp(latest_mtime_unix_s,
                   [&](absl::string_view piece) { return intake->Append(piece); });
   RETURN_IF_ERROR(intake->Append(zeros));

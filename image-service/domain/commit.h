@@ -34,8 +34,8 @@ struct SquashCommand {
   int64_t created_unix_ns = 0;  // 0: now
 };
 
-// Makes an image of a parent's layers and one more, whose tar is compressed and converted in one
-// pass. A tar with no entries adds no layer. Thread-safe; the parts outlive it.
+// Makes an image of a parent's layers and one more, which is converted in one pass; its tar is kept
+// as a split. A tar with no entries adds no layer. Thread-safe; the parts outlive it.
 class Committer {
  public:
   Committer(IntakeParts parts, ImageFormat& format) : parts_(parts), format_(format) {}

@@ -6,24 +6,21 @@
 #include <vector>
 
 #include "image-service/domain/commit.h"
+#include "image-service/domain/media_types.h"
 
 namespace slipway::image {
-
-inline constexpr char kDockerManifestType[] =
-    "application/vnd.docker.distribution.manifest.v2+json";
-inline constexpr char kDockerLayerType[] = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
 // An image that is being committed, as far as it is known.
 struct Committer::Draft {
   Digest parent;
   Platform platform = HostPlatform();
   std::vector<HistoryEntry> history;
-  std::string manifest_type = "application/vnd.oci.image.manifest.v1+json";
+  std::string manifest_type = kOciManifestType;
   std::vector<LayerLease> leases;        // bottom first
   std::vector<std::string> media_types;  // of these
 
   void AddLayer(LayerLease lease) {
-    media_types.push_back(manifest_type == kDockerManifestType ? kDockerLayerType
+    media_types.push_back(manifest_type == kDockerManifestType ? kDockerTarType
                                                                : lease.layer().media_type);
     leases.push_back(std::move(lease));
   }

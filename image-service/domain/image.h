@@ -108,10 +108,21 @@ struct Layer {
   bool opaque_root = false;  // hides all layers below it
   // Boot in which the layer file was written but not synced; empty: synced.
   std::string unsynced_boot_id;
-  // "<domain>/<path>" of repositories that have the blob, newest last, at most kMaxRepositories.
+  // Behind the layer file, of a layer that was made here: the blob is the plain tar, which is put
+  // together from the layer file when it is asked for. 0: the blob has a file of its own.
+  int64_t split_size_bytes = 0;
+  // What registries have of a layer with a split, once it was pushed.
+  Digest gzip;
+  int64_t gzip_size_bytes = 0;
+  // "<domain>/<path>" of repositories that have the blob (or `gzip`), newest last, at most
+  // kMaxRepositories.
   std::vector<std::string> repositories;
 
   static constexpr size_t kMaxRepositories = 8;
+  bool has_split() const { return split_size_bytes > 0; }
+  // What the blob takes of the disk.
+  int64_t stored_blob_bytes() const { return has_split() ? split_size_bytes : blob_size_bytes; }
+  int64_t layer_file_bytes() const { return erofs_size_bytes + split_size_bytes; }
   // False when it was there already.
   bool AddRepository(const std::string& name);
 };

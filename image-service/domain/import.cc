@@ -5,17 +5,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status/status_macros.h"
+#include "image-service/domain/media_types.h"
 
 namespace slipway::image {
 namespace {
-
-constexpr char kManifestType[] = "application/vnd.oci.image.manifest.v1+json";
-constexpr char kConfigType[] = "application/vnd.oci.image.config.v1+json";
-
-bool IsPlainTar(absl::string_view start) {
-  // POSIX and GNU; all zeros is an empty one.
-  return (start.size() >= 262 && start.substr(257, 5) == "ustar") || start[0] == '\0';
-}
 
 ImageDescription Describe(const ImportCommand& command, const Layer& layer) {
   ImageDescription description;
@@ -47,11 +40,8 @@ absl::StatusOr<Digest> Importer::Import(const ImportCommand& command, ByteSource
 absl::StatusOr<Digest> Importer::DoImport(const ImportCommand& command, ByteSource& source) {
   ASSIGN_OR_RETURN(absl::string_view bytes, source.Next());
   if (bytes.empty()) return absl::InvalidArgumentError("nothing was sent to import");
-  // What comes as it is, is compressed for keeping and for registries.
-  ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> blob,
-                   IsPlainTar(bytes) ? parts_.content.NewGzipBlob() : parts_.content.NewBlob());
   ASSIGN_OR_RETURN(const std::unique_ptr<LayerIntake> intake,
-                   LayerIntake::Create(parts_, std::move(blob), /*any_compression=*/true));
+                   LayerIntake::CreateSplit(parts_, /*any_compression=*/true));
   while (!bytes.empty()) {
     RETURN_IF_ERROR(intake->Append(bytes));
     ASSIGN_OR_RETURN(bytes, source.Next());
@@ -63,13 +53,13 @@ absl::StatusOr<Digest> Importer::DoImport(const ImportCommand& command, ByteSour
   put.record.config_json = format_.WriteConfig(Describe(command, layer));
   put.record.id = Digest::OfBytes(put.record.config_json);
   Manifest manifest;
-  manifest.media_type = kManifestType;
-  manifest.config = {kConfigType, put.record.id,
+  manifest.media_type = kOciManifestType;
+  manifest.config = {kOciConfigType, put.record.id,
                      static_cast<int64_t>(put.record.config_json.size())};
   manifest.layers.push_back({layer.media_type, layer.blob, layer.blob_size_bytes});
   put.record.manifest_json = format_.WriteManifest(manifest);
   put.record.manifest_digest = Digest::OfBytes(put.record.manifest_json);
-  put.record.manifest_media_type = kManifestType;
+  put.record.manifest_media_type = kOciManifestType;
   put.record.layers.push_back({layer.blob, layer.diff_id, layer.media_type});
   put.layers.push_back(std::move(lease));
   if (command.reference.has_value()) put.references.push_back(*command.reference);

@@ -4,22 +4,22 @@
 #include "absl/time/clock.h"
 #include "base/logging/logging.h"
 #include "base/status/status_macros.h"
+#include "image-service/domain/media_types.h"
 
 namespace slipway::image {
 namespace {
 
 std::string MediaTypeOf(LayerEncoding encoding) {
-  const absl::string_view tar = "application/vnd.oci.image.layer.v1.tar";
   switch (encoding) {
     case LayerEncoding::kGzip:
-      return absl::StrCat(tar, "+gzip");
+      return kOciGzipType;
     case LayerEncoding::kZstd:
-      return absl::StrCat(tar, "+zstd");
+      return kOciZstdType;
     case LayerEncoding::kTar:
     case LayerEncoding::kOther:
       break;
   }
-  return std::string(tar);
+  return kOciTarType;
 }
 
 }  // namespace
@@ -31,8 +31,17 @@ LayerIntake::LayerIntake(IntakeParts parts, std::unique_ptr<BlobWriter> blob,
 absl::StatusOr<std::unique_ptr<LayerIntake>> LayerIntake::Create(IntakeParts parts,
                                                                  std::unique_ptr<BlobWriter> blob,
                                                                  bool any_compression) {
-  ASSIGN_OR_RETURN(std::unique_ptr<LayerSink> sink, parts.content.NewLayer(any_compression));
+  ASSIGN_OR_RETURN(std::unique_ptr<LayerSink> sink,
+                   parts.content.NewLayer({.any_compression = any_compression}));
   return std::unique_ptr<LayerIntake>(new LayerIntake(parts, std::move(blob), std::move(sink)));
+}
+
+absl::StatusOr<std::unique_ptr<LayerIntake>> LayerIntake::CreateSplit(IntakeParts parts,
+                                                                      bool any_compression) {
+  ASSIGN_OR_RETURN(
+      std::unique_ptr<LayerSink> sink,
+      parts.content.NewLayer({.any_compression = any_compression, .keep_split = true}));
+  return std::unique_ptr<LayerIntake>(new LayerIntake(parts, nullptr, std::move(sink)));
 }
 
 absl::Status LayerIntake::Replay() {
@@ -40,25 +49,24 @@ absl::Status LayerIntake::Replay() {
 }
 
 absl::Status LayerIntake::Append(absl::string_view bytes) {
-  RETURN_IF_ERROR(blob_->Append(bytes));
+  if (blob_ != nullptr) RETURN_IF_ERROR(blob_->Append(bytes));
   return sink_->Append(bytes);
 }
 
 absl::StatusOr<LayerLease> LayerIntake::Commit(const Digest& expected,
                                                const std::string& media_type) {
   ASSIGN_OR_RETURN(ConvertedLayer converted, sink_->Finish());
-  ASSIGN_OR_RETURN(const std::optional<FinishedBlob> compressed, blob_->Finish());
-  if (compressed.has_value()) {
-    converted.blob = compressed->digest;
-    converted.blob_size_bytes = compressed->size_bytes;
-    converted.encoding = LayerEncoding::kGzip;
+  if (blob_ == nullptr) {
+    converted.blob = converted.diff_id;
+    converted.blob_size_bytes = converted.tar_size_bytes;
+    converted.encoding = LayerEncoding::kTar;
   }
   if (!expected.empty() && converted.blob != expected) {
     return absl::DataLossError(absl::StrCat("filesystem layer verification failed for digest ",
                                             expected.ToString(), ": got ",
                                             converted.blob.ToString()));
   }
-  RETURN_IF_ERROR(blob_->Sync());
+  if (blob_ != nullptr) RETURN_IF_ERROR(blob_->Sync());
   Layer layer;
   layer.blob = converted.blob;
   layer.diff_id = converted.diff_id;
@@ -67,22 +75,28 @@ absl::StatusOr<LayerLease> LayerIntake::Commit(const Digest& expected,
   layer.tar_size_bytes = converted.tar_size_bytes;
   layer.content_size_bytes = converted.content_size_bytes;
   layer.erofs_size_bytes = converted.erofs_size_bytes;
+  layer.split_size_bytes = converted.split_size_bytes;
   layer.entries = converted.entries;
   layer.opaque_root = converted.opaque_root;
   layer.created_unix_ns = absl::GetCurrentTimeNanos();
-  layer.unsynced_boot_id = parts_.content.BootId();
+  if (blob_ != nullptr) layer.unsynced_boot_id = parts_.content.BootId();
   bool added = false;
   auto lease = parts_.catalog.AddLayer(layer, [&](bool have_file) -> absl::Status {
     added = true;
-    if (!have_file) {
+    // One that is there from another blob has no split.
+    if (!have_file || layer.has_split()) {
       RETURN_IF_ERROR(sink_->Commit(parts_.content.LayerPath(layer.diff_id)));
     }
-    return blob_->Commit(layer.blob);
+    return blob_ == nullptr ? absl::OkStatus() : blob_->Commit(layer.blob);
   });
-  if (!added) blob_->Discard();
+  if (!added && blob_ != nullptr) blob_->Discard();
   RETURN_IF_ERROR(lease.status());
   parts_.metrics.OnLayer(layer.tar_size_bytes, absl::Now() - begin_);
-  if (!added) return lease;
+  if (added && blob_ != nullptr) SyncBehind(layer);
+  return lease;
+}
+
+void LayerIntake::SyncBehind(const Layer& layer) const {
   const IntakeParts parts = parts_;
   // When too many wait already, the next start does it.
   (void)parts_.syncer.TrySchedule([parts, layer] {
@@ -93,7 +107,6 @@ absl::StatusOr<LayerLease> LayerIntake::Commit(const Digest& expected,
       Log(LogLevel::kWarning, status.message());
     }
   });
-  return lease;
 }
 
 }  // namespace slipway::image

@@ -4,13 +4,11 @@
 #include "absl/strings/str_cat.h"
 #include "base/status/status_macros.h"
 #include "image-service/domain/load_session.h"
+#include "image-service/domain/media_types.h"
 
 // The second half of a load: from the documents of the archive to images.
 namespace slipway::image {
 namespace {
-
-constexpr char kOciManifestType[] = "application/vnd.oci.image.manifest.v1+json";
-constexpr char kOciConfigType[] = "application/vnd.oci.image.config.v1+json";
 
 std::string BlobPathOf(const Digest& digest) { return absl::StrCat("blobs/sha256/", digest.hex()); }
 

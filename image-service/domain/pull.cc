@@ -81,18 +81,16 @@ absl::StatusOr<PullOutcome> Puller::DoPull(const PullCommand& command, ProgressO
                     reference.digest().empty() ? reference.tag() : reference.digest().ToString());
 
   PutImageCommand put;
-  auto layers = FetchLayers(resolved, *repository, observer, cancel);
-  if (!layers.ok()) return layers.status();
-  put.layers = *std::move(layers);
-  put.record.id = resolved.manifest.config.digest;
-  put.record.config_json = resolved.config_json;
-  put.record.manifest_json = resolved.document.body;
-  put.record.manifest_digest = resolved.document.digest;
-  put.record.manifest_media_type = resolved.manifest.media_type;
-  for (size_t i = 0; i < put.layers.size(); ++i) {
-    const Layer& layer = put.layers[i].layer();
-    put.record.layers.push_back(
-        {layer.blob, layer.diff_id, resolved.manifest.layers[i].media_type});
+  ASSIGN_OR_RETURN(std::optional<Catalog::OwnImage> own,
+                   catalog_.LeaseOwn(resolved.manifest.config.digest));
+  if (own.has_value()) {
+    for (const Descriptor& layer : resolved.manifest.layers) {
+      observer.OnLayer({layer.digest.ShortHex(), LayerPhase::kAlreadyExists, 0, 0});
+    }
+    put.record = std::move(own->record);
+    put.layers = std::move(own->layers);
+  } else {
+    RETURN_IF_ERROR(FetchImage(resolved, *repository, observer, cancel, put));
   }
   if (reference.digest().empty()) put.references.push_back(reference);
   put.references.push_back(reference.WithDigest(resolved.named));
@@ -105,6 +103,23 @@ absl::StatusOr<PullOutcome> Puller::DoPull(const PullCommand& command, ProgressO
   ASSIGN_OR_RETURN(const PutImageOutcome stored, catalog_.Put(std::move(put)));
   return PullOutcome{resolved.manifest.config.digest, resolved.named, !stored.changed,
                      reference.FamiliarString()};
+}
+
+absl::Status Puller::FetchImage(const Resolved& resolved, RegistryRepository& repository,
+                                ProgressObserver& observer, Cancellation& cancel,
+                                PutImageCommand& put) {
+  ASSIGN_OR_RETURN(put.layers, FetchLayers(resolved, repository, observer, cancel));
+  put.record.id = resolved.manifest.config.digest;
+  put.record.config_json = resolved.config_json;
+  put.record.manifest_json = resolved.document.body;
+  put.record.manifest_digest = resolved.document.digest;
+  put.record.manifest_media_type = resolved.manifest.media_type;
+  for (size_t i = 0; i < put.layers.size(); ++i) {
+    const Layer& layer = put.layers[i].layer();
+    put.record.layers.push_back(
+        {layer.blob, layer.diff_id, resolved.manifest.layers[i].media_type});
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Puller::Resolved> Puller::Resolve(const PullCommand& command,

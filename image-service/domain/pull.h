@@ -70,6 +70,9 @@ class Puller {
                                    const Cancellation& cancel);
   absl::Status FetchConfig(const PullCommand& command, RegistryRepository& repository,
                            Resolved& resolved, const Cancellation& cancel);
+  // The layers and the record of what was resolved, for `put`.
+  absl::Status FetchImage(const Resolved& resolved, RegistryRepository& repository,
+                          ProgressObserver& observer, Cancellation& cancel, PutImageCommand& put);
   absl::StatusOr<std::vector<LayerLease>> FetchLayers(const Resolved& resolved,
                                                       RegistryRepository& repository,
                                                       ProgressObserver& observer,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <thread>
 
 #include "absl/strings/match.h"
@@ -9,16 +10,13 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "base/status/status_macros.h"
+#include "image-service/domain/media_types.h"
 
 namespace slipway::image {
 namespace {
 
 constexpr size_t kLayersAtOnce = 5;
 constexpr absl::Duration kReportEvery = absl::Milliseconds(100);
-constexpr char kDockerManifestType[] = "application/vnd.docker.distribution.manifest.v2+json";
-constexpr char kDockerConfigType[] = "application/vnd.docker.container.image.v1+json";
-constexpr char kDockerGzipType[] = "application/vnd.docker.image.rootfs.diff.tar.gzip";
-constexpr char kOciGzipType[] = "application/vnd.oci.image.layer.v1.tar+gzip";
 
 absl::Status Annotate(const absl::Status& status, absl::string_view what) {
   return absl::Status(status.code(), absl::StrCat(what, ": ", status.message()));
@@ -49,11 +47,16 @@ struct Pusher::Job {
   RegistryRepository& repository;
   PushObserver& observer;
   Cancellation& cancel;
+  absl::Mutex mu;
+  std::map<Digest, SentBlob> gzipped ABSL_GUARDED_BY(mu);  // what became of blobs with a split
 
-  void Report(const Layer& layer, LayerPhase phase, int64_t current_bytes = 0,
+  void Report(const Layer& layer, LayerPhase phase, int64_t current_bytes, int64_t total_bytes,
               std::string source = "") const {
     observer.OnLayer(
-        {layer.diff_id.ShortHex(), phase, current_bytes, layer.blob_size_bytes, std::move(source)});
+        {layer.diff_id.ShortHex(), phase, current_bytes, total_bytes, std::move(source)});
+  }
+  void Report(const Layer& layer, LayerPhase phase) const {
+    Report(layer, phase, 0, layer.blob_size_bytes);
   }
 };
 
@@ -93,7 +96,10 @@ absl::Status Pusher::DoPush(const PushCommand& command, PushObserver& observer,
   ASSIGN_OR_RETURN(const auto tags, Choose(command));
   const std::shared_ptr<RegistryRepository> repository =
       registry_.Open(command.reference, command.credentials, RegistryAccess::kPush);
-  Job job{command.reference, *repository, observer, cancel};
+  Job job{.reference = command.reference,
+          .repository = *repository,
+          .observer = observer,
+          .cancel = cancel};
   for (const auto& [reference, id] : tags) {
     RETURN_IF_ERROR(PushImage(reference, id, job));
   }
@@ -114,7 +120,12 @@ absl::Status Pusher::PushImage(const ImageReference& reference, const Digest& id
   }
   RETURN_IF_ERROR(PushLayers(leases, job));
   ASSIGN_OR_RETURN(const PushedTag pushed, PushManifest(reference, record, job));
-  RETURN_IF_ERROR(catalog_.RecordPush(id, reference, pushed.manifest_digest));
+  std::map<Digest, SentBlob> gzipped;
+  {
+    absl::MutexLock lock(&job.mu);
+    gzipped = job.gzipped;
+  }
+  RETURN_IF_ERROR(catalog_.RecordPush(id, reference, pushed.manifest_digest, gzipped));
   job.observer.OnPushed(pushed);
   return absl::OkStatus();
 }
@@ -153,57 +164,84 @@ absl::Status Pusher::PushLayers(const std::vector<LayerLease>& leases, Job& job)
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> Pusher::Mount(const Layer& layer, Job& job) {
+absl::StatusOr<bool> Pusher::Mount(const Layer& layer, const Digest& blob, Job& job) {
   const std::string prefix = absl::StrCat(job.reference.domain(), "/");
   for (auto name = layer.repositories.rbegin(); name != layer.repositories.rend(); ++name) {
     absl::string_view path = *name;
     if (!absl::ConsumePrefix(&path, prefix) || path == job.reference.path()) continue;
     ASSIGN_OR_RETURN(const bool mounted,
-                     job.repository.MountBlob(layer.blob, std::string(path), job.cancel));
+                     job.repository.MountBlob(blob, std::string(path), job.cancel));
     if (!mounted) continue;
-    job.Report(layer, LayerPhase::kMounted, 0, std::string(path));
+    job.Report(layer, LayerPhase::kMounted, 0, layer.blob_size_bytes, std::string(path));
     return true;
   }
   return false;
 }
 
-absl::Status Pusher::PushLayer(const Layer& layer, Job& job) {
-  ASSIGN_OR_RETURN(const TransferSlots::Slot slot, slots_.Take(job.cancel));
-  ASSIGN_OR_RETURN(const bool present, job.repository.HasBlob(layer.blob, job.cancel));
+absl::StatusOr<bool> Pusher::IsThere(const Layer& layer, const Digest& blob, Job& job) {
+  ASSIGN_OR_RETURN(const bool present, job.repository.HasBlob(blob, job.cancel));
   if (present) {
     job.Report(layer, LayerPhase::kLayerAlreadyExists);
-    return absl::OkStatus();
+    return true;
   }
   // A registry that refuses to mount takes the bytes.
-  const absl::StatusOr<bool> mounted = Mount(layer, job);
-  if (mounted.ok() && *mounted) return absl::OkStatus();
-  return UploadLayer(layer, job);
+  const absl::StatusOr<bool> mounted = Mount(layer, blob, job);
+  return mounted.ok() && *mounted;
 }
 
-absl::Status Pusher::UploadLayer(const Layer& layer, Job& job) {
+absl::Status Pusher::PushLayer(const Layer& layer, Job& job) {
+  ASSIGN_OR_RETURN(const TransferSlots::Slot slot, slots_.Take(job.cancel));
+  if (layer.has_split()) return PushSplitLayer(layer, job);
+  ASSIGN_OR_RETURN(const bool there, IsThere(layer, layer.blob, job));
+  if (there) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::unique_ptr<BlobReader> blob, content_.OpenBlob(layer.blob));
   if (blob->size_bytes() != layer.blob_size_bytes) {
     return absl::DataLossError(absl::StrCat("blob ", layer.blob.ToString(), " has ",
                                             blob->size_bytes(), " bytes instead of ",
                                             layer.blob_size_bytes));
   }
-  job.Report(layer, LayerPhase::kPushing);
+  return UploadLayer(layer, layer.blob, *blob, job);
+}
+
+absl::Status Pusher::PushSplitLayer(const Layer& layer, Job& job) {
+  const auto keep = [&](const Digest& digest, int64_t size_bytes) {
+    absl::MutexLock lock(&job.mu);
+    job.gzipped[layer.blob] = {digest, size_bytes};
+    return absl::OkStatus();
+  };
+  // What it became at an earlier push need not be made again.
+  if (!layer.gzip.empty()) {
+    ASSIGN_OR_RETURN(const bool there, IsThere(layer, layer.gzip, job));
+    if (there) return keep(layer.gzip, layer.gzip_size_bytes);
+  }
+  ASSIGN_OR_RETURN(const GzippedTar gzipped, content_.GzipTar(layer, job.cancel));
+  if (layer.gzip != gzipped.digest) {
+    ASSIGN_OR_RETURN(const bool there, IsThere(layer, gzipped.digest, job));
+    if (there) return keep(gzipped.digest, gzipped.blob->size_bytes());
+  }
+  RETURN_IF_ERROR(UploadLayer(layer, gzipped.digest, *gzipped.blob, job));
+  return keep(gzipped.digest, gzipped.blob->size_bytes());
+}
+
+absl::Status Pusher::UploadLayer(const Layer& layer, const Digest& digest, BlobReader& blob,
+                                 Job& job) {
+  const int64_t total_bytes = blob.size_bytes();
+  job.Report(layer, LayerPhase::kPushing, 0, total_bytes);
   absl::Time reported = absl::Now();
   const BlobSource source = [&](int64_t offset, char* data, size_t size) -> absl::StatusOr<size_t> {
-    ASSIGN_OR_RETURN(const size_t count, blob->ReadAt(offset, data, size));
+    ASSIGN_OR_RETURN(const size_t count, blob.ReadAt(offset, data, size));
     if (count == 0) {
-      return absl::DataLossError(absl::StrCat("blob ", layer.blob.ToString(), " ends early"));
+      return absl::DataLossError(absl::StrCat("blob ", digest.ToString(), " ends early"));
     }
     if (absl::Now() - reported > kReportEvery) {
       reported = absl::Now();
-      job.Report(layer, LayerPhase::kPushing, offset + static_cast<int64_t>(count));
+      job.Report(layer, LayerPhase::kPushing, offset + static_cast<int64_t>(count), total_bytes);
     }
     return count;
   };
   RETURN_IF_ERROR(job.repository.UploadBlob(
-      layer.blob, layer.blob_size_bytes, source, [&] { job.Report(layer, LayerPhase::kRetrying); },
-      job.cancel));
-  job.Report(layer, LayerPhase::kPushed, layer.blob_size_bytes);
+      digest, total_bytes, source, [&] { job.Report(layer, LayerPhase::kRetrying); }, job.cancel));
+  job.Report(layer, LayerPhase::kPushed, total_bytes, total_bytes);
   return absl::OkStatus();
 }
 
@@ -224,6 +262,24 @@ std::optional<Manifest> InDockersTypes(const Manifest& manifest) {
 
 }  // namespace
 
+absl::StatusOr<std::string> Pusher::ManifestToSend(const ImageRecord& record, Job& job) {
+  absl::MutexLock lock(&job.mu);
+  ASSIGN_OR_RETURN(ManifestOrIndex parsed,
+                   format_.ParseManifest(record.manifest_json, record.manifest_media_type));
+  Manifest* manifest = std::get_if<Manifest>(&parsed);
+  if (manifest == nullptr) return record.manifest_json;
+  bool changed = false;
+  for (Descriptor& layer : manifest->layers) {
+    const auto sent = job.gzipped.find(layer.digest);
+    if (sent == job.gzipped.end()) continue;
+    layer.digest = sent->second.digest;
+    layer.size_bytes = sent->second.size_bytes;
+    layer.media_type = manifest->media_type == kDockerManifestType ? kDockerGzipType : kOciGzipType;
+    changed = true;
+  }
+  return changed ? format_.WriteManifest(*manifest) : record.manifest_json;
+}
+
 absl::StatusOr<PushedTag> Pusher::PushManifest(const ImageReference& reference,
                                                const ImageRecord& record, Job& job) {
   ASSIGN_OR_RETURN(const bool has_config, job.repository.HasBlob(record.id, job.cancel));
@@ -236,7 +292,7 @@ absl::StatusOr<PushedTag> Pusher::PushManifest(const ImageReference& reference,
     RETURN_IF_ERROR(job.repository.UploadBlob(
         record.id, static_cast<int64_t>(config.size()), source, [] {}, job.cancel));
   }
-  std::string body = record.manifest_json;
+  ASSIGN_OR_RETURN(std::string body, ManifestToSend(record, job));
   absl::Status put =
       job.repository.PutManifest(reference, record.manifest_media_type, body, job.cancel);
   if (absl::IsInvalidArgument(put)) {

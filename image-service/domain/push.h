@@ -39,7 +39,8 @@ class PushObserver : public ProgressObserver {
 };
 
 // Sends images to registries, byte for byte as they are kept: an image that was pulled has the same
-// digest where it is pushed to. Thread-safe; the parts outlive it.
+// digest where it is pushed to. Layers that were made here are compressed on the way, always to the
+// same bytes. Thread-safe; the parts outlive it.
 class Pusher {
  public:
   Pusher(Registry& registry, Catalog& catalog, ContentStore& content, ImageFormat& format,
@@ -64,8 +65,13 @@ class Pusher {
   absl::Status PushImage(const ImageReference& reference, const Digest& id, Job& job);
   absl::Status PushLayers(const std::vector<LayerLease>& leases, Job& job);
   absl::Status PushLayer(const Layer& layer, Job& job);
-  absl::StatusOr<bool> Mount(const Layer& layer, Job& job);
-  absl::Status UploadLayer(const Layer& layer, Job& job);
+  absl::Status PushSplitLayer(const Layer& layer, Job& job);
+  // Whether the repository has the blob, or has taken it over from another.
+  absl::StatusOr<bool> IsThere(const Layer& layer, const Digest& blob, Job& job);
+  absl::StatusOr<bool> Mount(const Layer& layer, const Digest& blob, Job& job);
+  absl::Status UploadLayer(const Layer& layer, const Digest& digest, BlobReader& blob, Job& job);
+  // The image's manifest, with the layers as they were sent.
+  absl::StatusOr<std::string> ManifestToSend(const ImageRecord& record, Job& job);
   absl::StatusOr<PushedTag> PushManifest(const ImageReference& reference, const ImageRecord& record,
                                          Job& job);
 

@@ -10,8 +10,6 @@
 namespace slipway::image {
 namespace {
 
-constexpr size_t kReadBytes = 512 << 10;
-
 std::string BlobPath(const Digest& digest) { return absl::StrCat("blobs/sha256/", digest.hex()); }
 
 absl::Status WriteFile(const std::string& path, absl::string_view content, ArchiveWriter& archive) {
@@ -103,23 +101,16 @@ absl::Status Saver::WriteBlobs(const std::vector<Chosen>& chosen, ArchiveWriter&
 }
 
 absl::Status Saver::WriteLayer(const Layer& layer, ArchiveWriter& archive) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<BlobReader> blob, content_.OpenBlob(layer.blob));
-  if (blob->size_bytes() != layer.blob_size_bytes) {
-    return absl::DataLossError(absl::StrCat("blob ", layer.blob.ToString(), " has ",
-                                            blob->size_bytes(), " bytes instead of ",
-                                            layer.blob_size_bytes));
-  }
   RETURN_IF_ERROR(archive.BeginFile(BlobPath(layer.blob), layer.blob_size_bytes));
-  const std::unique_ptr<char[]> buffer(new char[kReadBytes]);
-  for (int64_t offset = 0; offset < layer.blob_size_bytes;) {
-    ASSIGN_OR_RETURN(const size_t count, blob->ReadAt(offset, buffer.get(), kReadBytes));
-    if (count == 0) {
-      return absl::DataLossError(absl::StrCat("blob ", layer.blob.ToString(), " ends early"));
-    }
-    RETURN_IF_ERROR(archive.Append(absl::string_view(buffer.get(), count)));
-    offset += static_cast<int64_t>(count);
-  }
-  return absl::OkStatus();
+  int64_t left = layer.blob_size_bytes;
+  RETURN_IF_ERROR(content_.ReadBlob(layer, [&](absl::string_view bytes) -> absl::Status {
+    left -= static_cast<int64_t>(bytes.size());
+    return left < 0 ? absl::OkStatus() : archive.Append(bytes);
+  }));
+  if (left == 0) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat("blob ", layer.blob.ToString(), " has ",
+                                          layer.blob_size_bytes - left, " bytes instead of ",
+                                          layer.blob_size_bytes));
 }
 
 absl::Status Saver::WriteIndexes(const std::vector<Chosen>& chosen, ArchiveWriter& archive) {

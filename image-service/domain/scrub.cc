@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/logging/logging.h"
 #include "base/status/status_macros.h"
+#include "image-service/domain/media_types.h"
 
 namespace slipway::image {
 namespace {
@@ -49,9 +50,9 @@ absl::StatusOr<Scrubber::Finding> Scrubber::Check(const Digest& blob, ScrubOutco
   if (!lease.has_value()) return Finding::kGood;  // removed meanwhile
   const Layer& layer = lease->layer();
   ++outcome.checked_layers;
-  outcome.checked_bytes += layer.blob_size_bytes + layer.erofs_size_bytes;
+  outcome.checked_bytes += layer.stored_blob_bytes() + layer.erofs_size_bytes;
   const bool was_damaged = !catalog_.LeaseLayer(blob).has_value();
-  const absl::StatusOr<bool> rebuilt = Rebuild(layer, cancel);
+  const absl::StatusOr<bool> rebuilt = Rebuild(layer, layer, cancel);
   if (rebuilt.ok()) {
     if (was_damaged) catalog_.MarkWhole(blob);
     return *rebuilt || was_damaged ? Finding::kRepaired : Finding::kGood;
@@ -68,17 +69,18 @@ absl::StatusOr<Scrubber::Finding> Scrubber::Check(const Digest& blob, ScrubOutco
   return Finding::kDamaged;
 }
 
-absl::StatusOr<bool> Scrubber::Rebuild(const Layer& layer, const Cancellation& cancel) {
+absl::StatusOr<bool> Scrubber::Rebuild(const Layer& layer, const Layer& source,
+                                       const Cancellation& cancel) {
   ASSIGN_OR_RETURN(const std::unique_ptr<LayerSink> sink,
-                   content_.NewLayer(/*any_compression=*/true));
-  RETURN_IF_ERROR(content_.ReadBlob(layer.blob, [&](absl::string_view bytes) -> absl::Status {
+                   content_.NewLayer({.any_compression = true, .keep_split = layer.has_split()}));
+  RETURN_IF_ERROR(content_.ReadBlob(source, [&](absl::string_view bytes) -> absl::Status {
     if (cancel.cancelled()) return absl::CancelledError("the scrub was cancelled");
     return sink->Append(bytes);
   }));
   ASSIGN_OR_RETURN(const ConvertedLayer converted, sink->Finish());
-  if (converted.blob != layer.blob || converted.diff_id != layer.diff_id) {
+  if (converted.blob != source.blob || converted.diff_id != layer.diff_id) {
     return absl::DataLossError(
-        absl::StrCat("blob ", layer.blob.ToString(), " has digest ", converted.blob.ToString()));
+        absl::StrCat("blob ", source.blob.ToString(), " has digest ", converted.blob.ToString()));
   }
   const std::string path = content_.LayerPath(layer.diff_id);
   ASSIGN_OR_RETURN(const bool same, sink->SameAs(path));
@@ -88,16 +90,34 @@ absl::StatusOr<bool> Scrubber::Rebuild(const Layer& layer, const Cancellation& c
   return true;
 }
 
+absl::Status Scrubber::RebuildFromFetched(const Layer& layer, LayerLease fetched,
+                                          const Cancellation& cancel) {
+  const Digest blob = fetched.layer().blob;
+  const absl::Status status = Rebuild(layer, fetched.layer(), cancel).status();
+  if (status.ok()) catalog_.MarkWhole(layer.blob);
+  fetched = LayerLease();
+  catalog_.DropUnused({blob});
+  return status;
+}
+
 absl::Status Scrubber::FetchAgain(const Layer& layer, const Cancellation& cancel) {
   absl::Status status = absl::NotFoundError("no repository is known to have it");
+  if (layer.has_split() && layer.gzip.empty()) return status;
   SilentObserver observer;
   for (auto name = layer.repositories.rbegin(); name != layer.repositories.rend(); ++name) {
     const auto reference = ImageReference::Parse(*name);
     if (!reference.ok()) continue;
     const std::shared_ptr<RegistryRepository> repository =
         registry_.Open(*reference, RegistryCredentials(), RegistryAccess::kPull);
-    const Descriptor descriptor{layer.media_type, layer.blob, layer.blob_size_bytes};
-    status = transfers_.Fetch(descriptor, *repository, observer, cancel).status();
+    const Descriptor descriptor =
+        layer.has_split() ? Descriptor{kOciGzipType, layer.gzip, layer.gzip_size_bytes}
+                          : Descriptor{layer.media_type, layer.blob, layer.blob_size_bytes};
+    absl::StatusOr<LayerLease> fetched =
+        transfers_.Fetch(descriptor, *repository, observer, cancel);
+    status = fetched.status();
+    if (status.ok() && layer.has_split()) {
+      status = RebuildFromFetched(layer, *std::move(fetched), cancel);
+    }
     if (status.ok() || cancel.cancelled()) return status;
   }
   return status;

@@ -25,7 +25,8 @@ struct ScrubOutcome {
 
 // Verifies what is on disk and repairs what is damaged: a layer file is made again from its blob
 // (the same tar gives the same file, so they can be compared), a blob is fetched again from a
-// repository that is known to have it. Only the damaged layer is fetched. Thread-safe.
+// repository that is known to have it. What has a split is its own blob: it is made of what
+// registries have of it. Only the damaged layer is fetched. Thread-safe.
 class Scrubber {
  public:
   Scrubber(Catalog& catalog, ContentStore& content, Registry& registry, LayerTransfers& transfers)
@@ -39,9 +40,12 @@ class Scrubber {
 
   absl::StatusOr<Finding> Check(const Digest& blob, ScrubOutcome& outcome,
                                 const Cancellation& cancel);
-  // OK: the blob is whole; whether the layer file had to be made again.
-  absl::StatusOr<bool> Rebuild(const Layer& layer, const Cancellation& cancel);
+  // Makes the layer file of the blob of `source`. OK: that is whole; whether the layer file was
+  // not.
+  absl::StatusOr<bool> Rebuild(const Layer& layer, const Layer& source, const Cancellation& cancel);
   absl::Status FetchAgain(const Layer& layer, const Cancellation& cancel);
+  absl::Status RebuildFromFetched(const Layer& layer, LayerLease fetched,
+                                  const Cancellation& cancel);
 
   Catalog& catalog_;
   ContentStore& content_;

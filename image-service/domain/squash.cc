@@ -18,9 +18,8 @@ absl::StatusOr<LayerLease> Committer::MergeLayers(const std::vector<LayerLease>&
     if (lease.layer().opaque_root) paths.clear();
     paths.push_back(parts_.content.LayerPath(lease.layer().diff_id));
   }
-  ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> blob, parts_.content.NewGzipBlob());
   ASSIGN_OR_RETURN(const std::unique_ptr<LayerIntake> intake,
-                   LayerIntake::Create(parts_, std::move(blob), /*any_compression=*/false));
+                   LayerIntake::CreateSplit(parts_, /*any_compression=*/false));
   RETURN_IF_ERROR(WriteMergedLayer(
       paths, [&intake](absl::string_view bytes) { return intake->Append(bytes); }));
   return intake->Commit(Digest(), "");

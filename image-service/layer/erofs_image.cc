@@ -149,11 +149,13 @@ absl::StatusOr<Nid> ErofsImage::AddInline(const InodeAttributes& attributes,
   RETURN_IF_ERROR(
       WriteInode(offset, Layout::kFlatInline, attributes, content.size(), BlockOf(data), 1));
   RETURN_IF_ERROR(WriteMeta(offset + head_bytes, tail));
+  content_place_ = {data, full_bytes, offset + head_bytes};
   return offset / kSlotBytes;
 }
 
 absl::Status ErofsImage::BeginFile(const InodeAttributes& attributes, uint64_t size_bytes) {
   file_size_ = size_bytes;
+  content_place_.reset();
   file_is_small_ =
       size_bytes <= kMaxInlineFileBytes && FitsInline(attributes, size_bytes % kBlockBytes);
   if (file_is_small_) {
@@ -167,6 +169,7 @@ absl::Status ErofsImage::BeginFile(const InodeAttributes& attributes, uint64_t s
     ASSIGN_OR_RETURN(file_data_, AllocateBlocks(size_bytes));
   }
   file_nid_ = offset / kSlotBytes;
+  content_place_ = {file_data_, size_bytes, 0};
   return WriteInode(offset, Layout::kFlatPlain, attributes, size_bytes, BlockOf(file_data_), 1);
 }
 

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -34,6 +35,14 @@ class ErofsImage {
   absl::Status BeginFile(const InodeAttributes& attributes, uint64_t size_bytes);
   absl::Status WriteFile(uint64_t offset, absl::string_view bytes);
   absl::StatusOr<Nid> EndFile();
+  // Where the content of the regular file begun last stands in the layer file. A small one gets its
+  // place in EndFile: none before.
+  struct ContentPlace {
+    uint64_t offset;  // of the first `full_bytes`
+    uint64_t full_bytes;
+    uint64_t rest_offset;  // of what follows these
+  };
+  const std::optional<ContentPlace>& content_place() const { return content_place_; }
 
   absl::StatusOr<Nid> AddSymlink(const InodeAttributes& attributes, absl::string_view target);
   // A device, fifo or socket; `device` as in stat(2)'s st_rdev.
@@ -93,6 +102,7 @@ class ErofsImage {
   bool file_is_small_ = false;
   Nid file_nid_ = 0;
   std::string small_;
+  std::optional<ContentPlace> content_place_;
 };
 
 }  // namespace slipway::image

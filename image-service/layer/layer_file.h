@@ -28,7 +28,8 @@ class LayerFile {
   absl::Status Truncate(uint64_t size_bytes);
   // Asks the kernel to start writing the range to disk, so that Sync has less left to do.
   void StartWriteback(uint64_t offset, uint64_t size_bytes);
-  // Whether the file at `path` has the same bytes; false when it is missing or cannot be read.
+  // Whether the file at `path` begins with the same bytes; false when it is missing or cannot be
+  // read.
   absl::StatusOr<bool> SameAs(const std::string& path) const;
   // fdatasync.
   absl::Status Sync();

@@ -89,9 +89,7 @@ absl::Status LayerWriter::Append(absl::string_view bytes) {
 
 void LayerWriter::PublishPending() {
   const absl::string_view bytes(pending_, pending_bytes_);
-  if (!input_compression_.has_value()) input_compression_ = DetectCompression(bytes);
-  // A plain tar's digest is its diffID.
-  if (*input_compression_ != Compression::kNone) blob_hash_.Update(bytes);
+  blob_hash_.Update(bytes);
   compressed_.Publish(pending_bytes_);
   pending_ = nullptr;
 }
@@ -100,10 +98,10 @@ absl::StatusOr<LayerResult> LayerWriter::Finish() {
   if (finished_) return absl::FailedPreconditionError("Finish was called before");
   finished_ = true;
   if (pending_ != nullptr) PublishPending();
+  result_.digest = blob_hash_.FinishDigest();
   compressed_.Close();
   Join();
   RETURN_IF_ERROR(failure());
-  result_.digest = compression_ == Compression::kNone ? result_.diff_id : blob_hash_.FinishDigest();
   result_.compression = compression_;
   if (options_.sync) RETURN_IF_ERROR(file_.Sync());
   complete_ = true;
@@ -135,10 +133,18 @@ void LayerWriter::RunDecompression() {
 }
 
 std::optional<absl::string_view> LayerWriter::NextTarBytes() {
+  if (split_.has_value()) {
+    if (const absl::Status status = split_->Settle(); !status.ok()) {
+      Fail(status);
+      return std::nullopt;
+    }
+  }
   const std::optional<absl::string_view> bytes = tar_.Next();
   if (!bytes.has_value()) return bytes;
-  tar_hash_.Update(*bytes);
+  // A plain tar has been hashed on its way in.
+  if (compression_ != Compression::kNone) tar_hash_.Update(*bytes);
   result_.tar_bytes += bytes->size();
+  if (split_.has_value()) split_->Append(*bytes);
   return bytes;
 }
 
@@ -149,18 +155,23 @@ void LayerWriter::RunConversion() {
 absl::Status LayerWriter::Convert() {
   ErofsImage image(&file_, options_.limits.max_image_bytes);
   LayerTree tree(options_.limits);
-  TarConverter converter(options_.limits, &image, &tree);
+  if (options_.keep_split) split_.emplace(options_.directory);
+  TarConverter converter(options_.limits, &image, &tree, split_.has_value() ? &*split_ : nullptr);
   RETURN_IF_ERROR(converter.Run([this] { return NextTarBytes(); }));
   // What follows the tar's end mark belongs to the diffID.
   while (NextTarBytes().has_value()) {
   }
   if (tar_.cancelled()) return absl::CancelledError("cancelled");
-  result_.diff_id = tar_hash_.FinishDigest();
+  result_.diff_id = compression_ == Compression::kNone ? result_.digest : tar_hash_.FinishDigest();
   result_.entry_count = converter.entry_count();
   result_.content_bytes = converter.content_bytes();
   result_.opaque_root = tree.directory(tree.node(LayerTree::kRoot)).is_opaque;
   RETURN_IF_ERROR(WriteDirectories(&tree, &image));
   ASSIGN_OR_RETURN(result_.image_bytes, image.Finish(UuidOf(result_.diff_id)));
+  if (!split_.has_value()) return absl::OkStatus();
+  RETURN_IF_ERROR(split_->Finish());
+  ASSIGN_OR_RETURN(result_.split_bytes, split_->WriteTo(&file_, result_.image_bytes));
+  split_.reset();
   return absl::OkStatus();
 }
 

@@ -19,6 +19,7 @@
 #include "image-service/layer/layer_file.h"
 #include "image-service/layer/layer_limits.h"
 #include "image-service/layer/sha256.h"
+#include "image-service/layer/tar_split.h"
 
 namespace slipway::image {
 
@@ -28,6 +29,8 @@ struct LayerOptions {
   LayerLimits limits;
   // `docker import` takes them, layers of registries do not.
   bool accept_xz_and_bzip2 = false;
+  // Puts behind the image what the tar can be made of again (layer/tar_split.h).
+  bool keep_split = false;
   // fdatasync in Finish. Without it the caller must sync before it relies on the file after a power
   // cut (or make it again from the blob).
   bool sync = true;
@@ -40,6 +43,7 @@ struct LayerResult {
   uint64_t compressed_bytes = 0;
   uint64_t tar_bytes = 0;
   uint64_t image_bytes = 0;    // of the EROFS file, holes included
+  uint64_t split_bytes = 0;    // that follow it
   uint64_t entry_count = 0;    // of the tar
   uint64_t content_bytes = 0;  // of its files
   // The layer's root hides everything of the layers below. overlayfs does not look at the mark on a
@@ -79,8 +83,8 @@ class LayerWriter {
   // The blob is complete. Call once; then the file is complete too, but has no name.
   absl::StatusOr<LayerResult> Finish();
 
-  // Whether the file at `path` has the same content; false when it is missing or cannot be read.
-  // After a successful Finish.
+  // Whether the file at `path` has the same content, and maybe a split behind it; false when it is
+  // missing or cannot be read. After a successful Finish.
   absl::StatusOr<bool> SameAs(const std::string& path) const;
 
   // Gives the file its name, replacing a file of that name, and syncs the directory. After a
@@ -90,7 +94,7 @@ class LayerWriter {
  private:
   LayerWriter(const LayerOptions& options, LayerFile file);
 
-  // Hands the pending chunk over, hashed where its bytes are not the tar's own.
+  // Hands the pending chunk over, hashed.
   void PublishPending();
   void RunDecompression();
   void RunConversion();
@@ -109,7 +113,6 @@ class LayerWriter {
 
   // The caller's thread.
   Sha256 blob_hash_;
-  std::optional<Compression> input_compression_;  // once the first chunk is there
   char* pending_ = nullptr;
   size_t pending_bytes_ = 0;
   bool finished_ = false;
@@ -119,7 +122,8 @@ class LayerWriter {
   Compression compression_ = Compression::kNone;
 
   // The converting thread; the caller's after Join.
-  Sha256 tar_hash_;
+  Sha256 tar_hash_;  // of what was compressed
+  std::optional<TarSplitWriter> split_;
   LayerResult result_;
 
   absl::Mutex mutex_;

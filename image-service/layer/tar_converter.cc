@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -195,11 +196,35 @@ absl::Status TarConverter::AddRegular(archive* reader, archive_entry* entry,
     const int result = archive_read_data_block(reader, &bytes, &count, &offset);
     if (result == ARCHIVE_EOF) break;
     if (result != ARCHIVE_OK) return absl::DataLossError(ErrorText(reader));
-    RETURN_IF_ERROR(image_->WriteFile(static_cast<uint64_t>(offset),
-                                      absl::string_view(static_cast<const char*>(bytes), count)));
+    const absl::string_view content(static_cast<const char*>(bytes), count);
+    RETURN_IF_ERROR(image_->WriteFile(static_cast<uint64_t>(offset), content));
+    NoteContent(static_cast<uint64_t>(offset), content);
   }
   ASSIGN_OR_RETURN(const Nid nid, image_->EndFile());
+  CoverContent();
   return tree_->AddInode(path, erofs::kTypeRegular, nid);
+}
+
+void TarConverter::NoteContent(uint64_t offset, absl::string_view bytes) {
+  if (split_ == nullptr || bytes.empty()) return;
+  // What libarchive had to copy is no part of the tar's own bytes, and stays in the split.
+  const std::optional<uint64_t> position = split_->PositionOf(bytes);
+  if (position.has_value()) content_.push_back({*position, offset, bytes.size()});
+  if (image_->content_place().has_value()) CoverContent();
+}
+
+void TarConverter::CoverContent() {
+  for (const Content& part : content_) {
+    const ErofsImage::ContentPlace& place = *image_->content_place();
+    const uint64_t full = part.offset >= place.full_bytes
+                              ? 0
+                              : std::min(part.size_bytes, place.full_bytes - part.offset);
+    if (full > 0) split_->Cover(part.position, full, place.offset + part.offset);
+    if (full == part.size_bytes) continue;
+    split_->Cover(part.position + full, part.size_bytes - full,
+                  place.rest_offset + part.offset + full - place.full_bytes);
+  }
+  content_.clear();
 }
 
 absl::Status TarConverter::AddSymlink(archive_entry* entry, const LayerTree::Path& path) {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -14,6 +15,7 @@
 #include "image-service/layer/erofs_image.h"
 #include "image-service/layer/layer_limits.h"
 #include "image-service/layer/layer_tree.h"
+#include "image-service/layer/tar_split.h"
 
 struct archive;
 struct archive_entry;
@@ -27,8 +29,9 @@ class TarConverter {
   // The next bytes of the stream, valid until the next call; nullopt at its end.
   using Input = std::function<std::optional<absl::string_view>()>;
 
-  TarConverter(const LayerLimits& limits, ErofsImage* image, LayerTree* tree)
-      : limits_(limits), image_(image), tree_(tree) {}
+  // `split` hears where the content of files got to; null: nobody wants to know.
+  TarConverter(const LayerLimits& limits, ErofsImage* image, LayerTree* tree, TarSplitWriter* split)
+      : limits_(limits), image_(image), tree_(tree), split_(split) {}
 
   // Until the tar's end mark, or the end of the input. Errors name the entry: InvalidArgument for a
   // tar that must not be, DataLoss for a damaged one.
@@ -44,6 +47,10 @@ class TarConverter {
   absl::Status AddEntry(archive* reader, archive_entry* entry, absl::string_view name);
   absl::Status AddContent(archive* reader, archive_entry* entry, const LayerTree::Path& path);
   absl::Status AddRegular(archive* reader, archive_entry* entry, const LayerTree::Path& path);
+  // Content of the regular file being added, for the split.
+  void NoteContent(uint64_t offset, absl::string_view bytes);
+  // Tells the split where what was noted stands, once it has its place.
+  void CoverContent();
   absl::Status AddHardLink(archive_entry* entry, const LayerTree::Path& path);
   absl::Status AddSymlink(archive_entry* entry, const LayerTree::Path& path);
   absl::Status AddWhiteout(const LayerTree::Path& path);
@@ -52,6 +59,13 @@ class TarConverter {
   const LayerLimits limits_;
   ErofsImage* image_;
   LayerTree* tree_;
+  TarSplitWriter* split_;
+  struct Content {
+    uint64_t position;  // in the tar
+    uint64_t offset;    // in its file
+    uint64_t size_bytes;
+  };
+  std::vector<Content> content_;
   Input input_;
   InodeAttributes attributes_;
   uint64_t entry_count_ = 0;

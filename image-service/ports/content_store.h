@@ -10,15 +10,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "image-service/domain/cancellation.h"
 #include "image-service/domain/digest.h"
+#include "image-service/domain/image.h"
 #include "image-service/ports/layer_sink.h"
 
 namespace slipway::image {
-
-struct FinishedBlob {
-  Digest digest;
-  int64_t size_bytes = 0;
-};
 
 // A blob that is being written. Destroyed before Commit, a resumable one stays as it is for the
 // next attempt, any other is gone. One thread at a time. Errors name the file; a full disk is
@@ -30,10 +27,6 @@ class BlobWriter {
   // Calls `sink` with all that is there, in order; stops at its first error.
   virtual absl::Status ForEachChunk(const std::function<absl::Status(absl::string_view)>& sink) = 0;
   virtual absl::Status Append(absl::string_view bytes) = 0;
-  // Nothing more comes. What the blob became where that is not what was appended.
-  virtual absl::StatusOr<std::optional<FinishedBlob>> Finish() {
-    return std::optional<FinishedBlob>();
-  }
   virtual absl::Status Sync() = 0;
   // Gives the blob its final name.
   virtual absl::Status Commit(const Digest& digest) = 0;
@@ -51,6 +44,11 @@ class BlobReader {
   virtual absl::StatusOr<size_t> ReadAt(int64_t offset, char* data, size_t size) = 0;
 };
 
+struct GzippedTar {
+  Digest digest;
+  std::unique_ptr<BlobReader> blob;
+};
+
 // The files of one host's images. Thread-safe. Names are only given to complete files.
 class ContentStore {
  public:
@@ -58,14 +56,12 @@ class ContentStore {
 
   virtual std::string LayerPath(const Digest& diff_id) const = 0;
   virtual std::string BlobPath(const Digest& blob) const = 0;
+  // At least `size_bytes` of it: a split may follow.
   virtual bool HasLayer(const Digest& diff_id, int64_t size_bytes) const = 0;
   virtual bool HasBlob(const Digest& blob, int64_t size_bytes) const = 0;
 
-  // `any_compression`: also xz and bzip2, which `docker import` takes and registries do not have.
-  virtual absl::StatusOr<std::unique_ptr<LayerSink>> NewLayer(bool any_compression) = 0;
+  virtual absl::StatusOr<std::unique_ptr<LayerSink>> NewLayer(const LayerSinkOptions& options) = 0;
   virtual absl::StatusOr<std::unique_ptr<BlobWriter>> NewBlob() = 0;
-  // A blob that is compressed with gzip while it is written, behind the caller's back.
-  virtual absl::StatusOr<std::unique_ptr<BlobWriter>> NewGzipBlob() = 0;
   // The blob as far as earlier attempts got. One writer per digest at a time.
   virtual absl::StatusOr<std::unique_ptr<BlobWriter>> ResumeBlob(const Digest& blob) = 0;
   // fdatasync of a layer file that has its name already.
@@ -74,9 +70,13 @@ class ContentStore {
   virtual std::string BootId() const = 0;
   // NotFound names a blob that is not there. What was opened stays readable when it is removed.
   virtual absl::StatusOr<std::unique_ptr<BlobReader>> OpenBlob(const Digest& blob) = 0;
-  // Calls `sink` with the content of a complete blob.
-  virtual absl::Status ReadBlob(const Digest& blob,
+  // Calls `sink` with the content of a layer's blob, or of the tar that its layer file is split
+  // into, which is verified: DataLoss at its end when it is another.
+  virtual absl::Status ReadBlob(const Layer& layer,
                                 const std::function<absl::Status(absl::string_view)>& sink) = 0;
+  // The tar of a layer that has no blob file, verified and compressed as registries like it, in a
+  // file that goes away with its reader. The same tar gives the same bytes.
+  virtual absl::StatusOr<GzippedTar> GzipTar(const Layer& layer, const Cancellation& cancel) = 0;
 
   // Takes the file away at once; what it occupied is freed after EmptyTrash, in the background.
   virtual absl::Status RemoveLayer(const Digest& diff_id) = 0;

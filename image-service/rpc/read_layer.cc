@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <utility>
@@ -48,6 +49,7 @@ class ReadLayerReactor : public grpc::ServerWriteReactor<v1::ReadLayerResponse> 
           "offset ", request.offset_bytes(), " of a layer of ", layer->erofs_size_bytes, " bytes"));
     }
     offset_ = request.offset_bytes();
+    end_ = layer->erofs_size_bytes;  // what follows is for this service alone
     path_ = parts.content.LayerPath(*diff_id);
     auto fd = OpenFile(path_, O_RDONLY);
     if (!fd.ok()) return fd.status();
@@ -57,7 +59,7 @@ class ReadLayerReactor : public grpc::ServerWriteReactor<v1::ReadLayerResponse> 
 
   void SendNext() {
     std::string* data = response_.mutable_data();
-    data->resize(kChunkBytes);
+    data->resize(static_cast<size_t>(std::min<int64_t>(kChunkBytes, end_ - offset_)));
     const ssize_t n = pread(fd_.get(), data->data(), data->size(), offset_);
     if (n <= 0) {
       Finish(n == 0 ? grpc::Status::OK : ToGrpc(ErrnoStatus(errno, absl::StrCat("read ", path_))));
@@ -71,6 +73,7 @@ class ReadLayerReactor : public grpc::ServerWriteReactor<v1::ReadLayerResponse> 
   std::string path_;
   UniqueFd fd_;
   int64_t offset_ = 0;
+  int64_t end_ = 0;
   v1::ReadLayerResponse response_;
 };
 

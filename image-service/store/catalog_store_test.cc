@@ -63,7 +63,7 @@ class CatalogTest : public ::testing::Test {
   static std::string Tar(int seed) { return std::string(1024 + 512 * seed, '\0'); }
 
   LayerLease AddLayer(int seed, std::string boot_id = "") {
-    auto sink = content_->NewLayer(false).value();
+    auto sink = content_->NewLayer({}).value();
     auto blob = content_->NewBlob().value();
     const std::string tar = Tar(seed);
     EXPECT_TRUE(sink->Append(tar).ok());

@@ -9,7 +9,8 @@ absl::StatusOr<std::unique_ptr<LayerSink>> ErofsLayerSink::Create(
   LayerOptions layer;
   layer.directory = options.directory;
   layer.accept_xz_and_bzip2 = options.accept_xz_and_bzip2;
-  layer.sync = false;
+  layer.keep_split = options.keep_split;
+  layer.sync = options.keep_split;
   layer.limits.max_tar_bytes = options.max_tar_bytes;
   layer.limits.tar_limit_name = options.limit_name;
   ASSIGN_OR_RETURN(std::unique_ptr<LayerWriter> writer, LayerWriter::Create(layer));
@@ -24,6 +25,7 @@ absl::StatusOr<ConvertedLayer> ErofsLayerSink::Finish() {
   layer.blob_size_bytes = static_cast<int64_t>(result.compressed_bytes);
   layer.tar_size_bytes = static_cast<int64_t>(result.tar_bytes);
   layer.erofs_size_bytes = static_cast<int64_t>(result.image_bytes);
+  layer.split_size_bytes = static_cast<int64_t>(result.split_bytes);
   layer.content_size_bytes = static_cast<int64_t>(result.content_bytes);
   layer.entries = static_cast<int64_t>(result.entry_count);
   layer.opaque_root = result.opaque_root;

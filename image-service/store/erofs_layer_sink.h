@@ -15,11 +15,12 @@ namespace slipway::image {
 struct ErofsLayerOptions {
   std::string directory;  // on the file system of the final path
   bool accept_xz_and_bzip2 = false;
+  bool keep_split = false;
   uint64_t max_tar_bytes = 0;
   std::string limit_name;  // of the option that says so, for who meets it
 };
 
-// LayerSink on the layer library. The file is not synced before Sync. One thread at a time.
+// LayerSink on the layer library. One thread at a time.
 class ErofsLayerSink : public LayerSink {
  public:
   static absl::StatusOr<std::unique_ptr<LayerSink>> Create(const ErofsLayerOptions& options);

@@ -18,9 +18,12 @@
 #include "base/os/file.h"
 #include "base/status/errno_status.h"
 #include "base/status/status_macros.h"
+#include "image-service/layer/gzip_stream.h"
+#include "image-service/layer/layer_file.h"
+#include "image-service/layer/sha256.h"
+#include "image-service/layer/tar_split.h"
 #include "image-service/store/erofs_layer_sink.h"
 #include "image-service/store/file_blob_writer.h"
-#include "image-service/store/gzip_blob_writer.h"
 
 namespace slipway::image {
 namespace {
@@ -33,9 +36,10 @@ std::string TemporaryName() {
   return absl::StrCat(getpid(), "-", next.fetch_add(1));
 }
 
-bool HasSize(const std::string& path, int64_t size_bytes) {
+// -1: no such file.
+int64_t SizeOfFile(const std::string& path) {
   struct stat st;
-  return stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && st.st_size == size_bytes;
+  return stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) ? st.st_size : -1;
 }
 
 // Calls `visit` with each name in `directory`.
@@ -90,14 +94,15 @@ std::string FileContentStore::BlobPath(const Digest& blob) const {
 }
 
 bool FileContentStore::HasLayer(const Digest& diff_id, int64_t size_bytes) const {
-  return HasSize(LayerPath(diff_id), size_bytes);
+  return SizeOfFile(LayerPath(diff_id)) >= size_bytes;
 }
 
 bool FileContentStore::HasBlob(const Digest& blob, int64_t size_bytes) const {
-  return HasSize(BlobPath(blob), size_bytes);
+  return SizeOfFile(BlobPath(blob)) == size_bytes;
 }
 
-absl::StatusOr<std::unique_ptr<LayerSink>> FileContentStore::NewLayer(bool any_compression) {
+absl::StatusOr<std::unique_ptr<LayerSink>> FileContentStore::NewLayer(
+    const LayerSinkOptions& options) {
   int64_t limit_bytes = limits_.layer_bytes;
   std::string limit_name = "--max_layer_bytes";
   if (limits_.quota_bytes > 0) {
@@ -113,7 +118,8 @@ absl::StatusOr<std::unique_ptr<LayerSink>> FileContentStore::NewLayer(bool any_c
     }
   }
   return ErofsLayerSink::Create({.directory = absl::StrCat(root_, "/tmp"),
-                                 .accept_xz_and_bzip2 = any_compression,
+                                 .accept_xz_and_bzip2 = options.any_compression,
+                                 .keep_split = options.keep_split,
                                  .max_tar_bytes = static_cast<uint64_t>(limit_bytes),
                                  .limit_name = std::move(limit_name)});
 }
@@ -133,11 +139,6 @@ int64_t FileContentStore::UsedBytes() const {
 absl::StatusOr<std::unique_ptr<BlobWriter>> FileContentStore::NewBlob() {
   return FileBlobWriter::Open(absl::StrCat(root_, "/tmp/blob-", TemporaryName()),
                               absl::StrCat(root_, "/blobs/sha256"), /*resumable=*/false);
-}
-
-absl::StatusOr<std::unique_ptr<BlobWriter>> FileContentStore::NewGzipBlob() {
-  ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> blob, NewBlob());
-  return std::make_unique<GzipBlobWriter>(std::move(blob));
 }
 
 absl::StatusOr<std::unique_ptr<BlobWriter>> FileContentStore::ResumeBlob(const Digest& blob) {
@@ -161,10 +162,53 @@ absl::StatusOr<std::unique_ptr<BlobReader>> FileContentStore::OpenBlob(const Dig
 }
 
 absl::Status FileContentStore::ReadBlob(
-    const Digest& blob, const std::function<absl::Status(absl::string_view)>& sink) {
-  const std::string path = BlobPath(blob);
+    const Layer& layer, const std::function<absl::Status(absl::string_view)>& sink) {
+  if (layer.has_split()) return ReadTar(layer, sink);
+  const std::string path = BlobPath(layer.blob);
   ASSIGN_OR_RETURN(const UniqueFd fd, OpenFile(path, O_RDONLY));
   return ReadWholeFile(fd.get(), path, sink);
+}
+
+absl::Status FileContentStore::ReadTar(const Layer& layer,
+                                       const std::function<absl::Status(absl::string_view)>& sink) {
+  const std::string path = LayerPath(layer.diff_id);
+  ASSIGN_OR_RETURN(const UniqueFd fd, OpenFile(path, O_RDONLY));
+  Sha256 hash;
+  RETURN_IF_ERROR(ReadSplitTar(fd.get(), path, static_cast<uint64_t>(layer.erofs_size_bytes),
+                               static_cast<uint64_t>(layer.tar_size_bytes),
+                               [&](absl::string_view bytes) {
+                                 hash.Update(bytes);
+                                 return sink(bytes);
+                               }));
+  const std::string digest = hash.FinishDigest();
+  if (digest == layer.diff_id.ToString()) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat("layer file ", path, " gives a tar of ", digest));
+}
+
+absl::StatusOr<GzippedTar> FileContentStore::GzipTar(const Layer& layer,
+                                                     const Cancellation& cancel) {
+  const std::string directory = absl::StrCat(root_, "/tmp");
+  ASSIGN_OR_RETURN(LayerFile file, LayerFile::Create(directory));
+  Sha256 hash;
+  int64_t size_bytes = 0;
+  GzipStream stream([&](absl::string_view bytes) -> absl::Status {
+    hash.Update(bytes);
+    RETURN_IF_ERROR(file.WriteAt(static_cast<uint64_t>(size_bytes), bytes));
+    size_bytes += static_cast<int64_t>(bytes.size());
+    return absl::OkStatus();
+  });
+  RETURN_IF_ERROR(ReadTar(layer, [&](absl::string_view bytes) -> absl::Status {
+    if (cancel.cancelled()) return absl::CancelledError("cancelled");
+    return stream.Append(bytes);
+  }));
+  RETURN_IF_ERROR(stream.Finish());
+  GzippedTar result;
+  ASSIGN_OR_RETURN(result.digest, Digest::Parse(hash.FinishDigest()));
+  UniqueFd fd(fcntl(file.fd(), F_DUPFD_CLOEXEC, 0));
+  if (!fd.ok()) return ErrnoStatus(errno, absl::StrCat("keep a file in ", directory));
+  result.blob = std::make_unique<FileBlobReader>(
+      std::move(fd), absl::StrCat("a compressed layer in ", directory), size_bytes);
+  return result;
 }
 
 absl::Status FileContentStore::Trash(const std::string& path, const std::string& name) {

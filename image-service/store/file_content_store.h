@@ -24,9 +24,9 @@ struct ContentLimits {
 // Content below one directory, all on one file system:
 //
 //   blobs/sha256/<hex>     bytes as the registry has them, complete and verified
-//   layers/<hex>.erofs     the layer file of a diffID
-//   partial/<hex>          what arrived of a blob so far; a later pull goes on from there
-//   tmp/                   blobs without a name yet, removed files; emptied at start
+//   layers/<hex>.erofs     the layer file of a diffID, and maybe a split (docs/tar-split.md) behind
+//   it partial/<hex>          what arrived of a blob so far; a later pull goes on from there tmp/
+//   blobs without a name yet, removed files; emptied at start
 //
 // Thread-safe.
 class FileContentStore : public ContentStore {
@@ -40,15 +40,15 @@ class FileContentStore : public ContentStore {
   std::string BlobPath(const Digest& blob) const override;
   bool HasLayer(const Digest& diff_id, int64_t size_bytes) const override;
   bool HasBlob(const Digest& blob, int64_t size_bytes) const override;
-  absl::StatusOr<std::unique_ptr<LayerSink>> NewLayer(bool any_compression) override;
+  absl::StatusOr<std::unique_ptr<LayerSink>> NewLayer(const LayerSinkOptions& options) override;
   absl::StatusOr<std::unique_ptr<BlobWriter>> NewBlob() override;
-  absl::StatusOr<std::unique_ptr<BlobWriter>> NewGzipBlob() override;
   absl::StatusOr<std::unique_ptr<BlobWriter>> ResumeBlob(const Digest& blob) override;
   absl::Status SyncLayer(const Digest& diff_id) override;
   absl::StatusOr<std::unique_ptr<BlobReader>> OpenBlob(const Digest& blob) override;
   std::string BootId() const override { return boot_id_; }
-  absl::Status ReadBlob(const Digest& blob,
+  absl::Status ReadBlob(const Layer& layer,
                         const std::function<absl::Status(absl::string_view)>& sink) override;
+  absl::StatusOr<GzippedTar> GzipTar(const Layer& layer, const Cancellation& cancel) override;
   absl::Status RemoveLayer(const Digest& diff_id) override;
   absl::Status RemoveBlob(const Digest& blob) override;
   absl::Status RemovePartial(const Digest& blob) override;
@@ -67,6 +67,9 @@ class FileContentStore : public ContentStore {
   int64_t UsedBytes() const;
   // Unlinking a large file takes the file system a while: a thread of its own does it.
   void RunReaper();
+  // The tar of a layer with a split, verified at its end.
+  absl::Status ReadTar(const Layer& layer,
+                       const std::function<absl::Status(absl::string_view)>& sink);
   // Into tmp/, from where EmptyTrash takes it.
   absl::Status Trash(const std::string& path, const std::string& name);
 

@@ -81,6 +81,9 @@ std::string EncodeLayer(const Layer& layer) {
   message.set_created_unix_ns(layer.created_unix_ns);
   message.set_unsynced_boot_id(layer.unsynced_boot_id);
   message.set_opaque_root(layer.opaque_root);
+  message.set_split_size_bytes(layer.split_size_bytes);
+  message.set_gzip_digest(layer.gzip.ToString());
+  message.set_gzip_size_bytes(layer.gzip_size_bytes);
   for (const std::string& name : layer.repositories) message.add_repositories(name);
   return message.SerializeAsString();
 }
@@ -101,6 +104,11 @@ absl::StatusOr<Layer> DecodeLayer(absl::string_view key, absl::string_view value
   layer.created_unix_ns = message.created_unix_ns();
   layer.unsynced_boot_id = message.unsynced_boot_id();
   layer.opaque_root = message.opaque_root();
+  layer.split_size_bytes = message.split_size_bytes();
+  if (!message.gzip_digest().empty()) {
+    ASSIGN_OR_RETURN(layer.gzip, StoredDigest(message.gzip_digest()));
+  }
+  layer.gzip_size_bytes = message.gzip_size_bytes();
   layer.repositories = {message.repositories().begin(), message.repositories().end()};
   return layer;
 }

@@ -57,7 +57,8 @@ def assert_reached(found):
 
 
 def publish_cost(client, count, network):
-    """What 32 published ports add to a start, in ms: medians in turn."""
+    """What 32 published ports add to a start, in ms, in turn: of lower quartiles, for whatever else the machine does
+    only adds."""
     seconds = {0: [], 32: []}
     for number in range(9):
         for ports in seconds:
@@ -70,7 +71,7 @@ def publish_cost(client, count, network):
             client.call("POST", "/containers/publisher/start")
             seconds[ports].append(time.perf_counter() - begin)
             client.call("DELETE", "/containers/publisher?force=1")
-    cost = (statistics.median(seconds[32]) - statistics.median(seconds[0])) * 1e3
+    cost = (sorted(seconds[32])[2] - sorted(seconds[0])[2]) * 1e3
     print(f"32 published ports beside {count} containers: {cost:.2f} ms more")
     return cost
 

@@ -90,6 +90,59 @@ def test_what_cannot_be_repaired_is_said_and_a_pull_repairs_it(service, hostile,
     assert service.save(name) and not scrub(service).damaged
 
 
+@pytest.fixture
+def made(service, hostile):
+    """An image whose only layer was made here: (its name, blob digest, layer file)."""
+    name = f"{hostile.address}/made:1"
+    content = random.Random(7).randbytes(200_000)
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        info = tarfile.TarInfo("file")
+        info.size = len(content)
+        tar.addfile(info, io.BytesIO(content))
+    service.import_tar(out.getvalue(), reference=name)
+    digest = service.image(name).layers[0].blob_digest
+    file = service.root / "layers" / f"{digest[7:]}.erofs"
+    return name, digest, file, file.read_bytes().index(content)
+
+
+def test_a_layer_without_a_blob_is_its_own(service, hostile, made):
+    name, digest, file, content_at = made
+    assert not scrub(service).repaired
+    whole = file.read_bytes()
+    # An inode can be made again of the tar.
+    flip(file, 1200)
+    assert list(scrub(service).repaired) == [digest] and file.read_bytes() == whole and not hostile.requests
+    # Content cannot, nor what the tar has beside it; it is said, and goes nowhere.
+    for at in (content_at + 1000, len(whole) - 10):
+        flip(file, at)
+        outcome = scrub(service)
+        assert list(outcome.damaged) == [digest] and not outcome.repaired
+        with pytest.raises(grpc.RpcError) as failure:
+            service.save(name)
+        assert failure.value.code() == Code.FAILED_PRECONDITION and "damaged" in failure.value.details()
+        assert "damaged" in service.push_error(name)[1]
+        flip(file, at)
+        assert list(scrub(service).repaired) == [digest]
+    # Unless a registry has it.
+    service.push(name)
+    for at in (content_at + 1000, len(whole) - 10):
+        flip(file, at)
+        outcome = scrub(service)
+        assert list(outcome.repaired) == [digest] and not outcome.damaged
+        assert file.read_bytes() == whole and service.files()["blobs/sha256"] == []
+    file.unlink()
+    service.kill()
+    service.start()
+    # In the background, as below.
+    for _ in range(50):
+        with contextlib.suppress(grpc.RpcError):
+            assert service.save(name)
+            break
+        subprocess.run(["sleep", "0.1"], check=True)
+    assert file.read_bytes() == whole
+
+
 def test_after_a_crash_the_start_finds_what_is_missing(service, hostile, pulled):
     _, digests, blobs, files = pulled
     service.kill()

@@ -1,6 +1,7 @@
 """Real archives and a real registry: what skopeo, dockerd and tar make is taken, and nothing else."""
 
 import gzip
+import hashlib
 import io
 import json
 import pathlib
@@ -45,7 +46,11 @@ def check_layers(service, image, mountable=True):
     """Each layer file is a file system that the reference checker accepts."""
     for layer in image.layers:
         answer = service.call("GetLayer", pb.GetLayerRequest(diff_id=layer.diff_id))
-        assert pathlib.Path(answer.local_path).stat().st_size == answer.size_bytes == layer.erofs_size_bytes
+        assert answer.size_bytes == layer.erofs_size_bytes
+        size = pathlib.Path(answer.local_path).stat().st_size
+        # A split follows where there is no blob.
+        has_blob = (service.root / "blobs" / "sha256" / layer.blob_digest[7:]).exists()
+        assert size == answer.size_bytes if has_blob else size > answer.size_bytes
         subprocess.run(["fsck.erofs", answer.local_path], check=True, capture_output=True)
 
 
@@ -220,6 +225,8 @@ def test_import(service):
            for data in (tar, gzip.compress(tar, 1))]
     image = service.image("bb:1")
     assert image.id == ids[1] and len(service.images()) == 2
+    # However it came compressed: the layer is the tar.
+    assert image.layers[0].blob_digest == image.layers[0].diff_id == "sha256:" + hashlib.sha256(tar).hexdigest()
     assert image.comment == "hello" and image.history[0].comment == "hello"
     assert list(image.config.command) == ["sh"] and image.platform.os == "linux"
     check_layers(service, image)
@@ -254,8 +261,8 @@ def test_references_owners_and_removal(service):
 def test_read_layer(service):
     service.import_tar(images.busybox_tar(), reference="bb:1")
     diff_id = service.image("bb:1").layers[0].diff_id
-    path = service.call("GetLayer", pb.GetLayerRequest(diff_id=diff_id)).local_path
-    expected = pathlib.Path(path).read_bytes()
+    layer = service.call("GetLayer", pb.GetLayerRequest(diff_id=diff_id))
+    expected = pathlib.Path(layer.local_path).read_bytes()[:layer.size_bytes]
     for offset in (0, 5, len(expected) - 1, len(expected)):
         answers = service.stream("ReadLayer", pb.ReadLayerRequest(diff_id=diff_id, offset_bytes=offset))
         assert b"".join(answer.data for answer in answers) == expected[offset:]

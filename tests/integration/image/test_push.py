@@ -66,8 +66,8 @@ def test_dockerd_pulls_what_was_pushed(service, registry, tmp_path):
                                   config=pb.ImageConfig(command=["echo", "pushed"]))
     answers = service.push(target)
     assert {Phase.PHASE_PUSHING, Phase.PHASE_PUSHED} <= set(phases(answers))
-    # A tar that came as it is goes out compressed.
-    assert service.image(target).layers[0].media_type.endswith("tar+gzip")
+    # A tar goes out compressed, once.
+    assert inspect(target, "--raw")["layers"][0]["mediaType"].endswith("tar+gzip")
     dockerd = Dockerd()
     try:
         dockerd.docker("pull", target)
@@ -75,6 +75,45 @@ def test_dockerd_pulls_what_was_pushed(service, registry, tmp_path):
         assert dockerd.docker("run", "--rm", "--network", "none", target).stdout == "pushed\n"
     finally:
         dockerd.close()
+
+
+def test_a_layer_that_was_made_here_is_compressed_on_the_way(service, registry):
+    target = f"{registry.address}/made/here:1"
+    identity = service.import_tar(images.busybox_tar(), reference=target, config=pb.ImageConfig(command=["sh"]))
+    own = service.image(target)
+    pushed = service.push(target)[-1].done.manifest_digest
+    sent = inspect(target, "--raw")["layers"][0]
+    assert sent["digest"] != own.layers[0].blob_digest and f"{registry.address}/made/here@{pushed}" in service.image(
+        target).repo_digests
+    # The second time nothing is compressed: what it became is known, here and after a restart.
+    assert phases(service.push(target)) == [Phase.PHASE_PREPARING, Phase.PHASE_LAYER_ALREADY_EXISTS]
+    service.kill()
+    service.start()
+    other = f"{registry.address}/other/made:1"
+    service.call("TagImage", pb.TagImageRequest(source=target, target=other))
+    answers = service.push(other)
+    assert Phase.PHASE_MOUNTED in phases(answers) and Phase.PHASE_PUSHING not in phases(answers)
+    assert answers[-1].done.manifest_digest == pushed
+    # Who pulls what was made here has it.
+    answers = service.pull(target)
+    assert answers[-1].done.was_up_to_date and phases(answers) == [Phase.PHASE_ALREADY_EXISTS]
+    assert service.image(target).layers == own.layers and service.files()["blobs/sha256"] == []
+    # Another host gets the same image, and gives the same bytes on.
+    there = ImageService()
+    try:
+        assert there.pull(target)[-1].done.image_id == identity
+        assert there.image(target).layers[0].blob_digest == sent["digest"]
+        assert there.image(target).layers[0].diff_id == own.layers[0].diff_id
+        # One layer file can serve both kinds.
+        there.import_tar(images.busybox_tar(), reference="mine:1")
+        assert len(there.files()["layers"]) == 1 and len(there.files()["blobs/sha256"]) == 1
+        scrubbed = there.call("ScrubImages", pb.ScrubImagesRequest(), timeout=60)
+        assert scrubbed.checked_layers == 2 and not scrubbed.repaired and not scrubbed.damaged
+        assert there.save("mine:1") and there.save(target)
+        there.call("RemoveImage", pb.RemoveImageRequest(reference=target))
+        assert there.save("mine:1") and there.files()["blobs/sha256"] == []
+    finally:
+        there.close()
 
 
 def test_all_tags(service, registry):
@@ -94,6 +133,12 @@ def make_tar(seed, size=100000):
     return gzip.decompress(make_layer(seed, size)[0])
 
 
+def sent_layer(hostile, tag):
+    """The descriptor of the only layer, as it was pushed."""
+    layer, = json.loads(hostile.manifests[tag][0])["layers"]
+    return layer
+
+
 def test_what_cannot_be_pushed(service, registry):
     code, text = service.push_error(f"{registry.address}/nosuch:1")
     assert code == Code.NOT_FOUND
@@ -111,7 +156,6 @@ def test_what_cannot_be_pushed(service, registry):
 def test_an_upload_goes_on_where_it_broke(service, hostile):
     target = f"{hostile.address}/app:1"
     service.import_tar(make_tar(5, 3 << 20), reference=target)
-    blob = service.image(target).layers[0]
 
     def break_off(handler):
         if handler.command != "PATCH":
@@ -125,10 +169,11 @@ def test_an_upload_goes_on_where_it_broke(service, hostile):
     hostile.rules["u0"] = after(1, break_off)
     answers = service.push(target)
     assert Phase.PHASE_RETRYING in phases(answers)
-    assert sha256(hostile.blobs[blob.blob_digest]) == blob.blob_digest
+    blob = sent_layer(hostile, "1")
+    assert sha256(hostile.blobs[blob["digest"]]) == blob["digest"]
     sent = [int(headers["Content-Length"]) for path, headers in hostile.requests
             if "uploads/u0" in path and "Content-Range" in headers]
-    assert len(sent) == 1 and sent[0] <= blob.blob_size_bytes - (2 << 20)
+    assert len(sent) == 1 and sent[0] <= blob["size"] - (2 << 20)
     assert hostile.manifests["1"][1] == "application/vnd.oci.image.manifest.v1+json"
 
 
@@ -138,7 +183,7 @@ def test_uploads_in_chunks(hostile):
         target = f"{hostile.address}/app:1"
         service.import_tar(make_tar(6, 450000), reference=target)
         service.push(target)
-        digest = service.image(target).layers[0].blob_digest
+        digest = sent_layer(hostile, "1")["digest"]
         assert sha256(hostile.blobs[digest]) == digest
         ranges = [headers["Content-Range"] for path, headers in hostile.requests if "Content-Range" in headers]
         assert ranges[:2] == ["0-99999", "100000-199999"] and len(ranges) == 5
