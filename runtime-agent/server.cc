@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/logging/logging.h"
 #include "base/metrics/metrics.h"
+#include "base/os/descriptor_door.h"
 #include "base/os/file.h"
 #include "base/rpc/channel.h"
 #include "base/rpc/server.h"
@@ -103,7 +104,7 @@ absl::Status RunServer(const ServerOptions& options) {
   observer.Watch(runtime.get(), cgroups.get());
 
   AgentServiceHandler agent(runtime.get(), service.root);
-  StreamServiceHandler streams(runtime.get());
+  StreamServiceHandler streams(runtime.get(), DescriptorDoorPath(options.image_socket));
   NameServiceHandler names(runtime.get());
   RpcServerOptions rpc;
   rpc.listeners.push_back({.path = service.socket, .owner = options.socket_owner});

@@ -89,11 +89,13 @@ absl::Status Damaged(absl::string_view format, absl::string_view what, const Sou
                                           source.offset(), " of the compressed layer"));
 }
 
-absl::Status Copy(Source* source, Sink* sink) {
+absl::Status Copy(Source* source, Sink* sink,
+                  const std::function<void(absl::string_view)>& on_plain) {
   while (source->Fill()) {
     RETURN_IF_ERROR(sink->Acquire());
     const size_t part = std::min(source->bytes().size(), sink->room());
     memcpy(sink->at(), source->bytes().data(), part);
+    if (on_plain) on_plain(source->bytes().substr(0, part));
     source->Take(part);
     RETURN_IF_ERROR(sink->Put(part));
   }
@@ -260,7 +262,7 @@ absl::Status Decompress(Compression compression, absl::string_view first, ChunkQ
   absl::Status status;
   switch (compression) {
     case Compression::kNone:
-      status = Copy(&source, &sink);
+      status = Copy(&source, &sink, options.on_plain);
       break;
     case Compression::kGzip:
       status = Gunzip(&source, &sink);

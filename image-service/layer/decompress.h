@@ -2,6 +2,7 @@
 #define IMAGE_SERVICE_LAYER_DECOMPRESS_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -23,6 +24,8 @@ struct DecompressOptions {
   int max_zstd_window_log = 27;
   // Layers of registries are gzip, zstd or plain; `docker import` also takes xz and bzip2.
   bool accept_xz_and_bzip2 = false;
+  // Gets what goes through because it is not compressed, while it is at hand.
+  std::function<void(absl::string_view)> on_plain;
 };
 
 // Moves everything from `in` to `out`, decompressed, until `in` ends or a queue is cancelled. Gzip

@@ -19,7 +19,7 @@ using erofs::kBlockBytes;
 using erofs::kSlotBytes;
 using erofs::Layout;
 
-constexpr size_t kDataBufferBytes = 512 << 10;
+constexpr size_t kDataBufferBytes = 256 << 10;
 // What a large layer has beyond this goes to disk without passing through the page cache: copying
 // it there and writing it back costs as much as decompressing it, and few of its files are read.
 constexpr uint64_t kDirectFromBytes = 4 << 20;
@@ -267,8 +267,8 @@ absl::Status ErofsImage::SetLinkCount(Nid nid, uint32_t nlink) {
 }
 
 absl::StatusOr<uint64_t> ErofsImage::Finish(const std::array<uint8_t, 16>& uuid) {
-  RETURN_IF_ERROR(data_.Flush());
-  RETURN_IF_ERROR(meta_.Flush());
+  RETURN_IF_ERROR(data_.Drain());
+  RETURN_IF_ERROR(meta_.Drain());
   if (meta_end_ == end_) end_ = AlignUp(meta_next_, kBlockBytes);  // the run's unused rest
   RETURN_IF_ERROR(file_->Truncate(end_));
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/status/status_macros.h"
 
@@ -46,12 +47,17 @@ absl::Status ExtentBuffer::Flush() {
   if (start_ >= direct_from_bytes_ && start_ % kDirectAlignment == 0) {
     const size_t whole = (used + kDirectAlignment - 1) / kDirectAlignment * kDirectAlignment;
     memset(buffer_.get() + used, 0, whole - used);
-    RETURN_IF_ERROR(file_->WriteDirectAt(start_, absl::string_view(buffer_.get(), whole)));
+    ASSIGN_OR_RETURN(buffer_, behind_.Write(std::move(buffer_), start_, whole));
   } else {
     RETURN_IF_ERROR(file_->WriteAt(start_, absl::string_view(buffer_.get(), used)));
   }
   start_ += used;
   return absl::OkStatus();
+}
+
+absl::Status ExtentBuffer::Drain() {
+  RETURN_IF_ERROR(Flush());
+  return behind_.Drain();
 }
 
 }  // namespace slipway::image

@@ -8,6 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "base/os/direct_file.h"
 #include "image-service/layer/layer_file.h"
+#include "image-service/layer/write_behind.h"
 
 namespace slipway::image {
 
@@ -20,10 +21,15 @@ namespace slipway::image {
 class ExtentBuffer {
  public:
   ExtentBuffer(LayerFile* file, size_t capacity_bytes, uint64_t direct_from_bytes = UINT64_MAX)
-      : file_(file), capacity_bytes_(capacity_bytes), direct_from_bytes_(direct_from_bytes) {}
+      : file_(file),
+        capacity_bytes_(capacity_bytes),
+        direct_from_bytes_(direct_from_bytes),
+        behind_(file, capacity_bytes) {}
 
   absl::Status WriteAt(uint64_t offset, absl::string_view bytes);
   absl::Status Flush();
+  // Flushes, and waits until everything has been written.
+  absl::Status Drain();
 
  private:
   LayerFile* file_;
@@ -32,6 +38,7 @@ class ExtentBuffer {
   AlignedBuffer buffer_;
   uint64_t start_ = 0;
   size_t used_ = 0;
+  WriteBehind behind_;  // for direct writes
 };
 
 }  // namespace slipway::image

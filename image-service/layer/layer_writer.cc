@@ -39,7 +39,8 @@ absl::StatusOr<std::unique_ptr<LayerWriter>> LayerWriter::Create(const LayerOpti
 LayerWriter::LayerWriter(const LayerOptions& options, LayerFile file)
     : options_(options),
       file_(std::move(file)),
-      compressed_(kCompressedChunks, kCompressedChunkBytes),
+      // What comes for keeping its split comes plain.
+      compressed_(kCompressedChunks, options.keep_split ? kTarChunkBytes : kCompressedChunkBytes),
       tar_(kTarChunks, kTarChunkBytes),
       decompressor_([this] { RunDecompression(); }),
       converter_([this] { RunConversion(); }) {}
@@ -78,18 +79,20 @@ absl::Status LayerWriter::Append(absl::string_view bytes) {
       pending_bytes_ = 0;
       if (pending_ == nullptr) return failure();
     }
-    const size_t part = std::min(bytes.size(), kCompressedChunkBytes - pending_bytes_);
+    const size_t part = std::min(bytes.size(), compressed_.chunk_bytes() - pending_bytes_);
     memcpy(pending_ + pending_bytes_, bytes.data(), part);
     pending_bytes_ += part;
     bytes.remove_prefix(part);
-    if (pending_bytes_ == kCompressedChunkBytes) PublishPending();
+    if (pending_bytes_ == compressed_.chunk_bytes()) PublishPending();
   }
   return absl::OkStatus();
 }
 
 void LayerWriter::PublishPending() {
   const absl::string_view bytes(pending_, pending_bytes_);
-  blob_hash_.Update(bytes);
+  if (!input_compression_.has_value()) input_compression_ = DetectCompression(bytes);
+  // A plain tar's digest is its diffID.
+  if (*input_compression_ != Compression::kNone) blob_hash_.Update(bytes);
   compressed_.Publish(pending_bytes_);
   pending_ = nullptr;
 }
@@ -98,10 +101,10 @@ absl::StatusOr<LayerResult> LayerWriter::Finish() {
   if (finished_) return absl::FailedPreconditionError("Finish was called before");
   finished_ = true;
   if (pending_ != nullptr) PublishPending();
-  result_.digest = blob_hash_.FinishDigest();
   compressed_.Close();
   Join();
   RETURN_IF_ERROR(failure());
+  result_.digest = compression_ == Compression::kNone ? result_.diff_id : blob_hash_.FinishDigest();
   result_.compression = compression_;
   if (options_.sync) RETURN_IF_ERROR(file_.Sync());
   complete_ = true;
@@ -126,9 +129,11 @@ void LayerWriter::RunDecompression() {
       .limit_name = options_.limits.tar_limit_name,
       .max_zstd_window_log = options_.limits.max_zstd_window_log,
       .accept_xz_and_bzip2 = options_.accept_xz_and_bzip2,
+      .on_plain = [this](absl::string_view bytes) { tar_hash_.Update(bytes); },
   };
   const absl::Status status = Decompress(compression_, first, &compressed_, &tar_, options);
   if (!status.ok()) return Fail(status);
+  if (compression_ == Compression::kNone) result_.diff_id = tar_hash_.FinishDigest();
   tar_.Close();
 }
 
@@ -141,7 +146,7 @@ std::optional<absl::string_view> LayerWriter::NextTarBytes() {
   }
   const std::optional<absl::string_view> bytes = tar_.Next();
   if (!bytes.has_value()) return bytes;
-  // A plain tar has been hashed on its way in.
+  // A plain tar has been hashed already.
   if (compression_ != Compression::kNone) tar_hash_.Update(*bytes);
   result_.tar_bytes += bytes->size();
   if (split_.has_value()) split_->Append(*bytes);
@@ -162,7 +167,7 @@ absl::Status LayerWriter::Convert() {
   while (NextTarBytes().has_value()) {
   }
   if (tar_.cancelled()) return absl::CancelledError("cancelled");
-  result_.diff_id = compression_ == Compression::kNone ? result_.digest : tar_hash_.FinishDigest();
+  if (compression_ != Compression::kNone) result_.diff_id = tar_hash_.FinishDigest();
   result_.entry_count = converter.entry_count();
   result_.content_bytes = converter.content_bytes();
   result_.opaque_root = tree.directory(tree.node(LayerTree::kRoot)).is_opaque;

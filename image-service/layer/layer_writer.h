@@ -112,7 +112,8 @@ class LayerWriter {
   ChunkQueue tar_;
 
   // The caller's thread.
-  Sha256 blob_hash_;
+  Sha256 blob_hash_;                              // of what is compressed
+  std::optional<Compression> input_compression_;  // once the first chunk is there
   char* pending_ = nullptr;
   size_t pending_bytes_ = 0;
   bool finished_ = false;
@@ -121,8 +122,9 @@ class LayerWriter {
   // Set by the decompressing thread before it publishes anything.
   Compression compression_ = Compression::kNone;
 
-  // The converting thread; the caller's after Join.
-  Sha256 tar_hash_;  // of what was compressed
+  // The converting thread's, or of a plain tar the decompressing one's, which has less to do.
+  Sha256 tar_hash_;
+  // The converting thread's; the caller's after Join.
   std::optional<TarSplitWriter> split_;
   LayerResult result_;
 

@@ -1,5 +1,6 @@
 #include "image-service/rpc/byte_queue.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,18 +14,19 @@ namespace {
 
 // Small enough that what was read is still in the cache when it is compressed and hashed.
 constexpr size_t kReadBytes = 256 << 10;
+constexpr int kLookMs = 500;
 
 }  // namespace
 
-bool ByteQueue::Push(std::string bytes) {
-  return Push(Piece{.bytes = std::move(bytes), .part = {}});
-}
+bool ByteQueue::Push(std::string bytes) { return Push(Piece{.bytes = std::move(bytes)}); }
 
-bool ByteQueue::Push(FilePart part) { return Push(Piece{.bytes = {}, .part = std::move(part)}); }
+bool ByteQueue::Push(FilePart part) { return Push(Piece{.part = std::move(part)}); }
+
+bool ByteQueue::Push(PipeEnd end) { return Push(Piece{.pipe = std::move(end.pipe)}); }
 
 bool ByteQueue::Push(Piece piece) {
   absl::MutexLock lock(&mu_);
-  if (!piece.bytes.empty() || piece.part.size_bytes > 0) {
+  if (!piece.empty()) {
     bytes_ += piece.weight();
     pieces_.push_back(std::move(piece));
   }
@@ -57,15 +59,36 @@ absl::StatusOr<absl::string_view> ByteQueue::NextOfFile() {
   return absl::string_view(buffer_.get(), static_cast<size_t>(count));
 }
 
+absl::Status ByteQueue::aborted() {
+  absl::MutexLock lock(&mu_);
+  return aborted_;
+}
+
+absl::StatusOr<absl::string_view> ByteQueue::NextOfPipe() {
+  if (buffer_ == nullptr) buffer_.reset(new char[kReadBytes]);
+  while (true) {
+    // Who writes may take its time; whoever waits for the image may leave meanwhile.
+    pollfd readable = {current_.pipe.get(), POLLIN, 0};
+    const int ready = poll(&readable, 1, kLookMs);
+    RETURN_IF_ERROR(aborted());
+    if (ready == 0) continue;
+    const ssize_t count = read(current_.pipe.get(), buffer_.get(), kReadBytes);
+    if (count >= 0) return absl::string_view(buffer_.get(), static_cast<size_t>(count));
+    if (errno != EINTR && errno != EAGAIN) return ErrnoStatus(errno, "read a layer from a pipe");
+  }
+}
+
 absl::StatusOr<absl::string_view> ByteQueue::Next() {
-  bool has_room = false;
   if (current_.part.size_bytes > 0) {
-    {
-      absl::MutexLock lock(&mu_);
-      RETURN_IF_ERROR(aborted_);
-    }
+    RETURN_IF_ERROR(aborted());
     return NextOfFile();
   }
+  if (current_.pipe.ok()) {
+    ASSIGN_OR_RETURN(const absl::string_view bytes, NextOfPipe());
+    if (!bytes.empty()) return bytes;
+    current_.pipe.reset();
+  }
+  bool has_room = false;
   {
     absl::MutexLock lock(&mu_);
     const auto ready = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
@@ -84,6 +107,7 @@ absl::StatusOr<absl::string_view> ByteQueue::Next() {
   }
   if (has_room) on_room_();
   if (current_.part.size_bytes > 0) return NextOfFile();
+  if (current_.pipe.ok()) return Next();
   return absl::string_view(current_.bytes);
 }
 

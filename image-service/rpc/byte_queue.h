@@ -25,8 +25,13 @@ struct FilePart {
   uint64_t size_bytes = 0;
 };
 
-// Pieces of an upload, bytes or parts of files, between the stream that receives them and the
-// thread that takes them. Bounded by the receiver: it asks for no more while there is no room.
+// All that comes out of a pipe.
+struct PipeEnd {
+  UniqueFd pipe;
+};
+
+// Pieces of an upload, bytes, parts of files or pipes, between the stream that receives them and
+// the thread that takes them. Bounded by the receiver: it asks for no more while there is no room.
 // Thread-safe.
 class ByteQueue : public ByteSource {
  public:
@@ -39,6 +44,7 @@ class ByteQueue : public ByteSource {
   bool Push(std::string bytes);
   // What is read when it is its turn; DataLoss then where the file is shorter.
   bool Push(FilePart part);
+  bool Push(PipeEnd end);
   void End();
   // The sender is gone, or sent what makes no sense: Next fails.
   void Abort(absl::Status reason = absl::CancelledError("the client went away"));
@@ -49,7 +55,9 @@ class ByteQueue : public ByteSource {
   struct Piece {
     std::string bytes;
     FilePart part;  // where it has a file
+    UniqueFd pipe;  // where it is one
 
+    bool empty() const { return bytes.empty() && part.size_bytes == 0 && !pipe.ok(); }
     size_t weight() const { return bytes.size() + kPieceWeight; }
   };
   // What a piece takes beside its bytes, and more: a range of a file shall not count for nothing.
@@ -57,6 +65,9 @@ class ByteQueue : public ByteSource {
 
   bool Push(Piece piece);
   absl::StatusOr<absl::string_view> NextOfFile();
+  // Empty at its end.
+  absl::StatusOr<absl::string_view> NextOfPipe();
+  absl::Status aborted();
 
   const std::function<void()> on_room_;
   absl::Mutex mu_;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <string>
 #include <thread>
@@ -73,6 +74,36 @@ TEST(ByteQueue, BytesAndFilesInOrder) {
   const auto all = Drain(queue);
   ASSERT_TRUE(all.ok()) << all.status();
   EXPECT_EQ(*all, "head 234 middle " + large);
+}
+
+TEST(ByteQueue, APipeUpToItsEndAndWhatFollows) {
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  ByteQueue queue([] {});
+  queue.Push(std::string("head "));
+  queue.Push(PipeEnd{UniqueFd(ends[0])});
+  queue.Push(std::string(" tail"));
+  queue.End();
+  const std::string large(700 << 10, 'z');
+  std::thread writer([&] {
+    EXPECT_TRUE(WriteAll(ends[1], large, "a pipe").ok());
+    close(ends[1]);
+  });
+  const auto all = Drain(queue);
+  writer.join();
+  ASSERT_TRUE(all.ok()) << all.status();
+  EXPECT_EQ(*all, "head " + large + " tail");
+}
+
+TEST(ByteQueue, AbortEndsTheWaitForAPipe) {
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd silent(ends[1]);
+  ByteQueue queue([] {});
+  queue.Push(PipeEnd{UniqueFd(ends[0])});
+  std::thread aborter([&] { queue.Abort(); });
+  EXPECT_TRUE(absl::IsCancelled(queue.Next().status()));
+  aborter.join();
 }
 
 TEST(ByteQueue, ManyPartsStallTheSender) {

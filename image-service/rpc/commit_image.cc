@@ -58,10 +58,23 @@ class NamedFiles {
     return FilePart{found->second, range.offset_bytes(), range.size_bytes()};
   }
 
+  absl::StatusOr<PipeEnd> Pipe(const std::string& token) {
+    if (door_ == nullptr) return absl::NotFoundError("this service takes no files");
+    ASSIGN_OR_RETURN(UniqueFd fd, door_->Take(token));
+    return PipeEnd{std::move(fd)};
+  }
+
  private:
   DescriptorDoor* const door_;
   std::map<std::string, std::shared_ptr<const UniqueFd>> files_;
 };
+
+template <typename Piece>
+bool TakeOrAbort(absl::StatusOr<Piece> piece, ByteQueue& queue) {
+  if (piece.ok()) return queue.Push(*std::move(piece));
+  queue.Abort(piece.status());
+  return false;
+}
 
 }  // namespace
 
@@ -70,11 +83,9 @@ grpc::ServerReadReactor<v1::CommitImageRequest>* ImageServiceImpl::CommitImage(
   Committer& committer = parts_.committer;
   const auto take = [files = std::make_shared<NamedFiles>(parts_.door)](
                         v1::CommitImageRequest& request, ByteQueue& queue) {
-    if (!request.has_range()) return queue.Push(std::move(*request.mutable_data()));
-    absl::StatusOr<FilePart> part = files->Part(request.range());
-    if (part.ok()) return queue.Push(*std::move(part));
-    queue.Abort(part.status());
-    return false;
+    if (request.has_range()) return TakeOrAbort(files->Part(request.range()), queue);
+    if (request.has_pipe()) return TakeOrAbort(files->Pipe(request.pipe()), queue);
+    return queue.Push(std::move(*request.mutable_data()));
   };
   return new UploadReactor<v1::CommitImageRequest, v1::CommitImageResponse, CommitCommand>(
       parts_.jobs, response, ParseCommit,

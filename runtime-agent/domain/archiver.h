@@ -55,6 +55,10 @@ class Archiver {
 
   // Of "stat" and "read", before anything else.
   absl::StatusOr<ArchivePathStat> ReadStat();
+  // The pipe that it writes to, for somebody else who reads it then; that one sees its end only
+  // after CloseOutput.
+  int output() const { return output_.get(); }
+  void CloseOutput() { output_.reset(); }
   // What it writes; 0 at the end.
   absl::StatusOr<size_t> ReadOutput(char* data, size_t size);
   // False when it takes no more: Finish() tells why.

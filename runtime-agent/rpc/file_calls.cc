@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/string_view.h"
+#include "base/os/descriptor_door.h"
 #include "base/rpc/status_conversion.h"
 #include "base/status/status_macros.h"
 #include "runtime-agent/domain/archiver.h"
@@ -35,13 +36,14 @@ absl::Status SendOutput(Archiver& archiver, grpc::ServerWriter<Response>* writer
   }
 }
 
-template <typename Response>
-absl::Status Export(Runtime* runtime, const std::string& id, ArchiveView view, const char* command,
-                    grpc::ServerWriter<Response>* writer) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<Archiver> archiver,
-                   runtime->OpenArchiver(id, {.view = view, .arguments = {command}}));
-  archiver->CloseInput();
-  return SendOutput(*archiver, writer);
+// Who has the pipe reads it: only the last word is waited for.
+absl::Status SendPipe(Archiver& archiver, std::string token,
+                      grpc::ServerWriter<v1::ExportChangesResponse>* writer) {
+  archiver.CloseOutput();
+  v1::ExportChangesResponse response;
+  response.set_pipe(std::move(token));
+  if (!writer->Write(response)) return absl::CancelledError("the client left");
+  return archiver.Finish();
 }
 
 // Adds the records of `text` that are whole, and takes them away.
@@ -132,14 +134,26 @@ grpc::Status StreamServiceHandler::ListChanges(
 grpc::Status StreamServiceHandler::ExportContainer(
     grpc::ServerContext*, const v1::ExportContainerRequest* request,
     grpc::ServerWriter<v1::ExportContainerResponse>* writer) {
-  return ToGrpc(Export(runtime_, request->container_id(), ArchiveView::kOwn, "export", writer));
+  const auto archiver = runtime_->OpenArchiver(
+      request->container_id(), {.view = ArchiveView::kOwn, .arguments = {"export"}});
+  if (!archiver.ok()) return ToGrpc(archiver.status());
+  (*archiver)->CloseInput();
+  return ToGrpc(SendOutput(**archiver, writer));
 }
 
 grpc::Status StreamServiceHandler::ExportChanges(
     grpc::ServerContext*, const v1::ExportChangesRequest* request,
     grpc::ServerWriter<v1::ExportChangesResponse>* writer) {
-  return ToGrpc(
-      Export(runtime_, request->container_id(), ArchiveView::kChanges, "changes", writer));
+  const auto archiver = runtime_->OpenArchiver(
+      request->container_id(), {.view = ArchiveView::kChanges, .arguments = {"changes"}});
+  if (!archiver.ok()) return ToGrpc(archiver.status());
+  (*archiver)->CloseInput();
+  if (request->to_image_service()) {
+    // An image service on another host has no door here.
+    absl::StatusOr<std::string> token = GiveDescriptor(image_door_, (*archiver)->output());
+    if (token.ok()) return ToGrpc(SendPipe(**archiver, *std::move(token), writer));
+  }
+  return ToGrpc(SendOutput(**archiver, writer));
 }
 
 grpc::Status StreamServiceHandler::StatPath(grpc::ServerContext*,

@@ -1,6 +1,9 @@
 #ifndef RUNTIME_AGENT_RPC_STREAM_SERVICE_H_
 #define RUNTIME_AGENT_RPC_STREAM_SERVICE_H_
 
+#include <string>
+#include <utility>
+
 #include "runtime-agent/domain/runtime.h"
 #include "slipway/agent/v1/agent.grpc.pb.h"
 
@@ -12,8 +15,10 @@ class StreamServiceHandler
           v1::StreamService::WithCallbackMethod_AttachExec<
               v1::StreamService::WithCallbackMethod_WatchStats<v1::StreamService::Service>>> {
  public:
-  // `runtime` outlives the handler.
-  explicit StreamServiceHandler(Runtime* runtime) : runtime_(runtime) {}
+  // `runtime` outlives the handler. `image_door`: where the image service takes files
+  // (base/os/descriptor_door.h).
+  StreamServiceHandler(Runtime* runtime, std::string image_door)
+      : runtime_(runtime), image_door_(std::move(image_door)) {}
 
   grpc::Status ResizeTerminal(grpc::ServerContext* context,
                               const v1::ResizeTerminalRequest* request,
@@ -46,6 +51,7 @@ class StreamServiceHandler
 
  private:
   Runtime* const runtime_;
+  const std::string image_door_;
 };
 
 }  // namespace slipway::agent

@@ -21,18 +21,18 @@ def script(lines):
     return f"yes {LINE} | head -n {lines}"
 
 
-def to_a_drained_pipe(lines):
+def to_a_drained_pipe(command):
     """Seconds of the same program writing to a pipe that is drained to a file: what nothing can beat by much."""
     with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="swbench-") as directory:
         root = pathlib.Path(directory)
         subprocess.run(["tar", "-C", root, "-xf", "-"], input=images.busybox_tar(), check=True)
-        return timed(subprocess.run, ["sh", "-c", f"{root}/bin/busybox sh -c '{script(lines)}' | cat > {root}/out"])
+        return timed(subprocess.run, ["sh", "-c", f"{root}/bin/busybox sh -c '{command}' | cat > {root}/out"])
 
 
-def write(peer, lines, *options):
+def write(peer, command, *options):
     """Seconds until the container has ended."""
     seconds = timed(run_cli, peer, "run", "-d", "--name", "writer", "--network", "none", *options, "busybox", "sh", "-c",
-                    script(lines))
+                    command)
     return seconds + timed(run_cli, peer, "wait", "writer")
 
 
@@ -61,6 +61,27 @@ def median_ask(peer, query, count=7):
     return statistics.median(ask(peer, query)[0] for _ in range(count)) * 1e3
 
 
+def row_write(bench):
+    """A container that writes 1 GB of 100-byte lines by a program that costs nothing itself: it has them in a file."""
+    size = 100 if bench.short else 1000
+    rounds = 1 if bench.short else 3
+    written = {"slipway": [], "dockerd": [], "drained pipe": []}
+    with tempfile.NamedTemporaryFile(dir="/var/tmp", prefix="swbench-") as lines:
+        for _ in range(size):
+            lines.write(f"{LINE}\n".encode() * 10000)
+        lines.flush()
+        os.chmod(lines.name, 0o644)
+        for number in range(rounds):
+            for peer in bench.both:
+                # Of the peer, which takes half a minute, once.
+                if peer is bench.ours or number == 0:
+                    written[peer.name].append(write(peer, "cat /lines", "-v", f"{lines.name}:/lines:ro"))
+                    run_cli(peer, "rm", "writer")
+            written["drained pipe"].append(to_a_drained_pipe(f"cat {lines.name}"))
+    bench.add(f"container writes {size / 1000:g} GB from a file to stdout", "s",
+              {k: statistics.median(v) for k, v in written.items()})
+
+
 def row_logs(bench):
     """A container that writes 2,110,000 lines of 100 bytes, and reading them."""
     lines = 200000 if bench.short else 2110000
@@ -69,11 +90,11 @@ def row_logs(bench):
     local = ("--log-driver", "local")
     written = {"slipway": [], "dockerd": [], "dockerd local": [], "drained pipe": []}
     for last in [False] * (rounds - 1) + [True]:
-        written["slipway"].append(write(bench.ours, lines))
-        written["drained pipe"].append(to_a_drained_pipe(lines))
-        written["dockerd local"].append(write(bench.theirs, lines, *local))
+        written["slipway"].append(write(bench.ours, script(lines)))
+        written["drained pipe"].append(to_a_drained_pipe(script(lines)))
+        written["dockerd local"].append(write(bench.theirs, script(lines), *local))
         run_cli(bench.theirs, "rm", "writer")
-        written["dockerd"].append(write(bench.theirs, lines))
+        written["dockerd"].append(write(bench.theirs, script(lines)))
         if not last:
             run_cli(bench.ours, "rm", "writer")
             run_cli(bench.theirs, "rm", "writer")
@@ -295,5 +316,5 @@ def row_chatty(bench):
     bench.add(f"{count} containers of {lines} lines each", "s", values)
 
 
-LOG_ROWS = {"logs": row_logs, "search": row_search, "real": row_real, "follow": row_follow,
+LOG_ROWS = {"write": row_write, "logs": row_logs, "search": row_search, "real": row_real, "follow": row_follow,
             "steady": row_steady, "huge": row_huge, "chatty": row_chatty}

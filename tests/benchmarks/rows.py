@@ -345,7 +345,15 @@ def row_commit(bench):
             seconds = timed(run_cli, peer, "commit", "changed", "committed:1")
             run_cli(peer, "rmi", "committed:1")
             return seconds
-        bench.add("commit of 60 MB", "s", turns(bench, 1 if bench.short else 5, commit))
+        clients = {peer.name: UnixClient(peer.socket) for peer in bench.both}
+
+        def post(peer):
+            seconds = timed(clients[peer.name].call, "POST", "/commit?container=changed&repo=committed&tag=1")
+            run_cli(peer, "rmi", "committed:1")
+            return seconds
+        count = 1 if bench.short else 7
+        bench.add("docker commit of 60 MB", "s", turns(bench, count, commit))
+        bench.add("commit of 60 MB, API", "s", turns(bench, count, post))
     finally:
         for peer in bench.both:
             run_cli(peer, "rm", "-f", "changed")

@@ -429,17 +429,18 @@ absl::StatusOr<ExecStatus> AgentClient::GetExec(const std::string& exec_id) {
   return status;
 }
 
-absl::Status AgentClient::ExportChanges(const std::string& container_id,
-                                        const std::function<absl::Status(std::string)>& sink) {
+absl::Status AgentClient::ExportChanges(const std::string& container_id, const TarSink& sink) {
   RETURN_IF_ERROR(WaitForConnection());
   grpc::ClientContext context;
   agent::v1::ExportChangesRequest request;
   request.set_container_id(container_id);
+  request.set_to_image_service(true);
   const auto reader = streams_->ExportChanges(&context, request);
   agent::v1::ExportChangesResponse response;
   absl::Status taken;
   while (taken.ok() && reader->Read(&response)) {
-    taken = sink(std::move(*response.mutable_data()));
+    taken = sink({.bytes = std::move(*response.mutable_data()),
+                  .pipe = std::move(*response.mutable_pipe())});
   }
   if (!taken.ok()) context.TryCancel();
   const absl::Status finished = FromGrpc(reader->Finish());

@@ -52,8 +52,7 @@ class AgentClient : public AgentPort {
                            const std::vector<std::string>& extra_hosts) override;
   absl::StatusOr<int64_t> StartExec(const ExecCommand& command) override;
   absl::StatusOr<ExecStatus> GetExec(const std::string& exec_id) override;
-  absl::Status ExportChanges(const std::string& container_id,
-                             const std::function<absl::Status(std::string)>& sink) override;
+  absl::Status ExportChanges(const std::string& container_id, const TarSink& sink) override;
   absl::Status Watch(uint64_t after_sequence,
                      const std::function<void(const AgentEvent&)>& on_event) override
       ABSL_LOCKS_EXCLUDED(mu_);

@@ -153,9 +153,13 @@ absl::StatusOr<std::string> ImageClient::Commit(
   options.set_created_unix_ns(image.created_unix_ns);
   options.set_latest_mtime_unix_s(image.latest_mtime_unix_s);
   bool open = writer->Write(first);
-  const absl::Status produced = produce([&](std::string bytes) -> absl::Status {
+  const absl::Status produced = produce([&](TarPiece piece) -> absl::Status {
     image::v1::CommitImageRequest request;
-    request.set_data(std::move(bytes));
+    if (piece.pipe.empty()) {
+      request.set_data(std::move(piece.bytes));
+    } else {
+      request.set_pipe(std::move(piece.pipe));
+    }
     open = open && writer->Write(request);
     return open ? absl::OkStatus() : absl::CancelledError("the image service takes no more");
   });
@@ -166,7 +170,8 @@ absl::StatusOr<std::string> ImageClient::Commit(
     context.TryCancel();
   }
   const absl::Status finished = FromGrpc(writer->Finish());
-  if (!produced.ok() && open) return produced;
+  // Where the image service refused, the other side fails for that reason alone.
+  if (!produced.ok() && (finished.ok() || absl::IsCancelled(finished))) return produced;
   RETURN_IF_ERROR(finished);
   return response.image_id();
 }

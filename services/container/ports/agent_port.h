@@ -15,6 +15,7 @@
 #include "services/container/model/container.h"
 #include "services/container/model/network.h"
 #include "services/container/model/volume.h"
+#include "services/container/ports/tar_sink.h"
 
 // The actual state of one host, as the domain needs it (slipway.agent.v1.AgentService). Calls block
 // the calling thread, bounded by the implementation's deadlines; each may be repeated with the same
@@ -192,9 +193,9 @@ class AgentPort {
                                    const std::vector<std::string>& extra_hosts) = 0;
   virtual absl::StatusOr<int64_t> StartExec(const ExecCommand& command) = 0;
   virtual absl::StatusOr<ExecStatus> GetExec(const std::string& exec_id) = 0;
-  // The tar of what a container changed, as an image layer, in pieces given to `sink`.
-  virtual absl::Status ExportChanges(const std::string& container_id,
-                                     const std::function<absl::Status(std::string)>& sink) = 0;
+  // The tar of what a container changed, as an image layer, in pieces given to `sink`. It is whole
+  // when the call succeeds.
+  virtual absl::Status ExportChanges(const std::string& container_id, const TarSink& sink) = 0;
   // Calls `on_event` for each event after `after_sequence`, in order, until the stream breaks or
   // CancelWatch(). DATA_LOSS: that far back is not kept. One watch at a time.
   virtual absl::Status Watch(uint64_t after_sequence,

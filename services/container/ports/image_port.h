@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "services/container/model/spec.h"
+#include "services/container/ports/tar_sink.h"
 
 // Images, as the domain needs them (slipway.image.v1.ImageService). Calls block, bounded by the
 // implementation's deadline, and may be repeated. Implementations are thread-safe.
@@ -32,9 +33,6 @@ struct NewImage {
   int64_t created_unix_ns = 0;      // 0: now
   int64_t latest_mtime_unix_s = 0;  // later times of files become this one; 0: they stay
 };
-
-// Takes the bytes of a tar in order; an error stops who produces them.
-using TarSink = std::function<absl::Status(std::string)>;
 
 class ImagePort {
  public:

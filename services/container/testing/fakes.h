@@ -242,8 +242,7 @@ class FakeAgent : public AgentPort {
     return next_pid_;
   }
 
-  absl::Status ExportChanges(const std::string& id,
-                             const std::function<absl::Status(std::string)>& sink) override {
+  absl::Status ExportChanges(const std::string& id, const TarSink& sink) override {
     absl::Status export_result;
     {
       absl::MutexLock lock(&mu_);
@@ -253,7 +252,7 @@ class FakeAgent : public AgentPort {
       export_result = export_error;
     }
     for (const char* piece : {"tar of ", "changes"}) {
-      const absl::Status taken = sink(piece);
+      const absl::Status taken = sink({.bytes = piece});
       if (!taken.ok()) return taken;
     }
     return export_result;
@@ -485,8 +484,8 @@ class FakeImages : public ImagePort {
   absl::StatusOr<std::string> Commit(
       const NewImage& made, const std::function<absl::Status(const TarSink&)>& produce) override {
     std::string tar;
-    const absl::Status produced = produce([&tar](const std::string& bytes) {
-      tar += bytes;
+    const absl::Status produced = produce([&tar](const TarPiece& piece) {
+      tar += piece.bytes;
       return absl::OkStatus();
     });
     if (!produced.ok()) return produced;
