@@ -44,6 +44,8 @@ usage: deploy/${0##*/} [options]
   --no-build       use the binaries in --bin-dir as they are
   --no-demo        start no first container
   --all            (down) stop the containers too
+
+More flags of a service (slipway-NAME --help tells them) are in <root>/NAME.flags, one a line.
 END
 }
 
@@ -98,6 +100,7 @@ arguments_of() {
       ;;
     gateway) common+=(--http_address="127.0.0.1:$port_base") ;;
   esac
+  [ ! -f "$root/$1.flags" ] || common+=(--flagfile="$root/$1.flags")
   printf '%s\n' "${common[@]}"
 }
 

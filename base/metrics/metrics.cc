@@ -20,6 +20,8 @@
 namespace slipway {
 namespace {
 
+constexpr absl::Duration kPortTime = absl::Seconds(15);
+
 // process_cpu_seconds_total and its siblings, read from /proc when somebody asks.
 class ProcessCollector : public prometheus::Collectable {
  public:
@@ -100,14 +102,21 @@ void Metrics::Register(std::shared_ptr<prometheus::Collectable> collectable) {
 
 absl::Status Metrics::Serve(absl::string_view address) {
   if (address.empty()) return absl::OkStatus();
-  try {
-    exposer_ = std::make_unique<prometheus::Exposer>(std::string(address), 1);
-    exposer_->RegisterCollectable(registry_);
-    exposer_->RegisterCollectable(process_);
-    for (const auto& other : others_) exposer_->RegisterCollectable(other);
-  } catch (const std::exception& e) {
-    return absl::UnavailableError(absl::StrCat("listen for metrics on ", address, ": ", e.what()));
+  const absl::Time give_up = absl::Now() + kPortTime;
+  while (exposer_ == nullptr) {
+    try {
+      exposer_ = std::make_unique<prometheus::Exposer>(std::string(address), 1);
+    } catch (const std::exception& e) {
+      if (absl::Now() > give_up) {
+        return absl::UnavailableError(
+            absl::StrCat("listen for metrics on ", address, ": ", e.what()));
+      }
+      absl::SleepFor(absl::Milliseconds(20));
+    }
   }
+  exposer_->RegisterCollectable(registry_);
+  exposer_->RegisterCollectable(process_);
+  for (const auto& other : others_) exposer_->RegisterCollectable(other);
   return absl::OkStatus();
 }
 

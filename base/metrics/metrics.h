@@ -32,8 +32,9 @@ class Metrics {
   // Figures that are made when somebody asks for them. Call before Serve.
   void Register(std::shared_ptr<prometheus::Collectable> collectable);
 
-  // Serves /metrics on "address:port". An empty address serves nothing. The error names the
-  // address.
+  // Serves /metrics on "address:port". An empty address serves nothing. A port that is taken is
+  // waited for, 15 s at most: a predecessor that was killed may still be held in the kernel by its
+  // disk. The error names the address.
   absl::Status Serve(absl::string_view address);
 
   // The exposition text, for a process with an HTTP server of its own.

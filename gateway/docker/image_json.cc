@@ -100,6 +100,7 @@ json::object ImageSummaryToJson(const pb::Image& image, ApiVersion version) {
   // Old clients print what they get, and expect words for "untagged".
   const bool words = version < ApiVersion{1, 43};
   json::object out;
+  out.reserve(10);
   out["Containers"] = -1;
   out["Created"] = image.created_unix_ns() / 1'000'000'000;
   out["Id"] = image.id();

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -52,11 +53,14 @@ Awaitable<absl::Status> ImageList(ApiRequest& request) {
   CO_ASSIGN_OR_RETURN(const auto listed, co_await request.backends.Call(request.backends.image(),
                                                                         &ImageCalls::ListImages,
                                                                         list, request.options()));
-  json::array answer;
+  // One after the other, so that the memory of each serves the next.
+  std::string answer = "[";
   for (const pb::Image& image : listed.images()) {
-    answer.push_back(ImageSummaryToJson(image, request.version));
+    if (answer.size() > 1) answer += ',';
+    answer += json::serialize(ImageSummaryToJson(image, request.version));
   }
-  co_return co_await request.http.SendJson(200, answer);
+  answer += ']';
+  co_return co_await request.http.SendLine(200, std::move(answer));
 }
 
 Awaitable<absl::Status> ImageInspect(ApiRequest& request) {

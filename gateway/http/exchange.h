@@ -87,6 +87,8 @@ class Exchange {
   Awaitable<absl::Status> SendJson(int status, const Json& body) {
     return SendLine(status, boost::json::serialize(body));
   }
+  // The same for JSON that is text already.
+  Awaitable<absl::Status> SendLine(int status, std::string json);
   Awaitable<absl::Status> SendEmpty(int status);
 
   // An answer in pieces, each on the wire when the call returns. Slow readers are waited for.
@@ -122,7 +124,6 @@ class Exchange {
   struct Watch;
 
   bool KeepAlive() const;
-  Awaitable<absl::Status> SendLine(int status, std::string json);
   std::string Head(int status, absl::string_view content_type,
                    const std::vector<ResponseHeader>& headers) const;
   Awaitable<absl::Status> WriteAll(std::string head, absl::string_view body,

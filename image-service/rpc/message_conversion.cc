@@ -62,8 +62,13 @@ v1::Image ToSummary(const ImageView& view) {
   message.set_size_bytes(SizeOf(image));
   message.mutable_platform()->set_os(description.platform.os);
   message.mutable_platform()->set_architecture(description.platform.architecture);
-  message.mutable_platform()->set_variant(description.platform.variant);
-  message.mutable_config()->set_user(description.config.user);
+  // An empty string that is set costs as much as another, and lists have thousands of images.
+  if (!description.platform.variant.empty()) {
+    message.mutable_platform()->set_variant(description.platform.variant);
+  }
+  if (!description.config.user.empty()) {
+    message.mutable_config()->set_user(description.config.user);
+  }
   for (const auto& [name, value] : description.config.labels) {
     (*message.mutable_config()->mutable_labels())[name] = value;
   }
@@ -71,8 +76,10 @@ v1::Image ToSummary(const ImageView& view) {
   message.set_last_tagged_unix_ns(image.last_tagged_unix_ns);
   message.set_container_count(view.owner_count);
   if (view.shared_size_bytes.has_value()) message.set_shared_size_bytes(*view.shared_size_bytes);
-  message.set_parent_id(image.parent.ToString());
-  message.set_committed_container(image.committed_container);
+  if (!image.parent.empty()) message.set_parent_id(image.parent.ToString());
+  if (!image.committed_container.empty()) {
+    message.set_committed_container(image.committed_container);
+  }
   return message;
 }
 

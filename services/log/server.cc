@@ -7,6 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/metrics/metrics.h"
+#include "base/os/directory_lock.h"
+#include "base/os/file.h"
+#include "base/os/unique_fd.h"
 #include "base/rpc/server.h"
 #include "base/status/status_macros.h"
 #include "services/log/domain/outlet_runner.h"
@@ -41,6 +44,8 @@ class RunningServer : public Server {
   }
 
   absl::Status Run(const ServerOptions& options) {
+    RETURN_IF_ERROR(MakeDirectories(options.root, 0755));
+    ASSIGN_OR_RETURN(lock_, LockDirectory(options.root));
     ASSIGN_OR_RETURN(store_,
                      SegmentStore::Open(options.root,
                                         {.segment_bytes = options.max_segment_bytes,
@@ -65,6 +70,7 @@ class RunningServer : public Server {
  private:
   Counters counters_;
   Metrics metrics_;
+  UniqueFd lock_;  // of the root
   std::unique_ptr<SegmentStore> store_;
   std::unique_ptr<Drivers> drivers_;
   std::unique_ptr<OutletRunner> outlets_;
