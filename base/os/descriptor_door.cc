@@ -16,6 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "absl/time/clock.h"
 #include "base/status/errno_status.h"
 #include "base/status/status_macros.h"
 
@@ -105,7 +106,8 @@ std::string DescriptorDoorPath(absl::string_view service_socket) {
   return absl::StrCat(absl::StripSuffix(service_socket, ".sock"), "-files.sock");
 }
 
-absl::StatusOr<std::unique_ptr<DescriptorDoor>> DescriptorDoor::Listen(const std::string& path) {
+absl::StatusOr<std::unique_ptr<DescriptorDoor>> DescriptorDoor::Listen(const std::string& path,
+                                                                       absl::Duration kept_for) {
   ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(path));
   UniqueFd listener(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   UniqueFd stop(eventfd(0, EFD_CLOEXEC));
@@ -118,11 +120,13 @@ absl::StatusOr<std::unique_ptr<DescriptorDoor>> DescriptorDoor::Listen(const std
     return ErrnoStatus(errno, absl::StrCat("listen on ", path));
   }
   return std::unique_ptr<DescriptorDoor>(
-      new DescriptorDoor(path, std::move(listener), std::move(stop)));
+      new DescriptorDoor(path, kept_for, std::move(listener), std::move(stop)));
 }
 
-DescriptorDoor::DescriptorDoor(std::string path, UniqueFd listener, UniqueFd stop)
+DescriptorDoor::DescriptorDoor(std::string path, absl::Duration kept_for, UniqueFd listener,
+                               UniqueFd stop)
     : path_(std::move(path)),
+      kept_for_(kept_for),
       listener_(std::move(listener)),
       stop_(std::move(stop)),
       thread_([this] { Serve(); }) {}
@@ -135,9 +139,14 @@ DescriptorDoor::~DescriptorDoor() {
 
 void DescriptorDoor::Serve() {
   while (true) {
+    const absl::Duration left = DropExpired();
+    const int timeout_ms = left == absl::InfiniteDuration()
+                               ? -1
+                               : static_cast<int>(absl::ToInt64Milliseconds(left)) + 1;
     pollfd polled[] = {{listener_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
-    if (poll(polled, 2, -1) < 0) continue;
+    if (poll(polled, 2, timeout_ms) <= 0) continue;
     if (polled[1].revents != 0) return;
+    if (polled[0].revents == 0) continue;
     const UniqueFd connection(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (!connection.ok()) {
       // Out of descriptors: waits, since poll would come back at once.
@@ -148,6 +157,17 @@ void DescriptorDoor::Serve() {
   }
 }
 
+absl::Duration DescriptorDoor::DropExpired() {
+  std::deque<Waiting> expired;  // closed without the lock
+  absl::MutexLock lock(&mu_);
+  const absl::Time now = absl::Now();
+  while (!waiting_.empty() && waiting_.front().until <= now) {
+    expired.push_back(std::move(waiting_.front()));
+    waiting_.pop_front();
+  }
+  return waiting_.empty() ? absl::InfiniteDuration() : waiting_.front().until - now;
+}
+
 void DescriptorDoor::ServeOne(int connection) {
   SetTimeout(connection, kPeerSeconds);
   UniqueFd fd = ReceiveDescriptor(connection);
@@ -155,14 +175,14 @@ void DescriptorDoor::ServeOne(int connection) {
   if (!fd.ok() || getrandom(token.data(), token.size(), 0) != static_cast<ssize_t>(token.size())) {
     return;
   }
-  std::pair<std::string, UniqueFd> oldest;
+  Waiting oldest;
   {
     absl::MutexLock lock(&mu_);
     if (waiting_.size() >= kMaxWaiting) {
       oldest = std::move(waiting_.front());
       waiting_.pop_front();
     }
-    waiting_.emplace_back(token, std::move(fd));
+    waiting_.push_back({token, std::move(fd), absl::Now() + kept_for_});
   }
   // One whose giver is gone is never asked for, and goes as the oldest some time.
   (void)!send(connection, token.data(), token.size(), MSG_NOSIGNAL);
@@ -171,9 +191,9 @@ void DescriptorDoor::ServeOne(int connection) {
 absl::StatusOr<UniqueFd> DescriptorDoor::Take(absl::string_view token) {
   absl::MutexLock lock(&mu_);
   const auto found = std::find_if(waiting_.begin(), waiting_.end(),
-                                  [token](const auto& entry) { return entry.first == token; });
+                                  [token](const Waiting& entry) { return entry.token == token; });
   if (found == waiting_.end()) return absl::NotFoundError("no file was given for this token");
-  UniqueFd fd = std::move(found->second);
+  UniqueFd fd = std::move(found->fd);
   waiting_.erase(found);
   return fd;
 }

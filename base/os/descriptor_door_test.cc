@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -94,6 +95,25 @@ TEST_F(DescriptorDoorTest, GiversThatGiveNothing) {
   const auto token = GiveDescriptor(TestSocket(), FileOf("good").get());
   ASSERT_TRUE(token.ok()) << token.status();
   EXPECT_TRUE((*door)->Take(*token).ok());
+}
+
+// Who writes into a pipe that nobody asked for hears of it in the end.
+TEST_F(DescriptorDoorTest, WhatNobodyAsksForGoesAfterItsTime) {
+  const auto door = DescriptorDoor::Listen(TestSocket(), absl::Milliseconds(50));
+  ASSERT_TRUE(door.ok());
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd writer(ends[1]);
+  absl::StatusOr<std::string> token;
+  {
+    const UniqueFd reader(ends[0]);
+    token = GiveDescriptor(TestSocket(), reader.get());
+    ASSERT_TRUE(token.ok()) << token.status();
+  }
+  pollfd polled = {writer.get(), 0, 0};
+  EXPECT_EQ(poll(&polled, 1, 10'000), 1);
+  EXPECT_TRUE(polled.revents & POLLERR);
+  EXPECT_TRUE(absl::IsNotFound((*door)->Take(*token).status()));
 }
 
 TEST_F(DescriptorDoorTest, TheOldestGoesWhenTooManyWait) {
