@@ -184,7 +184,7 @@ void DescriptorDoor::ServeOne(int connection) {
     }
     waiting_.push_back({token, std::move(fd), absl::Now() + kept_for_});
   }
-  // One whose giver is gone is never asked for, and goes as the oldest some time.
+  // One whose giver is gone is never asked for, and goes when its time is over.
   (void)!send(connection, token.data(), token.size(), MSG_NOSIGNAL);
 }
 

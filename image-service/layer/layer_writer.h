@@ -94,7 +94,7 @@ class LayerWriter {
  private:
   LayerWriter(const LayerOptions& options, LayerFile file);
 
-  // Hands the pending chunk over, hashed.
+  // Hands the pending chunk over, hashed where its bytes are not the tar's own.
   void PublishPending();
   void RunDecompression();
   void RunConversion();

@@ -3,9 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <optional>
 #include <thread>
-#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -17,12 +16,10 @@
 namespace slipway::image {
 
 // Direct writes (layer_file.h) in a thread of their own, which starts with the first: the disk
-// works while the next buffer is filled. At most kBuffers are on their way beside it. Used by one
-// thread, which does no direct writes itself meanwhile; the file must outlive this.
+// works while the next buffer is filled. One is on its way at a time. Used by one thread, which
+// does no direct writes itself meanwhile; the file must outlive this.
 class WriteBehind {
  public:
-  static constexpr size_t kBuffers = 1;
-
   // `buffer_bytes` is a multiple of kDirectAlignment.
   WriteBehind(LayerFile* file, size_t buffer_bytes) : file_(file), buffer_bytes_(buffer_bytes) {}
   ~WriteBehind();
@@ -46,8 +43,8 @@ class WriteBehind {
   LayerFile* const file_;
   const size_t buffer_bytes_;
   absl::Mutex mu_;
-  std::deque<Job> jobs_ ABSL_GUARDED_BY(mu_);  // the first is being written
-  std::vector<AlignedBuffer> free_ ABSL_GUARDED_BY(mu_);
+  std::optional<Job> job_ ABSL_GUARDED_BY(mu_);  // being written
+  AlignedBuffer spare_ ABSL_GUARDED_BY(mu_);     // null: in use, or not made yet
   absl::Status failure_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   std::thread thread_;

@@ -10,11 +10,6 @@
 
 namespace slipway::image {
 
-inline constexpr char kDockerManifest[] = "application/vnd.docker.distribution.manifest.v2+json";
-inline constexpr char kDockerIndex[] = "application/vnd.docker.distribution.manifest.list.v2+json";
-inline constexpr char kOciManifest[] = "application/vnd.oci.image.manifest.v1+json";
-inline constexpr char kOciIndex[] = "application/vnd.oci.image.index.v1+json";
-
 // A layer count above this is refused, as Docker does (overlayfs would refuse it later).
 inline constexpr size_t kMaxLayers = 127;
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "image-service/domain/media_types.h"
 
 namespace slipway::image {
 namespace {
@@ -38,9 +39,9 @@ TEST(ParseManifestTest, RefusesWhatIsNoManifest) {
 TEST(ParseManifestTest, TypeMustBeWhatTheTransportSaid) {
   const std::string json = absl::StrCat(
       R"({"mediaType":"application/vnd.oci.image.manifest.v1+json","config":)", Descriptor(), "}");
-  EXPECT_EQ(ManifestCode(json, kOciManifest), absl::StatusCode::kOk);
+  EXPECT_EQ(ManifestCode(json, kOciManifestType), absl::StatusCode::kOk);
   EXPECT_EQ(ManifestCode(json, "application/json"), absl::StatusCode::kOk);
-  EXPECT_EQ(ManifestCode(json, kOciIndex), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ManifestCode(json, kOciIndexType), absl::StatusCode::kInvalidArgument);
 }
 
 TEST(ParseManifestTest, BombsEndEarly) {
@@ -57,10 +58,10 @@ TEST(ParseManifestTest, ReadsManifestAndForeignLayers) {
   const auto parsed = JsonImageFormat().ParseManifest(
       absl::StrCat(R"({"schemaVersion":2,"config":)", Descriptor(), R"(,"layers":[)", Descriptor(),
                    ",", Descriptor(R"(,"urls":["http://x"])"), "]}"),
-      kDockerManifest);
+      kDockerManifestType);
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   const auto& manifest = std::get<Manifest>(*parsed);
-  EXPECT_EQ(manifest.media_type, kDockerManifest);
+  EXPECT_EQ(manifest.media_type, kDockerManifestType);
   ASSERT_EQ(manifest.layers.size(), 2u);
   EXPECT_EQ(manifest.layers[0].size_bytes, 7);
   EXPECT_FALSE(manifest.layers[0].has_urls);

@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status/status_macros.h"
+#include "image-service/domain/media_types.h"
 #include "image-service/oci/bounded_json.h"
 #include "image-service/oci/json_image_format.h"
 
@@ -99,8 +100,8 @@ absl::StatusOr<std::string> DocumentType(const JsonObject& object, absl::string_
         "schema version 1 manifests are no longer supported; push the image again with a current "
         "client");
   }
-  const bool known = IsOneOf(transport, kDockerManifest, kOciManifest) ||
-                     IsOneOf(transport, kDockerIndex, kOciIndex);
+  const bool known = IsOneOf(transport, kDockerManifestType, kOciManifestType) ||
+                     IsOneOf(transport, kDockerIndexType, kOciIndexType);
   if (!type.empty() && known && type != transport) {
     return absl::InvalidArgumentError(
         absl::StrCat("media type is ", type, " but was sent as ", transport));
@@ -111,7 +112,7 @@ absl::StatusOr<std::string> DocumentType(const JsonObject& object, absl::string_
   if (has_manifests && has_layers) {
     return absl::InvalidArgumentError("both \"manifests\" and \"layers\" are present");
   }
-  if (type.empty()) type = has_manifests ? kOciIndex : kOciManifest;
+  if (type.empty()) type = has_manifests ? kOciIndexType : kOciManifestType;
   return type;
 }
 
@@ -125,11 +126,11 @@ absl::StatusOr<ManifestOrIndex> JsonImageFormat::ParseManifest(absl::string_view
         if (!document.is_object()) return absl::InvalidArgumentError("not an object");
         const JsonObject& object = document.get_object();
         ASSIGN_OR_RETURN(std::string type, DocumentType(object, media_type));
-        if (IsOneOf(type, kDockerIndex, kOciIndex)) {
+        if (IsOneOf(type, kDockerIndexType, kOciIndexType)) {
           ASSIGN_OR_RETURN(result, ParseIndex(object));
           return absl::OkStatus();
         }
-        if (IsOneOf(type, kDockerManifest, kOciManifest)) {
+        if (IsOneOf(type, kDockerManifestType, kOciManifestType)) {
           ASSIGN_OR_RETURN(result, ParseImageManifest(object, std::move(type)));
           return absl::OkStatus();
         }

@@ -2,6 +2,7 @@
 #include <boost/json/value.hpp>
 
 #include "absl/time/time.h"
+#include "image-service/domain/media_types.h"
 #include "image-service/oci/json_image_format.h"
 
 namespace slipway::image {
@@ -127,7 +128,7 @@ std::string JsonImageFormat::WriteIndex(const std::vector<IndexEntry>& entries) 
     manifests.push_back(std::move(item));
   }
   return json::serialize(json::object{
-      {"schemaVersion", 2}, {"mediaType", kOciIndex}, {"manifests", std::move(manifests)}});
+      {"schemaVersion", 2}, {"mediaType", kOciIndexType}, {"manifests", std::move(manifests)}});
 }
 
 std::string JsonImageFormat::WriteArchive(const std::vector<ArchiveEntry>& entries) {

@@ -36,6 +36,15 @@ absl::Status SendOutput(Archiver& archiver, grpc::ServerWriter<Response>* writer
   }
 }
 
+// An archiver that only writes.
+absl::StatusOr<std::unique_ptr<Archiver>> OpenReader(Runtime* runtime, const std::string& id,
+                                                     ArchiveView view, const char* command) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Archiver> archiver,
+                   runtime->OpenArchiver(id, {.view = view, .arguments = {command}}));
+  archiver->CloseInput();
+  return archiver;
+}
+
 // Who has the pipe reads it: only the last word is waited for.
 absl::Status SendPipe(Archiver& archiver, std::string token,
                       grpc::ServerWriter<v1::ExportChangesResponse>* writer) {
@@ -124,30 +133,26 @@ absl::Status Write(Runtime* runtime, grpc::ServerContext* context,
 grpc::Status StreamServiceHandler::ListChanges(
     grpc::ServerContext*, const v1::ListChangesRequest* request,
     grpc::ServerWriter<v1::ListChangesResponse>* writer) {
-  const auto archiver = runtime_->OpenArchiver(
-      request->container_id(), {.view = ArchiveView::kChanges, .arguments = {"diff"}});
+  const auto archiver =
+      OpenReader(runtime_, request->container_id(), ArchiveView::kChanges, "diff");
   if (!archiver.ok()) return ToGrpc(archiver.status());
-  (*archiver)->CloseInput();
   return ToGrpc(SendChanges(**archiver, writer));
 }
 
 grpc::Status StreamServiceHandler::ExportContainer(
     grpc::ServerContext*, const v1::ExportContainerRequest* request,
     grpc::ServerWriter<v1::ExportContainerResponse>* writer) {
-  const auto archiver = runtime_->OpenArchiver(
-      request->container_id(), {.view = ArchiveView::kOwn, .arguments = {"export"}});
+  const auto archiver = OpenReader(runtime_, request->container_id(), ArchiveView::kOwn, "export");
   if (!archiver.ok()) return ToGrpc(archiver.status());
-  (*archiver)->CloseInput();
   return ToGrpc(SendOutput(**archiver, writer));
 }
 
 grpc::Status StreamServiceHandler::ExportChanges(
     grpc::ServerContext*, const v1::ExportChangesRequest* request,
     grpc::ServerWriter<v1::ExportChangesResponse>* writer) {
-  const auto archiver = runtime_->OpenArchiver(
-      request->container_id(), {.view = ArchiveView::kChanges, .arguments = {"changes"}});
+  const auto archiver =
+      OpenReader(runtime_, request->container_id(), ArchiveView::kChanges, "changes");
   if (!archiver.ok()) return ToGrpc(archiver.status());
-  (*archiver)->CloseInput();
   if (request->to_image_service()) {
     // An image service on another host has no door here.
     absl::StatusOr<std::string> token = GiveDescriptor(image_door_, (*archiver)->output());
