@@ -26,7 +26,7 @@ absl::StatusOr<absl::string_view> RecordScanner::Fetch(ReadBuffer& buffer, uint6
   const bool have =
       buffer.owner == id_ && at >= buffer.begin && at + wanted <= buffer.begin + buffer.size;
   if (!have) {
-    RETURN_IF_ERROR(LoadBytes(*file_, at, wanted, end_, buffer));
+    RETURN_IF_ERROR(LoadBytes(*file_, at, wanted, end_, choice_, buffer));
     buffer.owner = id_;
   }
   return absl::string_view(buffer.bytes.data() + (at - buffer.begin), wanted);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -40,6 +41,8 @@ class RecordScanner {
   // The file has grown.
   void set_end(uint64_t end) { end_ = end; }
   uint64_t end() const { return end_; }
+  // What lies in other frames is not asked for from now on.
+  void set_choice(FrameChoice choice) { choice_ = std::move(choice); }
 
  private:
   absl::StatusOr<absl::string_view> Fetch(ReadBuffer& buffer, uint64_t at, size_t wanted);
@@ -49,6 +52,7 @@ class RecordScanner {
   uint64_t id_;
   uint64_t next_;
   uint64_t end_;
+  FrameChoice choice_;
   uint64_t found_ = 0;
   RecordHeader header_;
   absl::string_view data_;

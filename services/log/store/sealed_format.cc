@@ -152,7 +152,7 @@ absl::StatusOr<uint64_t> WriteSealed(const SegmentFile& file, const std::vector<
     if (size > kMostFrameBytes) {
       return absl::InternalError(absl::StrCat("a block of ", size, " bytes is too long to seal"));
     }
-    RETURN_IF_ERROR(LoadBytes(file, begin, size, end, buffer));
+    RETURN_IF_ERROR(LoadBytes(file, begin, size, end, nullptr, buffer));
     packed.resize(ZSTD_compressBound(size));
     const char* from = buffer.bytes.data() + (begin - buffer.begin);
     stretches.AddFrame(begin, absl::string_view(from, size), file.header.salt);

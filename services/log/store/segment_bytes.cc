@@ -5,17 +5,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
-#include <cstring>
-#include <deque>
-#include <future>
 #include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status/errno_status.h"
 #include "base/status/status_macros.h"
-#include "services/log/store/sealed_format.h"
+#include "services/log/store/unpack_ahead.h"
 
 namespace slipway::log {
 namespace {
@@ -59,124 +55,30 @@ size_t RangeEnd(const Frames& frames, size_t first, uint64_t needed, uint64_t en
   return last;
 }
 
-void Unpack(const SegmentFile& file, size_t first, size_t last, std::vector<char>& bytes,
-            size_t& size) {
-  size = 0;
-  for (size_t i = first; i < last; ++i) size += file.frames[i].bytes;
-  if (bytes.size() < size) bytes.resize(size);
-  char* to = bytes.data();
-  for (size_t i = first; i < last; ++i) {
-    const SealedFrame& frame = file.frames[i];
-    if (!ReadFrame(file.fd.get(), frame, to)) memset(to, 0, frame.bytes);
-    to += frame.bytes;
+// Everything that is wanted is gone through: two threads unpack.
+bool LoadFromAhead(const SegmentFile& file, size_t first, const FrameChoice& wanted,
+                   ReadBuffer& buffer) {
+  if (buffer.next != nullptr &&
+      std::static_pointer_cast<UnpackAhead>(buffer.next)->Take(file, first, buffer)) {
+    return true;
   }
-}
-
-// Frames that are unpacked together, by this thread or another.
-struct Range {
-  uint64_t begin = 0;
-  std::vector<char> bytes;
-  size_t size = 0;
-  std::future<void> done;  // last: its end is waited for before the rest goes
-};
-
-// What is unpacked before it is asked for. At most one range is under way on another thread; while
-// it is and its bytes are wanted, this thread takes the one behind it, so that both always have
-// something to do.
-struct Ahead {
-  std::shared_ptr<const SegmentFile> file;
-  uint64_t end = 0;
-  size_t bytes = 0;
-  size_t next = 0;  // the first frame that nobody has taken
-  std::vector<char> spare;
-  std::deque<std::unique_ptr<Range>> ranges;
-
-  // Null: there is no more.
-  std::unique_ptr<Range> Take(bool elsewhere) {
-    if (next == file->frames.size() || file->frames[next].begin >= end) return nullptr;
-    auto range = std::make_unique<Range>();
-    range->begin = file->frames[next].begin;
-    range->bytes.swap(spare);
-    const size_t first = next;
-    next = RangeEnd(file->frames, first, 0, end, bytes);
-    const auto unpack = [raw = range.get(), this, first, last = next] {
-      Unpack(*file, first, last, raw->bytes, raw->size);
-    };
-    if (elsewhere) {
-      range->done = std::async(std::launch::async, unpack);
-    } else {
-      unpack();
-    }
-    return range;
-  }
-
-  void Keep(std::unique_ptr<Range> range) {
-    if (range != nullptr) ranges.push_back(std::move(range));
-  }
-
-  bool UnderWay() const {
-    return std::any_of(ranges.begin(), ranges.end(),
-                       [](const auto& range) { return range->done.valid(); });
-  }
-
-  std::unique_ptr<Range> Next() {
-    if (ranges.empty()) {
-      // The other thread takes what comes behind.
-      const size_t here = next;
-      next = RangeEnd(file->frames, here, 0, end, bytes);
-      auto other = Take(/*elsewhere=*/true);
-      const size_t behind = std::exchange(next, here);
-      auto own = Take(/*elsewhere=*/false);
-      next = behind;
-      Keep(std::move(other));
-      return own;
-    }
-    std::unique_ptr<Range> range = std::move(ranges.front());
-    ranges.pop_front();
-    if (range->done.valid()) {
-      if (range->done.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
-        Keep(Take(/*elsewhere=*/false));
-      }
-      range->done.get();
-    }
-    if (!UnderWay()) Keep(Take(/*elsewhere=*/true));
-    return range;
-  }
-};
-
-// Everything is gone through: two threads unpack.
-bool LoadFromAhead(const SegmentFile& file, size_t first, uint64_t end, ReadBuffer& buffer) {
-  auto ahead = std::static_pointer_cast<Ahead>(buffer.next);
-  const uint64_t begin = file.frames[first].begin;
-  if (ahead == nullptr || ahead->file.get() != &file || ahead->ranges.empty() ||
-      ahead->ranges.front()->begin != begin) {
-    ahead = std::make_shared<Ahead>();
-    ahead->file = file.shared_from_this();
-    ahead->bytes = buffer.ahead;
-    ahead->next = first;
-    buffer.next = ahead;
-  }
-  ahead->end = end;
-  const std::unique_ptr<Range> range = ahead->Next();
-  if (range == nullptr) return false;
-  buffer.bytes.swap(range->bytes);
-  buffer.size = range->size;
-  ahead->spare.swap(range->bytes);
-  return true;
+  auto ahead = std::make_shared<UnpackAhead>(file.shared_from_this(), wanted, first, buffer.ahead);
+  buffer.next = ahead;
+  return ahead->Take(file, first, buffer);
 }
 
 absl::Status LoadSealed(const SegmentFile& file, uint64_t at, size_t wanted, uint64_t end,
-                        ReadBuffer& buffer) {
+                        const FrameChoice& choice, ReadBuffer& buffer) {
   if (file.frames.empty() || at < file.frames.front().begin) return Shortened(0, end);
   const size_t first = FrameAt(file.frames, at);
   buffer.begin = file.frames[first].begin;
-  if (buffer.parallel && LoadFromAhead(file, first, end, buffer) &&
+  if (buffer.parallel && LoadFromAhead(file, first, choice, buffer) &&
       buffer.begin + buffer.size >= at + wanted) {
     return absl::OkStatus();
   }
   buffer.next = nullptr;
   const size_t last = RangeEnd(file.frames, first, at + wanted, end, buffer.ahead);
-  Unpack(file, first, last, buffer.bytes, buffer.size);
+  UnpackFrames(file, first, last, buffer.bytes, buffer.size);
   if (buffer.begin + buffer.size < at + wanted) {
     return Shortened(buffer.begin + buffer.size, end);
   }
@@ -193,9 +95,9 @@ size_t FrameAt(const std::vector<SealedFrame>& frames, uint64_t at) {
 }
 
 absl::Status LoadBytes(const SegmentFile& file, uint64_t at, size_t wanted, uint64_t end,
-                       ReadBuffer& buffer) {
+                       const FrameChoice& choice, ReadBuffer& buffer) {
   buffer.owner = 0;
-  if (file.sealed) return LoadSealed(file, at, wanted, end, buffer);
+  if (file.sealed) return LoadSealed(file, at, wanted, end, choice, buffer);
   return LoadPlain(file, at, wanted, end, buffer);
 }
 

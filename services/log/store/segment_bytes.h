@@ -35,11 +35,14 @@ struct SegmentFile : std::enable_shared_from_this<SegmentFile> {
 // The frame that has the byte, or the last one; `at` is not before the first.
 size_t FrameAt(const std::vector<SealedFrame>& frames, uint64_t at);
 
+// Of each frame of a sealed segment, whether a reader will ask for it; null: of all.
+using FrameChoice = std::shared_ptr<const std::vector<bool>>;
+
 // Brings the bytes [at, at + wanted) into the buffer, and what comes cheaply with them before
 // `end`. DataLoss when the file has less. A frame that is damaged reads as zeros, in which nothing
 // looks like a record.
 absl::Status LoadBytes(const SegmentFile& file, uint64_t at, size_t wanted, uint64_t end,
-                       ReadBuffer& buffer);
+                       const FrameChoice& choice, ReadBuffer& buffer);
 
 // How long the segment is as it was written.
 absl::StatusOr<uint64_t> WrittenBytes(const SegmentFile& file, const std::string& path);

@@ -23,7 +23,7 @@ void SegmentCursor::Enter(ContainerLog::Extent extent, uint64_t offset) {
 }
 
 void SegmentCursor::ChooseFrames() {
-  wanted_.clear();
+  wanted_ = nullptr;
   wanted_to_ = 0;
   if (probe_ == nullptr || !extent_.file->sealed) return;
   const std::vector<SealedFrame>& frames = extent_.file->frames;
@@ -49,7 +49,8 @@ void SegmentCursor::ChooseFrames() {
     }
     stretch.trigrams = std::string();
   }
-  wanted_ = std::move(wanted);
+  wanted_ = std::make_shared<const std::vector<bool>>(std::move(wanted));
+  scanner_->set_choice(wanted_);
 }
 
 // Goes to the next frame that is wanted. False: it is there.
@@ -57,15 +58,15 @@ bool SegmentCursor::PassOver(LogItem& item) {
   const std::vector<SealedFrame>& frames = extent_.file->frames;
   const size_t here = FrameAt(frames, scanner_->offset());
   const auto wanted =
-      std::find(wanted_.begin() + static_cast<ptrdiff_t>(here), wanted_.end(), true);
-  const auto behind = std::find(wanted, wanted_.end(), false);
-  const auto begin_of = [&](std::vector<bool>::iterator frame) {
-    return frame == wanted_.end() ? extent_.end
-                                  : frames[static_cast<size_t>(frame - wanted_.begin())].begin;
+      std::find(wanted_->begin() + static_cast<ptrdiff_t>(here), wanted_->end(), true);
+  const auto behind = std::find(wanted, wanted_->end(), false);
+  const auto begin_of = [&](std::vector<bool>::const_iterator frame) {
+    return frame == wanted_->end() ? extent_.end
+                                   : frames[static_cast<size_t>(frame - wanted_->begin())].begin;
   };
   wanted_to_ = begin_of(behind);
   scanner_->set_end(wanted_to_);
-  if (wanted != wanted_.end() && wanted - wanted_.begin() == static_cast<ptrdiff_t>(here)) {
+  if (wanted != wanted_->end() && wanted - wanted_->begin() == static_cast<ptrdiff_t>(here)) {
     return false;
   }
   scanner_->SeekTo(begin_of(wanted));
@@ -132,7 +133,7 @@ absl::StatusOr<bool> SegmentCursor::Next(ReadBuffer& buffer, LogItem& item) {
       return true;
     }
   }
-  if (!wanted_.empty() && scanner_->offset() >= wanted_to_ && PassOver(item)) return true;
+  if (wanted_ != nullptr && scanner_->offset() >= wanted_to_ && PassOver(item)) return true;
   ASSIGN_OR_RETURN(const RecordScanner::Found found, scanner_->Next(buffer));
   item.position = {.segment = extent_.segment, .offset = scanner_->found_offset()};
   if (found == RecordScanner::Found::kEnd) return false;

@@ -39,7 +39,7 @@ class SegmentCursor : public RecordCursor {
   const std::shared_ptr<const TextProbe> probe_;
   // Of the segment, where the probe tells something: which frames are to be read.
   std::vector<Stretch> stretches_;
-  std::vector<bool> wanted_;
+  FrameChoice wanted_;      // null: all
   uint64_t wanted_to_ = 0;  // everything up to here is
   // Where in the spool the last record's batch ended; zero: not known. The next segment begins
   // there, unless something is gone in between.

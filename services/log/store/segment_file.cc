@@ -103,7 +103,8 @@ absl::StatusOr<std::shared_ptr<SegmentFile>> OpenSealed(const std::string& path)
   auto header = DecodeSegmentPrologue(contents.prologue);
   if (!header.ok()) {
     ReadBuffer buffer;
-    RETURN_IF_ERROR(LoadBytes(*file, 0, kSegmentPrologueBytes, kSegmentPrologueBytes, buffer));
+    RETURN_IF_ERROR(
+        LoadBytes(*file, 0, kSegmentPrologueBytes, kSegmentPrologueBytes, nullptr, buffer));
     header = DecodeSegmentPrologue(absl::string_view(buffer.bytes.data(), kSegmentPrologueBytes));
   }
   if (!header.ok()) return absl::DataLossError(absl::StrCat(path, ": ", header.status().message()));

@@ -81,9 +81,7 @@ void StretchBuilder::Settle() {
 }
 
 void StretchBuilder::AddFrame(uint64_t begin, absl::string_view bytes, uint64_t salt) {
-  const bool first = !now_ || now_->bytes >= kStretchBytes;
-  if (first) Begin(begin);
-  now_->bytes += bytes.size();
+  Begin(begin);
   if (begin == 0) bytes.remove_prefix(std::min(bytes.size(), kSegmentPrologueBytes));
   while (!bytes.empty()) {
     std::optional<RecordHeader> header;
@@ -96,7 +94,6 @@ void StretchBuilder::AddFrame(uint64_t begin, absl::string_view bytes, uint64_t 
     AddRecord(*header, bytes.substr(0, header->data_bytes));
     bytes.remove_prefix(header->data_bytes);
   }
-  if (first) now_->stretch.long_rest = HasRest();
 }
 
 void StretchBuilder::AddRecord(const RecordHeader& header, absl::string_view data) {
@@ -125,7 +122,7 @@ void StretchBuilder::AddText(size_t stream, absl::string_view text) {
   AddTrigrams(stream, text, &*now_);
 }
 
-void StretchBuilder::AddTrigrams(size_t stream, absl::string_view text, Open* to) {
+void StretchBuilder::AddTrigrams(size_t stream, absl::string_view text, OpenStretch* to) {
   uint32_t last = last_[stream];
   uint32_t count = count_[stream];
   for (const char byte : text) {
@@ -175,8 +172,7 @@ std::string EncodeStretches(const std::vector<Stretch>& stretches) {
     Append(body, stretch.last_time_unix_ns);
     Append(body, (stretch.always ? kAlways : 0) |
                      (stretch.unterminated_before[0] ? kStdoutUnterminated : 0) |
-                     (stretch.unterminated_before[1] ? kStderrUnterminated : 0) |
-                     (stretch.long_rest ? kLongRest : 0));
+                     (stretch.unterminated_before[1] ? kStderrUnterminated : 0));
     Append(body, static_cast<uint32_t>(stretch.trigrams.size()));
   }
   for (const Stretch& stretch : stretches) body += stretch.trigrams;

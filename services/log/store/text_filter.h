@@ -16,9 +16,6 @@
 // thread-safe.
 namespace slipway::log {
 
-// A stretch has at least so many bytes of the segment, but for the last one.
-inline constexpr uint64_t kStretchBytes = 512 << 10;
-
 // A set that may say yes to what it does not have (a Bloom filter with one hash).
 class TrigramSet {
  public:
@@ -49,7 +46,7 @@ struct Stretch {
   bool always = false;            // what its lines have is not known
   // The stream is in the middle of a line before it.
   std::array<bool, kStreams> unterminated_before = {};
-  // A line from before it goes on behind its first frame.
+  // A line from before it goes on behind its first frame; only where it has several.
   bool long_rest = false;
   std::string trigrams;  // TrigramSet; empty: any
 
@@ -59,7 +56,15 @@ struct Stretch {
   }
 };
 
-// Makes stretches of a segment's frames, in order.
+// A stretch of which more may come.
+struct OpenStretch {
+  Stretch stretch;
+  TrigramSet trigrams;
+  // The stream's line from before has not ended yet.
+  std::array<bool, kStreams> rest = {};
+};
+
+// Makes a stretch of each of a segment's frames, in order.
 class StretchBuilder {
  public:
   // `unterminated`: before the segment.
@@ -71,18 +76,10 @@ class StretchBuilder {
   std::vector<Stretch> Finish();
 
  private:
-  struct Open {
-    Stretch stretch;
-    TrigramSet trigrams;
-    uint64_t bytes = 0;
-    // The stream's line from before has not ended yet.
-    std::array<bool, kStreams> rest = {};
-  };
-
   void Begin(uint64_t begin);
   void AddRecord(const RecordHeader& header, absl::string_view data);
   void AddText(size_t stream, absl::string_view text);
-  void AddTrigrams(size_t stream, absl::string_view text, Open* to);
+  void AddTrigrams(size_t stream, absl::string_view text, OpenStretch* to);
   void Break(StdStream stream);
   void Unknown();
   bool HasRest() const { return now_->rest[0] || now_->rest[1]; }
@@ -91,8 +88,8 @@ class StretchBuilder {
   std::array<bool, kStreams> in_line_;
   std::array<uint32_t, kStreams> last_ = {};   // the bytes before, as in a trigram
   std::array<uint32_t, kStreams> count_ = {};  // how many of them the line has
-  std::optional<Open> before_;                 // whose lines may still go on
-  std::optional<Open> now_;
+  std::optional<OpenStretch> before_;          // whose lines may still go on
+  std::optional<OpenStretch> now_;
   std::vector<Stretch> done_;
 };
 
