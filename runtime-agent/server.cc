@@ -70,7 +70,7 @@ absl::Status RunServer(const ServerOptions& options) {
                                      .subnet = options.bridge_subnet,
                                      .ready_connected = options.ready_sandboxes,
                                      .ready_isolated = options.ready_sandboxes}));
-  LayerMounts layer_mounts;
+  LayerMounts layer_mounts({.stage = absl::StrCat(service.root, "/stage")});
   LibseccompCompiler seccomp;
   ASSIGN_OR_RETURN(const std::unique_ptr<IoLoop> loop, IoLoop::Start());
 

@@ -2,9 +2,11 @@
 
 import gzip
 import hashlib
+import io
 import json
 import pathlib
 import subprocess
+import tarfile
 
 CACHE = pathlib.Path.home() / ".cache" / "slipway-tests"
 SOURCE = pathlib.Path(__file__).resolve().parents[1]
@@ -16,6 +18,26 @@ def sha256(data):
 
 def busybox_tar():
     return subprocess.run([SOURCE / "deploy" / "busybox-root"], check=True, capture_output=True).stdout
+
+
+def tar_of(*entries):
+    """A tar of (name, tarfile's type, content or link target)."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, kind, content in entries:
+            info = tarfile.TarInfo(name)
+            info.type = kind
+            info.uid, info.gid, info.mode, info.mtime = 7, 8, 0o640, 1000
+            if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE):
+                info.linkname = content
+                tar.addfile(info)
+            elif kind == tarfile.DIRTYPE:
+                info.mode = 0o750
+                tar.addfile(info)
+            else:
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    return out.getvalue()
 
 
 class OciLayout:

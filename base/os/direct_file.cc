@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status/errno_status.h"
@@ -21,20 +22,22 @@ AlignedBuffer NewAlignedBuffer(size_t size_bytes) {
 }
 
 void DirectFile::Open() {
-  tried_ = true;
+  if (std::exchange(tried_, true)) return;
   const std::string path = absl::StrCat("/proc/self/fd/", fd_);
   direct_.reset(open(path.c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC));
 }
 
 absl::Status DirectFile::WriteAt(uint64_t offset, absl::string_view bytes, absl::string_view what) {
-  if (!tried_) Open();
+  Open();
+  bool direct = direct_.ok() && !refused_;
   while (!bytes.empty()) {
-    const int fd = direct_.ok() ? direct_.get() : fd_;
+    const int fd = direct ? direct_.get() : fd_;
     const ssize_t written = pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (written < 0) {
       if (errno == EINTR) continue;
-      if (errno == EINVAL && direct_.ok()) {
-        direct_.reset();
+      if (errno == EINVAL && direct) {
+        direct = false;
+        refused_ = true;
         continue;
       }
       return ErrnoStatus(errno, what);
@@ -42,7 +45,7 @@ absl::Status DirectFile::WriteAt(uint64_t offset, absl::string_view bytes, absl:
     bytes.remove_prefix(static_cast<size_t>(written));
     offset += static_cast<uint64_t>(written);
     // The rest of a short write is aligned no longer.
-    if (written % static_cast<ssize_t>(kDirectAlignment) != 0) direct_.reset();
+    if (written % static_cast<ssize_t>(kDirectAlignment) != 0) direct = false;
   }
   return absl::OkStatus();
 }

@@ -1,9 +1,11 @@
 #ifndef BASE_OS_DIRECT_FILE_H_
 #define BASE_OS_DIRECT_FILE_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -23,24 +25,27 @@ using AlignedBuffer = std::unique_ptr<char[], FreeAligned>;
 AlignedBuffer NewAlignedBuffer(size_t size_bytes);
 
 // A second way into an open file: past the page cache (O_DIRECT), for large content that its writer
-// does not read again. What is written through either way is seen through both. Not thread-safe.
+// does not read again. What is written through either way is seen through both.
 class DirectFile {
  public:
   // `fd` stays the caller's and outlives this.
   explicit DirectFile(int fd) : fd_(fd) {}
-  DirectFile(DirectFile&&) = default;
+  DirectFile(DirectFile&& other) noexcept
+      : fd_(other.fd_), direct_(std::move(other.direct_)), tried_(other.tried_) {}
   DirectFile& operator=(DirectFile&&) = delete;
 
+  // Before the first write.
+  void Open();
   // Offset, size and memory are multiples of kDirectAlignment. Goes through the page cache where
-  // the file system knows no direct writes. Errors are those of pwrite, naming `what`.
+  // the file system knows no direct writes. Errors are those of pwrite, naming `what`. Thread-safe
+  // behind Open().
   absl::Status WriteAt(uint64_t offset, absl::string_view bytes, absl::string_view what);
 
  private:
-  void Open();
-
   int fd_;
   UniqueFd direct_;
   bool tried_ = false;
+  std::atomic<bool> refused_ = false;
 };
 
 }  // namespace slipway

@@ -20,6 +20,7 @@
 #include "base/os/unique_fd.h"
 #include "base/status/errno_status.h"
 #include "base/status/status_macros.h"
+#include "base/text/tar_end.h"
 #include "runtime-agent/archive/container_path.h"
 
 namespace slipway::agent {
@@ -83,7 +84,7 @@ class Unpacker {
       : reader_(reader), destination_(std::move(destination)), options_(options) {}
 
   absl::Status Run() {
-    while (true) {
+    while (!ended_) {
       archive_entry* entry = nullptr;
       const int result = archive_read_next_header(reader_, &entry);
       if (result == ARCHIVE_EOF) break;
@@ -248,6 +249,7 @@ class Unpacker {
     const void* block = nullptr;
     size_t size = 0;
     la_int64_t offset = 0;
+    uint64_t read_bytes = 0;
     int result = ARCHIVE_OK;
     while ((result = archive_read_data_block(reader_, &block, &size, &offset)) == ARCHIVE_OK) {
       size_t done = 0;
@@ -258,8 +260,10 @@ class Unpacker {
         if (written < 0) return Failed(errno, "write", path);
         done += static_cast<size_t>(written);
       }
+      read_bytes = static_cast<uint64_t>(offset) + size;
     }
-    if (result != ARCHIVE_EOF) return Unreadable();
+    ended_ = result != ARCHIVE_EOF && EndsWithContent(reader_, entry, read_bytes);
+    if (result != ARCHIVE_EOF && !ended_) return Unreadable();
     // A sparse file may end in a hole.
     if (ftruncate(fd.get(), archive_entry_size(entry)) != 0) {
       return Failed(errno, "truncate", path);
@@ -291,6 +295,7 @@ class Unpacker {
   archive* const reader_;
   const std::string destination_;
   const UnpackOptions options_;
+  bool ended_ = false;  // behind the content of the last entry
   std::string last_parent_;
   std::vector<DirectoryTimes> directories_;
 };

@@ -21,7 +21,7 @@ void Append16(std::string& bytes, uint16_t value) {
 }
 
 // Reads a name at `offset` and moves behind it. Compression (RFC 1035, 4.1.4) only ever leads
-// backwards, so that it ends.
+// backwards, so that it ends, and never into the header, which is no name and changes in an answer.
 bool ReadName(std::string_view message, size_t& offset, std::string* name) {
   size_t at = offset;
   size_t lowest = offset;
@@ -36,7 +36,7 @@ bool ReadName(std::string_view message, size_t& offset, std::string* name) {
           static_cast<size_t>(length & 0x3f) << 8 | static_cast<unsigned char>(message[at + 1]);
       if (!jumped) offset = at + 2;
       jumped = true;
-      if (target >= lowest) return false;
+      if (target >= lowest || target < kHeaderBytes) return false;
       lowest = target;
       at = target;
       continue;

@@ -74,7 +74,7 @@ inline constexpr uint64_t kDroppingSpoolCapacityBytes = 64 << 20;
 struct Definition {
   std::string id;
   std::string name;
-  std::vector<std::string> layer_diff_ids;  // bottom first
+  std::vector<std::string> layer_diff_ids;  // bottom first, each once
 
   std::vector<std::string> argv;
   std::vector<std::string> env;  // as the process gets it, but for HOME

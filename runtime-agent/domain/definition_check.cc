@@ -231,13 +231,23 @@ absl::StatusOr<std::string> CleanPath(absl::string_view path, absl::string_view 
   return absl::StrCat("/", absl::StrJoin(parts, "/"));
 }
 
+std::vector<std::string> WithoutRepeats(const std::vector<std::string>& diff_ids) {
+  std::vector<std::string> kept;
+  absl::flat_hash_set<absl::string_view> seen;
+  for (auto id = diff_ids.rbegin(); id != diff_ids.rend(); ++id) {
+    if (seen.insert(*id).second) kept.push_back(*id);
+  }
+  std::reverse(kept.begin(), kept.end());
+  return kept;
+}
+
 absl::StatusOr<DefinitionResult> DefineContainer(const PrepareCommand& command,
                                                  const HostFacts& facts) {
   DefinitionResult result;
   Definition& definition = result.definition;
   definition.id = command.id;
   definition.name = command.name;
-  definition.layer_diff_ids = command.layer_diff_ids;
+  definition.layer_diff_ids = WithoutRepeats(command.layer_diff_ids);
   RETURN_IF_ERROR(DefineNamespaces(command, &definition));
   RETURN_IF_ERROR(DefineProcess(command, &result));
   RETURN_IF_ERROR(DefineNetwork(command, &definition));

@@ -54,6 +54,10 @@ absl::Status DefineDevices(const ContainerSpec& spec, Definition* definition);
 // definition_network.cc
 absl::Status DefineNetwork(const PrepareCommand& command, Definition* definition);
 
+// Layers, bottom first, without those that come again further up: what an upper one has hides all
+// of the same one below, whatever lies between, and overlayfs takes a directory only once (ELOOP).
+std::vector<std::string> WithoutRepeats(const std::vector<std::string>& diff_ids);
+
 // "/a/../b//c/" becomes "/b/c"; InvalidArgument when it is not absolute.
 absl::StatusOr<std::string> CleanPath(absl::string_view path, absl::string_view what);
 

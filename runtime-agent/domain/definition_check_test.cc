@@ -150,6 +150,11 @@ TEST(Definition, Defaults) {
   EXPECT_TRUE(result.warnings.empty());
 }
 
+TEST(Definition, OfALayerThatIsThereTwiceTheUpperOneStays) {
+  EXPECT_THAT(WithoutRepeats({"a", "b", "a", "c", "b", "b"}), ElementsAre("a", "c", "b"));
+  EXPECT_THAT(WithoutRepeats({}), ElementsAre());
+}
+
 TEST(Definition, MountsParentsFirst) {
   PrepareCommand command = Command();
   command.spec.mounts = {{.source = "/s", .target = "/a/b/c", .read_only = true},

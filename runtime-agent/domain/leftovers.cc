@@ -7,6 +7,7 @@
 
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -53,6 +54,18 @@ std::string Unescape(absl::string_view text) {
   return result;
 }
 
+int UnmountBelow(const std::vector<std::string>& directories) {
+  const auto mountinfo = ReadFile("/proc/self/mountinfo", 64 << 20);
+  if (!mountinfo.ok()) return 0;
+  int unmounted = 0;
+  for (const std::string& directory : directories) {
+    for (const std::string& point : MountsBelow(*mountinfo, directory)) {
+      if (umount2(point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) ++unmounted;
+    }
+  }
+  return unmounted;
+}
+
 }  // namespace
 
 std::vector<std::string> MountsBelow(absl::string_view mountinfo, absl::string_view directory) {
@@ -68,21 +81,17 @@ std::vector<std::string> MountsBelow(absl::string_view mountinfo, absl::string_v
   return found;
 }
 
+// Not the volumes: what is mounted there an administrator may have mounted. Their own go by
+// ReapUnused(). Nor the stage, where this agent's own are by now.
 int Runtime::ReapMounts() {
-  int reaped = 0;
-  const auto mountinfo = ReadFile("/proc/self/mountinfo", 64 << 20);
-  if (!mountinfo.ok()) return 0;
-  // Not the volumes: what is mounted there an administrator may have mounted. Their own go by
-  // ReapUnused().
-  for (const char* name : {"/containers", "/spool", "/stage"}) {
-    for (const std::string& point : MountsBelow(*mountinfo, settings_.root + name)) {
-      if (umount2(point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) ++reaped;
-    }
-  }
-  for (const std::string& name : EntriesOf(settings_.root + "/stage")) {
-    rmdir(absl::StrCat(settings_.root, "/stage/", name).c_str());
-  }
-  return reaped;
+  return UnmountBelow({settings_.root + "/containers", settings_.root + "/spool"});
+}
+
+// Before anything is mounted there.
+void Runtime::ClearStage() {
+  const std::string stage = settings_.root + "/stage";
+  UnmountBelow({stage});
+  for (const std::string& name : EntriesOf(stage)) rmdir(absl::StrCat(stage, "/", name).c_str());
 }
 
 // Devices of ours free themselves with their last user; one that was attached and never mounted by

@@ -99,7 +99,8 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(Parts parts, Settings se
   }
   ASSIGN_OR_RETURN(const std::string mountinfo, ReadFile("/proc/self/mountinfo"));
   runtime->hierarchies_ = ParseCgroupHierarchies(mountinfo);
-  ASSIGN_OR_RETURN(runtime->skeletons_, Skeletons::Create());
+  runtime->ClearStage();
+  ASSIGN_OR_RETURN(runtime->skeletons_, Skeletons::Create(runtime->settings_.root + "/stage"));
   ASSIGN_OR_RETURN(runtime->volumes_, Volumes::Open(runtime->facts_.volumes_directory));
   RETURN_IF_ERROR(runtime->LoadRecords());
   RETURN_IF_ERROR(runtime->Connect());

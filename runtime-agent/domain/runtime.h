@@ -322,6 +322,7 @@ class Runtime {
   // leftovers.cc: how many were reaped
   void ReapLeftovers(const std::vector<EntryInfo>& entries);
   int ReapGroups(const std::set<std::string>& live);
+  void ClearStage();
   int ReapMounts();
   int ReapFiles(const std::set<std::string>& known);
   int ReapLoopDevices();

@@ -63,11 +63,12 @@ absl::Status Fill(int skeleton, int view) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Skeletons>> Skeletons::Create() {
+absl::StatusOr<std::unique_ptr<Skeletons>> Skeletons::Create(const std::string& stage) {
   ASSIGN_OR_RETURN(FileSystemContext context, FileSystemContext::Open("tmpfs"));
   RETURN_IF_ERROR(context.SetString("mode", "0755"));
   ASSIGN_OR_RETURN(Mount mount, context.CreateMount(0));
-  return std::unique_ptr<Skeletons>(new Skeletons(mount.Release()));
+  ASSIGN_OR_RETURN(StagedMount staged, StagedMount::Make(mount.fd(), stage));
+  return std::unique_ptr<Skeletons>(new Skeletons(mount.Release(), std::move(staged)));
 }
 
 absl::StatusOr<std::shared_ptr<const UniqueFd>> Skeletons::Find(const std::string& key) const {

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "base/os/unique_fd.h"
+#include "runtime-agent/kernel/mount.h"
 
 namespace slipway::agent {
 
@@ -20,16 +21,19 @@ namespace slipway::agent {
 // Thread-safe.
 class Skeletons {
  public:
-  static absl::StatusOr<std::unique_ptr<Skeletons>> Create();
+  // `stage`: where it is attached on kernels that need it (StagedMount).
+  static absl::StatusOr<std::unique_ptr<Skeletons>> Create(const std::string& stage);
 
   // Of the image whose content is below `view_fd`; `key` names the image. The descriptor is shared.
   absl::StatusOr<std::shared_ptr<const UniqueFd>> Find(const std::string& key) const;
   absl::StatusOr<std::shared_ptr<const UniqueFd>> Make(const std::string& key, int view_fd);
 
  private:
-  explicit Skeletons(UniqueFd root) : root_(std::move(root)) {}
+  Skeletons(UniqueFd root, StagedMount staged)
+      : root_(std::move(root)), staged_(std::move(staged)) {}
 
   const UniqueFd root_;
+  const StagedMount staged_;
   mutable absl::Mutex mutex_;
   uint64_t next_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::flat_hash_map<std::string, std::shared_ptr<const UniqueFd>> made_ ABSL_GUARDED_BY(mutex_);

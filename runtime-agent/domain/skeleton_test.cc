@@ -16,7 +16,7 @@ class SkeletonTest : public testing::Test {
   void SetUp() override {
     char name[] = "/tmp/skeleton-XXXXXX";
     image_ = mkdtemp(name);
-    auto created = Skeletons::Create();
+    auto created = Skeletons::Create("/tmp");
     ASSERT_TRUE(created.ok()) << created.status();
     skeletons_ = *std::move(created);
   }

@@ -64,6 +64,11 @@ int SleepForever() {
 class CgroupDriverTest : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
+    const auto mounts = FindCgroupMounts();
+    ASSERT_TRUE(mounts.ok()) << mounts.status();
+    if (GetParam() == "v1" ? mounts->v1.empty() : mounts->v2.empty()) {
+      GTEST_SKIP() << "no cgroup " << GetParam() << " hierarchy here";
+    }
     CgroupOptions options{.prefix = TestPrefix()};
     auto driver = GetParam() == "v1" ? NewCgroupV1Driver(options) : NewCgroupV2Driver(options);
     ASSERT_TRUE(driver.ok()) << driver.status();

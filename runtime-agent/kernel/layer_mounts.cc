@@ -83,13 +83,18 @@ struct LayerMounts::State {
 
 class MountedLayer {
  public:
-  MountedLayer(Mount mount, std::string diff_id, std::function<void(const std::string&)> forget)
-      : mount_(std::move(mount)), diff_id_(std::move(diff_id)), forget_(std::move(forget)) {}
+  MountedLayer(Mount mount, StagedMount staged, std::string diff_id,
+               std::function<void(const std::string&)> forget)
+      : mount_(std::move(mount)),
+        staged_(std::move(staged)),
+        diff_id_(std::move(diff_id)),
+        forget_(std::move(forget)) {}
   ~MountedLayer() { forget_(diff_id_); }
   int fd() const { return mount_.fd(); }
 
  private:
   Mount mount_;
+  StagedMount staged_;
   std::string diff_id_;
   std::function<void(const std::string&)> forget_;
 };
@@ -114,10 +119,14 @@ absl::StatusOr<LayerHold> LayerMounts::Acquire(const std::string& diff_id,
     }
   }
   absl::StatusOr<Mount> mount = MountLayer(layer_path, state_->options);
+  absl::StatusOr<StagedMount> staged = mount.ok()
+                                           ? StagedMount::Make(mount->fd(), state_->options.stage)
+                                           : absl::StatusOr<StagedMount>(mount.status());
   std::shared_ptr<MountedLayer> layer;
-  if (mount.ok()) {
+  if (staged.ok()) {
     layer = std::make_shared<MountedLayer>(
-        *std::move(mount), diff_id, [state = std::weak_ptr<State>(state_)](const std::string& id) {
+        *std::move(mount), *std::move(staged), diff_id,
+        [state = std::weak_ptr<State>(state_)](const std::string& id) {
           if (auto alive = state.lock()) alive->Forget(id);
         });
   }
@@ -125,7 +134,7 @@ absl::StatusOr<LayerHold> LayerMounts::Acquire(const std::string& diff_id,
   state_->mounted.SignalAll();
   if (layer == nullptr) {
     state_->entries.erase(diff_id);
-    return mount.status();
+    return staged.status();
   }
   State::Entry& entry = state_->entries[diff_id];
   entry.mounting = false;

@@ -16,6 +16,8 @@ struct LayerMountOptions {
   // Read the layer file past the page cache, so that its data is cached once (by EROFS) and not
   // twice.
   bool direct_io = true;
+  // Where layers are attached on kernels that need it (StagedMount).
+  std::string stage = "/tmp";
 };
 
 // Mounts one EROFS file read-only and detached; no cache. The loop device, where one is used, frees

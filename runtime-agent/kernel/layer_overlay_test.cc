@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/utsname.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -112,6 +113,19 @@ INSTANTIATE_TEST_SUITE_P(, LayerMountTest, ::testing::Values(false, true),
 
 class OverlayTest : public LayerTest, public ::testing::WithParamInterface<OverlayInterface> {
  protected:
+  void SetUp() override {
+    LayerTest::SetUp();
+    utsname kernel = {};
+    int major = 0, minor = 0;
+    ASSERT_EQ(uname(&kernel), 0);
+    ASSERT_EQ(sscanf(kernel.release, "%d.%d", &major, &minor), 2);
+    const int version = major * 100 + minor;
+    if ((GetParam() == OverlayInterface::kDescriptors && version < 613) ||
+        (GetParam() == OverlayInterface::kAppendPaths && version < 615)) {
+      GTEST_SKIP() << "not in Linux " << kernel.release;
+    }
+  }
+
   OverlayRequest Request(std::vector<int> lowers, const UniqueFd& upper, const UniqueFd& work) {
     return {.lower_fds = std::move(lowers),
             .upper_fd = upper.get(),

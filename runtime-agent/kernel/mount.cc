@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -56,7 +57,9 @@ absl::Status FileSystemContext::SetString(const char* key, const std::string& va
 
 absl::Status FileSystemContext::SetFd(const char* key, int fd) {
   if (fsconfig(fd_.get(), FSCONFIG_SET_FD, key, nullptr, fd) == 0) return absl::OkStatus();
-  return Error(errno, absl::StrCat("set option ", key, " by descriptor"));
+  const int error = errno;
+  const absl::Status status = Error(error, absl::StrCat("set option ", key, " by descriptor"));
+  return error == EOPNOTSUPP ? absl::UnimplementedError(status.message()) : status;
 }
 
 absl::StatusOr<Mount> FileSystemContext::CreateMount(uint64_t mount_attributes) {
@@ -74,6 +77,26 @@ absl::StatusOr<Mount> CloneTree(int dir_fd, const std::string& path, bool recurs
   UniqueFd fd(open_tree(dir_fd, path.c_str(), flags));
   if (!fd.ok()) return ErrnoStatus(errno, absl::StrCat("open_tree '", path, "'"));
   return Mount(std::move(fd));
+}
+
+StagedMount::~StagedMount() {
+  if (path_.empty()) return;
+  umount2(path_.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+  rmdir(path_.c_str());
+}
+
+absl::StatusOr<StagedMount> StagedMount::Make(int mount_fd, const std::string& directory) {
+  // What an overlay does with its layers is to clone them.
+  if (CloneTree(mount_fd, "", /*recursive=*/false).ok()) return StagedMount();
+  std::string path = absl::StrCat(directory, "/slipway-mount-XXXXXX");
+  if (mkdtemp(path.data()) == nullptr) {
+    return ErrnoStatus(errno, absl::StrCat("make a mount point in ", directory));
+  }
+  StagedMount staged(path);
+  if (move_mount(mount_fd, "", AT_FDCWD, path.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("attach mount at '", path, "'"));
+  }
+  return staged;
 }
 
 absl::Status SetMountAttributes(int dir_fd, const std::string& path, const MountAttributes& change,

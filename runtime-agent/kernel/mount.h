@@ -44,6 +44,7 @@ class FileSystemContext {
 
   absl::Status SetFlag(const char* key);
   absl::Status SetString(const char* key, const std::string& value);
+  // Unimplemented where the file system has not come to this interface (overlayfs before 6.5).
   absl::Status SetFd(const char* key, int fd);
   // `mount_attributes`: MOUNT_ATTR_*.
   absl::StatusOr<Mount> CreateMount(uint64_t mount_attributes);
@@ -58,6 +59,28 @@ class FileSystemContext {
 
 // A detached copy of what is mounted at (or the directory) `path`: open_tree(OPEN_TREE_CLONE).
 absl::StatusOr<Mount> CloneTree(int dir_fd, const std::string& path, bool recursive);
+
+// A detached mount, attached for as long as this lives: kernels before 6.15 take no other as a
+// layer of an overlay. Move-only.
+class StagedMount {
+ public:
+  StagedMount() = default;
+  StagedMount(StagedMount&& other) noexcept : path_(std::exchange(other.path_, "")) {}
+  StagedMount& operator=(StagedMount&& other) noexcept {
+    std::swap(path_, other.path_);
+    return *this;
+  }
+  ~StagedMount();
+
+  // In a new directory below `directory`; an empty object where the kernel needs none of that, or
+  // the mount is attached. Once for each mount: when this is gone it can be attached no more.
+  static absl::StatusOr<StagedMount> Make(int mount_fd, const std::string& directory);
+
+ private:
+  explicit StagedMount(std::string path) : path_(std::move(path)) {}
+
+  std::string path_;  // empty: nothing
+};
 
 struct MountAttributes {
   uint64_t set = 0;          // MOUNT_ATTR_*

@@ -60,6 +60,10 @@ absl::StatusOr<Mount> MountByContext(const OverlayRequest& request, const std::v
 // fsconfig(2) takes 255 bytes a value, mount(2) a page of options, but only onto a path: the mount
 // is made on a directory of its own, cloned, and taken away again.
 absl::StatusOr<Mount> MountByPaths(const OverlayRequest& request, const std::vector<int>& lowers) {
+  std::vector<StagedMount> staged;
+  for (const int fd : lowers) {
+    ASSIGN_OR_RETURN(staged.emplace_back(), StagedMount::Make(fd, request.stage));
+  }
   std::string options =
       absl::StrCat("lowerdir=", absl::StrJoin(lowers, ":", [](std::string* out, int fd) {
                      absl::StrAppend(out, DescriptorPath(fd));
@@ -132,11 +136,15 @@ absl::StatusOr<Mount> MountOverlay(const OverlayRequest& request) {
   absl::StatusOr<Mount> mount = MountByContext(request, lowers, /*by_descriptor=*/true);
   // Only "I do not know this option" sends us to the older interfaces; their errors would hide
   // others.
-  if (mount.ok() || !absl::IsInvalidArgument(mount.status())) return mount;
+  const bool is_unknown =
+      absl::IsInvalidArgument(mount.status()) || absl::IsUnimplemented(mount.status());
+  if (mount.ok() || !is_unknown) return mount;
   absl::StatusOr<Mount> by_path = MountByContext(request, lowers, /*by_descriptor=*/false);
   if (by_path.ok()) return by_path;
   by_path = MountByPaths(request, lowers);
-  return by_path.ok() ? std::move(by_path) : std::move(mount);
+  // Of an old kernel the oldest interface has the better word.
+  return by_path.ok() || absl::IsUnimplemented(mount.status()) ? std::move(by_path)
+                                                               : std::move(mount);
 }
 
 }  // namespace slipway::agent

@@ -13,8 +13,8 @@ namespace slipway::agent {
 enum class OverlayInterface {
   kAuto,
   kDescriptors,  // FSCONFIG_SET_FD of lowerdir+, upperdir, workdir: Linux 6.13 on
-  kAppendPaths,  // lowerdir+ with /proc/self/fd paths: Linux 6.5 on
-  kPaths,        // one lowerdir= string of /proc/self/fd paths: Linux 5.11 on
+  kAppendPaths,  // lowerdir+ with /proc/self/fd paths: Linux 6.5 on, of detached mounts 6.15
+  kPaths,        // one lowerdir= string of /proc/self/fd paths: Linux 5.11 on (StagedMount)
 };
 
 // All descriptors stay the caller's and are needed only during the call.

@@ -194,7 +194,8 @@ absl::StatusOr<AttachedNetwork::Bridge> AttachedNetwork::AddExtraBridge(NetlinkS
                    .second_name = ExtraName('u', number),
                    .second_bridge = extra.index,
                    .mtu = compiled_.mtu,
-                   .isolated = !compiled_.icc});
+                   .isolated = !compiled_.icc,
+                   .alias = alias});
   made = socket.Run(cable);
   if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
   bridges_.push_back(extra);
@@ -230,7 +231,9 @@ FirewallNetwork AttachedNetwork::firewall() const {
           .masquerade = compiled_.masquerade,
           .icc = compiled_.icc,
           .subnet = compiled_.subnet,
-          .subnet6 = compiled_.subnet6};
+          .subnet6 = compiled_.subnet6,
+          .gateway = compiled_.gateway,
+          .gateway6 = compiled_.gateway6};
 }
 
 std::vector<FirewallElement> AttachedNetwork::GuardsOf(const Wire& wire) const {

@@ -255,10 +255,33 @@ TEST_F(BridgeNetworkTest, PicksFreePorts) {
   ConnectedNamespace made = Container("a", {Publish(0, 80), Publish(0, 80, PortProtocol::kUdp),
                                             Publish(0, 80, PortProtocol::kSctp)});
   const std::vector<PublishedPort>& ports = made.lease.endpoint().ports;
-  ASSERT_EQ(ports.size(), 3u);
+  // Each but that of SCTP in IPv6, too.
+  ASSERT_EQ(ports.size(), 5u);
   for (const PublishedPort& port : ports) EXPECT_GT(port.host_port, 1024);
   PeerNameServer tcp(made.network_namespace.fd(), kStream, 80);
   EXPECT_EQ(Ask(kStream, "127.0.0.1", ports[0].host_port), "172.29.0.1");
+}
+
+TEST_F(BridgeNetworkTest, IsReachedByIpv6WithoutHavingIt) {
+  StartNetwork();
+  ConnectedNamespace made = Container("a", {Publish(0, 80), Publish(0, 80, PortProtocol::kUdp)});
+  const std::vector<PublishedPort> ports = made.lease.endpoint().ports;
+  ASSERT_EQ(ports.size(), 4u);
+  for (const size_t family6 : {1, 3}) {
+    EXPECT_EQ(ports[family6].host_address, "::");
+    EXPECT_EQ(ports[family6].host_port, ports[family6 - 1].host_port);
+  }
+  PeerNameServer tcp(made.network_namespace.fd(), kStream, 80);
+  PeerNameServer udp(made.network_namespace.fd(), kDatagram, 80);
+  EXPECT_EQ(Ask(kStream, "::1", ports[1].host_port), "172.29.0.1");
+  EXPECT_EQ(Ask(kDatagram, "::1", ports[3].host_port), "172.29.0.1");
+  // One address of the host alone.
+  PublishedPort loopback = Publish(0, 80);
+  loopback.host_address = "::1";
+  auto republished = network_->Publish("", "a", {loopback});
+  ASSERT_TRUE(republished.ok()) << republished.status();
+  EXPECT_EQ(Ask(kStream, "::1", republished->ports[0].host_port), "172.29.0.1");
+  EXPECT_EQ(Ask(kStream, "::1", ports[1].host_port, 200), "");
 }
 
 TEST_F(BridgeNetworkTest, SaysWhenNoAddressIsLeftAndUsesAddressesAgain) {
@@ -300,6 +323,7 @@ TEST_F(BridgeNetworkTest, RestartTakesOverTheLivingAndReapsTheLeaked) {
   EXPECT_EQ(if_nametoindex(leaked_interface.c_str()), 0u);
   EXPECT_NE(if_nametoindex(saved.host_interface.c_str()), 0u);
   EXPECT_EQ(Ask(kStream, "127.0.0.1", 8080), "172.29.0.1");
+  EXPECT_EQ(Ask(kStream, "::1", 8080), "172.29.0.1");
   EXPECT_EQ(Ask(kStream, "127.0.0.1", 8081, 300), "");
   EXPECT_TRUE(absl::IsAlreadyExists(
       network_->CreateConnectedNamespace({.id = "new", .address = saved.address}).status()));

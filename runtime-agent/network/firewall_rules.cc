@@ -56,6 +56,8 @@ constexpr SetLayout kSets[] = {
     {"bridges", kInet, kIfname, 16, 0, 0},
     {"hairpin", kInet, Concat(kAddress, kIfname), 20, 0, 0, 4},
     {"hairpin6", kInet, Concat(kAddress6, kIfname), 32, 0, 0, 16},
+    {"gateways", kInet, kAddress, 4, 0, 0},
+    {"gateways6", kInet, kAddress6, 16, 0, 0},
     {"within", kInet, Concat(kIfname, kIfname), 32, 0, 0},
     {"outward", kInet, kIfname, 16, 0, 0},
     {"internal", kInet, kIfname, 16, 0, 0},
@@ -67,7 +69,7 @@ constexpr SetLayout kSets[] = {
      Concat(kAddress6, kService), 20},
     {"ports", kBridge, kIfname, 16, 0, 0},
     {"macs", kBridge, Concat(kIfname, kEther), 24, 0, 0},
-    {"owners", kBridge, Concat(kIfname, kAddress), 20, 0, 0},
+    {"owners", kBridge, Concat(Concat(kIfname, kEther), kAddress), 28, 0, 0},
     {"owners6", kBridge, Concat(kIfname, kAddress6), 32, 0, 0},
 };
 
@@ -175,6 +177,14 @@ void AddPublishRules(NetlinkBatch& batch, const std::string& table) {
       .Payload(kTransport, 2, 2, NFT_REG32_01)
       .DnatByMap(NameOf(FirewallSet::kPortsAny), NFPROTO_IPV4)
       .AddTo(batch);
+  Address6 loopback6 = {};
+  loopback6[15] = 1;
+  // Linux routes no translated packet from there: this is for PortRelay.
+  rule("publish6")
+      .Payload(kNetwork, 24, 16, NFT_REG_1)
+      .Equals(loopback6)
+      .Verdict(NF_ACCEPT)
+      .AddTo(batch);
   rule("publish6")
       .Payload(kNetwork, 24, 16, NFT_REG_1)
       .Meta(NFT_META_L4PROTO, NFT_REG32_04)
@@ -202,6 +212,14 @@ void AddPublishRules(NetlinkBatch& batch, const std::string& table) {
 
 void AddPostroutingRules(NetlinkBatch& batch, const std::string& table) {
   const auto rule = [&] { return NftRule(kInet, table, "postrouting"); };
+  // With the source address in register 1.
+  const auto from = [&](uint8_t family) {
+    const bool v4 = family == NFPROTO_IPV4;
+    NftRule made = rule();
+    made.L3Protocol(family).Payload(NFT_PAYLOAD_NETWORK_HEADER, v4 ? 12 : 8, v4 ? 4 : 16,
+                                    NFT_REG_1);
+    return made;
+  };
   // Not by the incoming interface: of a packet that the bridge itself passes on (br_netfilter) none
   // is known here.
   rule()
@@ -212,34 +230,31 @@ void AddPostroutingRules(NetlinkBatch& batch, const std::string& table) {
       .Conntrack(NFT_CT_STATUS, IPS_DST_NAT)
       .Masquerade()
       .AddTo(batch);
-  rule()
-      .L3Protocol(NFPROTO_IPV6)
-      .Payload(NFT_PAYLOAD_NETWORK_HEADER, 8, 16, NFT_REG_1)
+  from(NFPROTO_IPV6)
       .Meta(NFT_META_OIFNAME, NFT_REG_2)
       .In(NameOf(FirewallSet::kHairpin6))
       .Conntrack(NFT_CT_STATUS, IPS_DST_NAT)
       .Masquerade()
       .AddTo(batch);
+  // Who is in the gateway's network too would answer by that one, where the address that was
+  // asked is not its own.
+  for (const uint8_t family : {NFPROTO_IPV4, NFPROTO_IPV6}) {
+    from(family)
+        .In(NameOf(family == NFPROTO_IPV4 ? FirewallSet::kGateways : FirewallSet::kGateways6))
+        .Interface(false, NameOf(FirewallSet::kBridges))
+        .Conntrack(NFT_CT_STATUS, IPS_DST_NAT)
+        .Masquerade()
+        .AddTo(batch);
+  }
   rule()
       .Interface(true, NameOf(FirewallSet::kOutward))
       .Interface(false, NameOf(FirewallSet::kBridges), false)
       .Masquerade()
       .AddTo(batch);
   const uint32_t loopback_mask = htonl(0xff000000);
-  rule()
-      .L3Protocol(NFPROTO_IPV4)
-      .Payload(NFT_PAYLOAD_NETWORK_HEADER, 12, 4, NFT_REG_1)
+  from(NFPROTO_IPV4)
       .Mask(&loopback_mask, sizeof(loopback_mask))
       .Equals(htonl(0x7f000000))
-      .Interface(false, NameOf(FirewallSet::kBridges))
-      .Masquerade()
-      .AddTo(batch);
-  Address6 loopback6 = {};
-  loopback6[15] = 1;
-  rule()
-      .L3Protocol(NFPROTO_IPV6)
-      .Payload(NFT_PAYLOAD_NETWORK_HEADER, 8, 16, NFT_REG_1)
-      .Equals(loopback6)
       .Interface(false, NameOf(FirewallSet::kBridges))
       .Masquerade()
       .AddTo(batch);
@@ -334,6 +349,14 @@ void AddBridgeTable(NetlinkBatch& batch, const std::string& table) {
     made.Meta(NFT_META_PROTOCOL, NFT_REG_1).Equals(htons(protocol));
     return made;
   };
+  // First what there is most of: one look-up for a packet of a container that is as it should be.
+  of(ETH_P_IP)
+      .Meta(NFT_META_IIFNAME, NFT_REG_1)
+      .Payload(NFT_PAYLOAD_LL_HEADER, 6, 6, NFT_REG_2)
+      .Payload(NFT_PAYLOAD_NETWORK_HEADER, 12, 4, NFT_REG32_06)
+      .In(NameOf(FirewallSet::kOwners))
+      .Verdict(NF_ACCEPT)
+      .AddTo(batch);
   rule().Interface(true, NameOf(FirewallSet::kPorts), false).Verdict(NF_ACCEPT).AddTo(batch);
   rule()
       .Meta(NFT_META_IIFNAME, NFT_REG_1)
@@ -343,26 +366,14 @@ void AddBridgeTable(NetlinkBatch& batch, const std::string& table) {
       .AddTo(batch);
   rule()
       .Meta(NFT_META_PROTOCOL, NFT_REG_1)
-      .Equals(htons(ETH_P_IP), false)
       .Equals(htons(ETH_P_ARP), false)
       .Equals(htons(ETH_P_IPV6), false)
-      .Verdict(NF_DROP)
-      .AddTo(batch);
-  of(ETH_P_IP)
-      .Meta(NFT_META_IIFNAME, NFT_REG_1)
-      .Payload(NFT_PAYLOAD_NETWORK_HEADER, 12, 4, NFT_REG_2)
-      .In(NameOf(FirewallSet::kOwners), false)
       .Verdict(NF_DROP)
       .AddTo(batch);
   of(ETH_P_ARP)
       .Meta(NFT_META_IIFNAME, NFT_REG_1)
       .Payload(NFT_PAYLOAD_NETWORK_HEADER, 8, 6, NFT_REG_2)
-      .In(NameOf(FirewallSet::kMacs), false)
-      .Verdict(NF_DROP)
-      .AddTo(batch);
-  of(ETH_P_ARP)
-      .Meta(NFT_META_IIFNAME, NFT_REG_1)
-      .Payload(NFT_PAYLOAD_NETWORK_HEADER, 14, 4, NFT_REG_2)
+      .Payload(NFT_PAYLOAD_NETWORK_HEADER, 14, 4, NFT_REG32_06)
       .In(NameOf(FirewallSet::kOwners), false)
       .Verdict(NF_DROP)
       .AddTo(batch);
@@ -386,6 +397,13 @@ void AppendElements(const FirewallNetwork& network, std::vector<FirewallElement>
     elements.push_back({FirewallSet::kHairpin6,
                         Slots().Raw(first.data(), first.size()).Name(network.bridge).Take(), "",
                         Slots().Raw(last.data(), last.size()).Name(network.bridge).Take()});
+  }
+  if (network.gateway != 0) {
+    elements.push_back({FirewallSet::kGateways, Slots().Number32(network.gateway).Take(), ""});
+  }
+  if (network.gateway6 != Address6{}) {
+    elements.push_back({FirewallSet::kGateways6,
+                        Slots().Raw(network.gateway6.data(), network.gateway6.size()).Take(), ""});
   }
   if (network.icc) elements.push_back({FirewallSet::kWithin, PairOf(network.bridge), ""});
   if (network.internal) {
@@ -417,7 +435,9 @@ void AppendElements(const GuardedPort& port, std::vector<FirewallElement>& eleme
   const auto key = [&] { return Slots().Name(port.interface); };
   elements.push_back({FirewallSet::kPorts, key().Take(), ""});
   elements.push_back({FirewallSet::kMacs, key().Raw(port.mac.data(), port.mac.size()).Take(), ""});
-  elements.push_back({FirewallSet::kOwners, key().Number32(port.address).Take(), ""});
+  elements.push_back({FirewallSet::kOwners,
+                      key().Raw(port.mac.data(), port.mac.size()).Number32(port.address).Take(),
+                      ""});
   const auto own6 = [&](const Address6& address) {
     elements.push_back(
         {FirewallSet::kOwners6, key().Raw(address.data(), address.size()).Take(), ""});

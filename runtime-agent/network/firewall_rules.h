@@ -19,6 +19,8 @@
 //     set bridges  { type ifname }            # every bridge of ours
 //     set hairpin  { type ipv4_addr . ifname; flags interval }  # each bridge and its addresses
 //     set hairpin6 { type ipv6_addr . ifname; flags interval }
+//     set gateways { type ipv4_addr }         # the host's own, on each bridge
+//     set gateways6 { type ipv6_addr }
 //     set within   { type ifname . ifname }   # of those whose containers reach each other
 //     set outward  { type ifname }            # whose packets leave under the host's address
 //     set internal { type ifname }            # which nothing enters or leaves
@@ -29,15 +31,25 @@
 //       dnat to ip daddr . meta l4proto . th dport map @ports_address
 //       dnat to meta l4proto . th dport map @ports_any
 //     }
-//     chain publish6: the same
-//     chain guard       { hook prerouting priority raw; iifname @bridges ip daddr 127.0.0.0/8 drop
-//     } chain prerouting  { hook prerouting priority dstnat; fib daddr type local jump publish4 or
-//     6 } chain output      { hook output priority dstnat; fib daddr type local jump publish4 or 6
-//     } chain postrouting { hook postrouting priority srcnat;
-//       ip saddr . oifname @hairpin ct status dnat masquerade  # to its own network by a host's
-//       port ip6 saddr . oifname @hairpin6 ct status dnat masquerade iifname @outward oifname !=
-//       @bridges masquerade ip saddr 127.0.0.0/8 oifname @bridges masquerade    # the host by
-//       127.0.0.1 ip6 saddr ::1 oifname @bridges masquerade
+//     chain publish6: the same, behind: ip6 daddr ::1 accept   # see port_relay.h
+//     chain guard       { hook prerouting priority raw;
+//       iifname @bridges ip daddr 127.0.0.0/8 drop
+//     }
+//     chain prerouting  { hook prerouting priority dstnat;
+//       fib daddr type local jump publish4 or publish6
+//     }
+//     chain output      { hook output priority dstnat;
+//       fib daddr type local jump publish4 or publish6
+//     }
+//     chain postrouting { hook postrouting priority srcnat;
+//       # to its own network by a host's port
+//       ip saddr . oifname @hairpin ct status dnat masquerade
+//       ip6 saddr . oifname @hairpin6 ct status dnat masquerade
+//       # the host by another network's gateway: who is in both would answer by that one
+//       ip saddr @gateways oifname @bridges ct status dnat masquerade
+//       ip6 saddr @gateways6 oifname @bridges ct status dnat masquerade
+//       iifname @outward oifname != @bridges masquerade
+//       ip saddr 127.0.0.0/8 oifname @bridges masquerade    # the host by 127.0.0.1
 //     }
 //     chain forward     { hook forward priority filter;
 //       ct state established,related accept
@@ -76,6 +88,8 @@ enum class FirewallSet {
   kBridges,
   kHairpin,
   kHairpin6,
+  kGateways,
+  kGateways6,
   kWithin,
   kOutward,
   kInternal,
@@ -104,6 +118,8 @@ struct FirewallNetwork {
   bool icc = true;
   Subnet subnet;
   std::optional<Subnet6> subnet6;
+  uint32_t gateway = 0;  // zero: none
+  Address6 gateway6 = {};
 };
 
 struct NatEntry {

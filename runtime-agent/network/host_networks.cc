@@ -4,6 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/logging/logging.h"
 #include "base/status/status_macros.h"
 #include "runtime-agent/network/host_limits.h"
 #include "runtime-agent/network/links.h"
@@ -12,33 +13,43 @@
 namespace slipway::agent {
 namespace {
 
+constexpr int kReserveTries = 32;
+
 std::string IdOf(const std::string& network_id) {
   return network_id.empty() ? kDefaultNetworkId : network_id;
 }
 
-// Ports as they are asked for, one for each family that has them.
-std::vector<PublishedPort> Expand(const std::vector<PublishedPort>& ports,
-                                  const CompiledNetwork& network, bool has6) {
-  std::vector<PublishedPort> expanded;
+bool IsIpv6(const PublishedPort& port) { return absl::StrContains(port.host_address, ':'); }
+
+// What PortRelay carries.
+bool IsRelayed(const PublishedPort& port) {
+  return IsIpv6(port) && port.protocol != PortProtocol::kSctp;
+}
+
+// Ports as they are asked for, one for each family that has them: those of one group are to have
+// the same number. `has6`: the container has; `host_has6`: the host, which is enough for what is
+// relayed.
+std::vector<std::vector<PublishedPort>> Expand(const std::vector<PublishedPort>& ports,
+                                               const CompiledNetwork& network, bool has6,
+                                               bool host_has6) {
+  std::vector<std::vector<PublishedPort>> expanded;
   for (PublishedPort port : ports) {
     const bool any = port.host_address.empty();
     if (any) port.host_address = network.binding;
-    // There is nobody to translate between the families.
-    if (port.host_address == "0.0.0.0" || (port.host_address == "::" && !has6)) {
+    const bool both = has6 || (host_has6 && port.protocol != PortProtocol::kSctp);
+    if (port.host_address == "0.0.0.0" || (port.host_address == "::" && !both)) {
       port.host_address.clear();
     }
-    if (std::find(expanded.begin(), expanded.end(), port) == expanded.end()) {
-      expanded.push_back(port);
-    }
-    if (!any || !network.binding.empty() || !has6) continue;
+    const bool known = std::any_of(expanded.begin(), expanded.end(),
+                                   [&](const auto& group) { return group.front() == port; });
+    if (known) continue;
+    expanded.push_back({port});
+    if (!any || !network.binding.empty() || !both) continue;
     port.host_address = "::";
-    // The same port as in IPv4, whichever that will be.
-    expanded.push_back(port);
+    expanded.back().push_back(port);
   }
   return expanded;
 }
-
-bool IsIpv6(const PublishedPort& port) { return absl::StrContains(port.host_address, ':'); }
 
 }  // namespace
 
@@ -212,28 +223,67 @@ void HostNetworks::Bury(const NetworkRef& network, const Wire& wire) {
   dead_.push_back({network, wire, absl::Now()});
 }
 
+// Appends those of one group to `bound`, with one number for all of it.
+absl::Status HostNetworks::ReservePorts(const std::vector<PublishedPort>& group,
+                                        std::vector<PublishedPort>& bound) {
+  PublishedPort wanted = group.front();
+  for (int tries = 0;; ++tries) {
+    ASSIGN_OR_RETURN(const PublishedPort first, ports_.Reserve(wanted));
+    bound.push_back(first);
+    if (group.size() == 1) return absl::OkStatus();
+    PublishedPort second = group.back();
+    second.host_port = first.host_port;
+    second.host_port_last = 0;
+    absl::StatusOr<PublishedPort> reserved = ports_.Reserve(second);
+    if (reserved.ok()) {
+      bound.push_back(*std::move(reserved));
+      return absl::OkStatus();
+    }
+    // Another number may be free in both families, where any will do.
+    const bool in_range = first.host_port < wanted.host_port_last;
+    if (!absl::IsAlreadyExists(reserved.status()) || tries == kReserveTries ||
+        !(in_range || wanted.host_port == 0)) {
+      return reserved.status();
+    }
+    ports_.Release(first);
+    bound.pop_back();
+    if (in_range) wanted.host_port = first.host_port + 1;
+  }
+}
+
+// One that is not relayed is as good as without that: it is published in IPv4 all the same.
+void HostNetworks::RelayPorts(const std::vector<PublishedPort>& ports, const Wire& wire) {
+  for (const PublishedPort& port : ports) {
+    if (!IsRelayed(port)) continue;
+    UniqueFd socket = ports_.SocketOf(port);
+    if (!socket.ok()) continue;
+    const absl::Status added = relay_.Add(port, std::move(socket), wire.address);
+    if (!added.ok()) Log(LogLevel::kWarning, added.message());
+  }
+}
+
 absl::StatusOr<std::vector<PublishedPort>> HostNetworks::PublishPorts(
     const NetworkRef& network, const std::vector<PublishedPort>& ports, const Wire& wire) {
+  if (ports.empty()) return ports;
   std::vector<PublishedPort> bound;
   auto publish = [&]() -> absl::Status {
-    std::vector<FirewallElement> elements;
-    for (PublishedPort port : Expand(ports, network->compiled(), wire.address6.has_value())) {
-      if (IsIpv6(port) && !wire.address6.has_value()) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("cannot publish on ", port.host_address, ": the network has no IPv6"));
+    const bool has6 = wire.address6.has_value();
+    for (const auto& group : Expand(ports, network->compiled(), has6, has6 || HostHasIpv6())) {
+      if (IsIpv6(group.front()) && !IsRelayed(group.front()) && !has6) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "cannot publish on ", group.front().host_address, ": the network has no IPv6"));
       }
-      const bool follows = port.host_address == "::" && !bound.empty() &&
-                           bound.back().container_port == port.container_port &&
-                           bound.back().protocol == port.protocol && port.host_port == 0;
-      if (follows) port.host_port = bound.back().host_port;
-      ASSIGN_OR_RETURN(PublishedPort reserved, ports_.Reserve(port));
-      bound.push_back(std::move(reserved));
-      AppendPort(bound.back(), wire, elements);
+      RETURN_IF_ERROR(ReservePorts(group, bound));
     }
+    std::vector<FirewallElement> elements;
+    for (const PublishedPort& port : bound) AppendPort(port, wire, elements);
     return firewall_->Add(elements);
   };
   absl::Status status = publish();
-  if (status.ok()) return bound;
+  if (status.ok()) {
+    RelayPorts(bound, wire);
+    return bound;
+  }
   for (const PublishedPort& port : bound) ports_.Release(port);
   return status;
 }
@@ -241,7 +291,10 @@ absl::StatusOr<std::vector<PublishedPort>> HostNetworks::PublishPorts(
 absl::Status HostNetworks::UnpublishPorts(const std::vector<PublishedPort>& ports,
                                           const Wire& wire) {
   std::vector<FirewallElement> elements;
-  for (const PublishedPort& port : ports) AppendPort(port, wire, elements);
+  for (const PublishedPort& port : ports) {
+    if (IsRelayed(port)) relay_.Remove(port);
+    AppendPort(port, wire, elements);
+  }
   const absl::Status status = firewall_->Remove(elements);
   for (const PublishedPort& port : ports) ports_.Release(port);
   return status;

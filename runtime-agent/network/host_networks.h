@@ -22,6 +22,7 @@
 #include "runtime-agent/network/connection_tracking.h"
 #include "runtime-agent/network/firewall.h"
 #include "runtime-agent/network/network_driver.h"
+#include "runtime-agent/network/port_relay.h"
 #include "runtime-agent/network/port_reservations.h"
 
 namespace slipway::agent {
@@ -80,6 +81,9 @@ class HostNetworks : public NetworkDriver {
   absl::StatusOr<Record> Begin(const EndpointRequest& request);
   absl::StatusOr<EndpointLease> Finish(const NetworkRef& network, const EndpointRequest& request,
                                        const Wire& wire);
+  absl::Status ReservePorts(const std::vector<PublishedPort>& group,
+                            std::vector<PublishedPort>& bound);
+  void RelayPorts(const std::vector<PublishedPort>& ports, const Wire& wire);
   absl::StatusOr<std::vector<PublishedPort>> PublishPorts(const NetworkRef& network,
                                                           const std::vector<PublishedPort>& ports,
                                                           const Wire& wire);
@@ -114,6 +118,7 @@ class HostNetworks : public NetworkDriver {
   std::unique_ptr<ConnectionTracking> connections_;
   NetworkRef default_;
   PortReservations ports_;
+  PortRelay relay_;
 
   mutable absl::Mutex mutex_;
   std::map<std::string, NetworkRef> networks_ ABSL_GUARDED_BY(mutex_);

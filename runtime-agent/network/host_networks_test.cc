@@ -13,6 +13,7 @@
 #include "base/os/file.h"
 #include "gtest/gtest.h"
 #include "runtime-agent/network/address_pool.h"
+#include "runtime-agent/network/attached_network.h"
 #include "runtime-agent/network/bridge_network.h"
 #include "runtime-agent/network/firewall.h"
 #include "runtime-agent/network/links.h"
@@ -115,6 +116,19 @@ TEST_F(HostNetworksTest, NetworksAreApartButForPublishedPorts) {
   EXPECT_EQ(Ask(kStream, "127.0.0.1", 8080), "10.2.0.1");
 }
 
+// Such a container would answer by the other network, where its address is a stranger's.
+TEST_F(HostNetworksTest, ReachesAPortByTheGatewayOfAnotherNetworkOfItsContainer) {
+  const NetworkDefinition first = Put(Network(1, "10.1.0.0/24"));
+  const NetworkDefinition second = Put(Network(2, "10.2.0.0/24"));
+  ConnectedNamespace made = Container("a", first, {{.container_port = 80, .host_port = 8080}});
+  auto more = driver_->Connect({.id = "a", .network_id = second.id, .interface = "eth1"},
+                               made.network_namespace.fd());
+  ASSERT_TRUE(more.ok()) << more.status();
+  PeerNameServer server(made.network_namespace.fd(), kStream, 80);
+  EXPECT_EQ(Ask(kStream, "10.2.0.1", 8080), "10.1.0.1");
+  EXPECT_EQ(Ask(kStream, "10.1.0.1", 8080), "10.1.0.1");
+}
+
 TEST_F(HostNetworksTest, InternalNetworksLeadNowhere) {
   NetworkDefinition inner = Network(1, "10.1.0.0/24");
   inner.internal = true;
@@ -142,6 +156,7 @@ TEST_F(HostNetworksTest, PublishesInBothFamiliesAndMovesPorts) {
   EXPECT_EQ(made.lease.endpoint().address6, "fd01::2");
   PeerNameServer server(made.network_namespace.fd(), kStream, 80);
   EXPECT_EQ(Ask(kStream, "127.0.0.1", ports[0].host_port), "10.1.0.1");
+  EXPECT_EQ(Ask(kStream, "::1", ports[1].host_port), "10.1.0.1");
   auto second = driver_->Connect({.id = "a", .network_id = other.id, .interface = "eth1"},
                                  made.network_namespace.fd());
   ASSERT_TRUE(second.ok()) << second.status();
@@ -260,6 +275,25 @@ TEST_F(HostNetworksTest, MoreContainersThanABridgeHasPorts) {
           << from;
     }
     EXPECT_EQ(Ask(kStream, last, 80), gateway);
+    // Bridges, and the cables between them, go with their network.
+    const auto links = [&] {
+      absl::StatusOr<NetlinkSocket> socket = NetlinkSocket::Open(NETLINK_ROUTE);
+      EXPECT_TRUE(socket.ok());
+      return ListAliased(*socket, AliasOf(options_.prefix, network.id))->size();
+    };
+    const std::string cable = absl::StrCat("swtest1-", network.id.substr(0, 6));
+    EXPECT_NE(if_nametoindex(cable.c_str()), 0u);
+    EXPECT_GE(links(), 2 * 10 / options_.ports_per_bridge);
+    if (icc) {
+      all.clear();
+      const absl::Status removed = driver_->RemoveNetwork(network.id);
+      EXPECT_TRUE(removed.ok()) << removed;
+    } else {
+      for (ConnectedNamespace& left : all) left.lease.Release();
+      EXPECT_TRUE(RemoveBridgeNetwork(options_).ok());
+    }
+    EXPECT_EQ(if_nametoindex(cable.c_str()), 0u);
+    EXPECT_EQ(links(), 0u);
   }
 }
 

@@ -47,6 +47,7 @@ absl::Status HostNetworks::TakeOver(const std::vector<Endpoint>& live,
       AppendPort(port, wire, elements);
       RETURN_IF_ERROR(ports_.Restore(port));
     }
+    RelayPorts(endpoint.ports, wire);
     const std::vector<FirewallElement> guards = (*network)->GuardsOf(wire);
     elements.insert(elements.end(), guards.begin(), guards.end());
     interfaces.insert(endpoint.host_interface);

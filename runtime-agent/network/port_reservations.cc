@@ -1,6 +1,7 @@
 #include "runtime-agent/network/port_reservations.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -96,6 +97,14 @@ absl::StatusOr<UniqueFd> Hold(const PublishedPort& port, const std::string& addr
 
 }  // namespace
 
+bool HostHasIpv6() {
+  const UniqueFd fd(socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_in6 address = {};
+  address.sin6_family = AF_INET6;
+  address.sin6_addr = in6addr_loopback;
+  return fd.ok() && bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+}
+
 const char* PortProtocolName(PortProtocol protocol) {
   switch (protocol) {
     case PortProtocol::kTcp:
@@ -184,6 +193,19 @@ void PortReservations::Release(const PublishedPort& port) {
   if (it == holders_.end()) return;
   std::erase_if(it->second, [&](const Holder& holder) { return holder.address == *address; });
   if (it->second.empty()) holders_.erase(it);
+}
+
+UniqueFd PortReservations::SocketOf(const PublishedPort& port) const {
+  const absl::StatusOr<std::string> address = HostAddress(port);
+  if (!address.ok()) return UniqueFd();
+  absl::MutexLock lock(&mutex_);
+  const auto found = holders_.find(Key(port.protocol, port.host_port));
+  if (found == holders_.end()) return UniqueFd();
+  for (const Holder& holder : found->second) {
+    if (holder.address != *address || !holder.socket.ok()) continue;
+    return UniqueFd(fcntl(holder.socket.get(), F_DUPFD_CLOEXEC, 0));
+  }
+  return UniqueFd();
 }
 
 }  // namespace slipway::agent

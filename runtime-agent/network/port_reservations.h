@@ -19,9 +19,12 @@ namespace slipway::agent {
 const char* PortProtocolName(PortProtocol protocol);  // "tcp"
 uint8_t PortProtocolNumber(PortProtocol protocol);    // IPPROTO_TCP
 
-// Ports of the host that containers have. Each is held by a socket that nobody ever reads from, so
-// that no process of the host can take it; its packets never get there, the NAT table redirects
-// them. Sockets belong to the network namespace of the calling thread. Thread-safe.
+// Whether the host has IPv6: whether a socket can have a port of `::1`.
+bool HostHasIpv6();
+
+// Ports of the host that containers have. Each is held by a socket, so that no process of the host
+// can take it; what the NAT table redirects never gets there, the rest is PortRelay's. Sockets
+// belong to the network namespace of the calling thread. Thread-safe.
 class PortReservations {
  public:
   // Fills in host_port where it was zero or a range. Errors as NetworkDriver::Connect says.
@@ -29,6 +32,8 @@ class PortReservations {
   // Of a container that already runs: succeeds although a process of the host has the port by now.
   absl::Status Restore(const PublishedPort& port);
   void Release(const PublishedPort& port);
+  // Another descriptor of the socket that holds it; none where no socket does.
+  UniqueFd SocketOf(const PublishedPort& port) const;
 
  private:
   struct Holder {
@@ -42,7 +47,7 @@ class PortReservations {
   absl::Status CheckFree(const PublishedPort& port, const std::string& address)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   absl::flat_hash_map<Key, std::vector<Holder>> holders_ ABSL_GUARDED_BY(mutex_);
 };
 

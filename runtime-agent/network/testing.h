@@ -85,12 +85,20 @@ class PeerNameServer {
 // What a PeerNameServer answers to a client in the calling thread's namespace; "" when nothing
 // does.
 inline std::string Ask(int type, const std::string& address, uint16_t port, int timeout_ms = 1500) {
-  UniqueFd fd(socket(AF_INET, type | SOCK_CLOEXEC, 0));
+  const bool v6 = address.find(':') != std::string::npos;
+  UniqueFd fd(socket(v6 ? AF_INET6 : AF_INET, type | SOCK_CLOEXEC, 0));
   timeval timeout = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
   setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
   setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
   sockaddr_in remote = SocketAddress(address, port);
-  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&remote), sizeof(remote)) != 0) return "";
+  sockaddr_in6 remote6 = {};
+  remote6.sin6_family = AF_INET6;
+  remote6.sin6_port = htons(port);
+  inet_pton(AF_INET6, address.c_str(), &remote6.sin6_addr);
+  const int connected =
+      v6 ? connect(fd.get(), reinterpret_cast<sockaddr*>(&remote6), sizeof(remote6))
+         : connect(fd.get(), reinterpret_cast<sockaddr*>(&remote), sizeof(remote));
+  if (connected != 0) return "";
   if (type == kDatagram && send(fd.get(), "?", 1, 0) != 1) return "";
   char text[64];
   ssize_t n = recv(fd.get(), text, sizeof(text), 0);

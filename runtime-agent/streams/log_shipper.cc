@@ -134,6 +134,11 @@ void LogShipper::OnAcknowledged(const std::string& id, uint64_t offset) {
   acknowledged_.SignalAll();
 }
 
+bool LogShipper::IsAcknowledged(const Feed& feed, uint64_t offset) const {
+  absl::MutexLock lock(&mutex_);
+  return feed.known && feed.acknowledged >= offset;
+}
+
 void LogShipper::Run() {
   NameThread("shipper");
   while (true) {
@@ -276,7 +281,8 @@ bool LogShipper::Turn(Feed& feed) {
   const uint64_t committed = feed.output->Committed();
   if (feed.container == nullptr) {
     feed.position = committed;
-    OnAcknowledged(feed.output->id(), committed);
+    // Once: it wakes this thread.
+    if (!IsAcknowledged(feed, committed)) OnAcknowledged(feed.output->id(), committed);
     return false;
   }
   const bool idle = feed.position_known && feed.position >= committed;

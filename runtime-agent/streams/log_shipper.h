@@ -106,6 +106,7 @@ class LogShipper {
   void DropBrokenStream();
   bool EnsureStream();
   void OnAcknowledged(const std::string& id, uint64_t offset);
+  bool IsAcknowledged(const Feed& feed, uint64_t offset) const;
 
   const Options options_;
   std::unique_ptr<LogStream> stream_;  // only the thread

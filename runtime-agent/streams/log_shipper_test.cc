@@ -119,6 +119,7 @@ class ShipperTest : public testing::Test {
     const int fd = memfd_create("spool", MFD_CLOEXEC);
     output_ = std::make_shared<Output>(Output::Options{
         .id = "c", .file = UniqueFd(fd), .read_slot = [this](uint32_t, uint64_t) {
+          ++looks_;
           return absl::StatusOr<SlotStatus>(SlotStatus{.spool_committed = committed_});
         }});
     shipper_ = std::make_unique<LogShipper>(LogShipper::Options{
@@ -166,6 +167,7 @@ class ShipperTest : public testing::Test {
 
   std::atomic<uint64_t> committed_{0};
   std::atomic<uint64_t> released_{0};
+  std::atomic<int> looks_{0};
   FakeLog log_;
   NullObserver observer_;
   std::shared_ptr<Output> output_;
@@ -364,6 +366,10 @@ TEST_F(ShipperTest, DriverNoneReleasesWithoutShipping) {
   EXPECT_TRUE(Flush().ok());
   EXPECT_EQ(log_.text(), "");
   EXPECT_TRUE(Soon([this] { return released_ == committed_; }));
+  // And rests until there is more.
+  const int before = looks_;
+  usleep(100'000);
+  EXPECT_LE(looks_ - before, 10);
 }
 
 TEST_F(ShipperTest, BytesThatAreNoRecordAreSkippedAndSaid) {

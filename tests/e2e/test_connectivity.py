@@ -15,6 +15,8 @@ SERVER = "mkdir /www; echo pong >/www/index.html; exec httpd -f -p 80 -h /www"
 # container: its networks, the first one at its start
 PLACES = {"a1": ["front"], "a2": ["front"], "b1": ["back"], "ab": ["front", "back"], "in": ["inner"], "d1": ["bridge"],
           "no": ["none"]}
+# container: its port of the host, from the first one on
+PUBLISHED = {"a1": 0, "b1": 1, "ab": 2}
 
 
 def build(docker, port, subnets):
@@ -23,7 +25,7 @@ def build(docker, port, subnets):
     docker("network", "create", "--subnet", subnets[1], "back")
     docker("network", "create", "--internal", "--subnet", subnets[2], "inner")
     for name, networks in PLACES.items():
-        options = ["-p", f"{port}:80"] if name == "a1" else []
+        options = ["-p", f"{port + PUBLISHED[name]}:80"] if name in PUBLISHED else []
         docker("run", "-d", "--name", name, "--network", networks[0], *options, "busybox", "sh", "-c", SERVER)
         for network in networks[1:]:
             docker("network", "connect", "--alias", f"{name}-alias", network, name)
@@ -86,8 +88,9 @@ def matrix(docker, port, host):
         pid = docker("inspect", "-f", "{{.State.Pid}}", client).stdout.strip()
         return {**outcomes(names, lambda script: docker("exec", client, "sh", "-c", script).stdout),
                 **outcomes(ports, lambda script: shell_output("nsenter", "-t", pid, "-n", "sh", "-c", script))}
-    # By [::1] dockerd's proxy is reached; nobody translates packets to it.
-    of_host = {**ports, "published by 127.0.0.1": get(f"127.0.0.1:{port}")}
+    # By [::1] dockerd's proxy is reached, and our relay; "b1" has no IPv6, and "ab" is in the other gateway's network, too.
+    of_host = {**ports, **{f"{name} published by {address}": get(f"{address}:{port + offset}") for name, offset in PUBLISHED.items()
+                           for address in ("127.0.0.1", "[::1]", "10.95.1.1", "10.95.2.1", "[fd97:1::1]")}}
     with concurrent.futures.ThreadPoolExecutor(len(PLACES)) as pool:
         found = dict(zip(PLACES, pool.map(ask, PLACES)))
     found["the host"] = outcomes(of_host, lambda script: shell_output(*host, "sh", "-c", script))
@@ -121,7 +124,7 @@ def load_busybox(cluster, engine):
 
 def test_the_same_reach_as_with_dockerd(cluster, networked_dockerd):
     load_busybox(cluster, networked_dockerd)
-    port = free_port_range(1)
+    port = free_port_range(len(PUBLISHED))
     build(cluster.docker, port, ["10.95.1.0/24", "10.95.2.0/24", "10.95.3.0/24"])
     build(networked_dockerd.docker, port, ["10.95.1.0/24", "10.95.2.0/24", "10.95.3.0/24"])
     ours, theirs = {}, {}

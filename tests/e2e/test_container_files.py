@@ -81,44 +81,25 @@ def test_errors_as_dockerd(pair):
             assert json.loads(got[2])["message"] == json.loads(expected[2])["message"], (method, path)
 
 
-def tar_of(*entries):
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        for name, kind, content in entries:
-            info = tarfile.TarInfo(name)
-            info.type = kind
-            info.uid, info.gid, info.mode, info.mtime = 7, 8, 0o640, 1000
-            if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE):
-                info.linkname = content
-                tar.addfile(info)
-            elif kind == tarfile.DIRTYPE:
-                info.mode = 0o750
-                tar.addfile(info)
-            else:
-                info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
-    return out.getvalue()
-
-
 def put(one, path, body, more=""):
     return raw.request(one.socket, "PUT", f"/containers/files/archive?path={path}{more}", body)[0]
 
 
 def test_put_as_dockerd(pair):
     ours, theirs = pair
-    archive = tar_of(("new", tarfile.DIRTYPE, b""), ("new/file", tarfile.REGTYPE, b"put"), ("new/a/b/c", tarfile.REGTYPE, b"x"),
-                     ("new/link", tarfile.SYMTYPE, "file"))
+    archive = images.tar_of(("new", tarfile.DIRTYPE, b""), ("new/file", tarfile.REGTYPE, b"put"), ("new/a/b/c", tarfile.REGTYPE, b"x"),
+                            ("new/link", tarfile.SYMTYPE, "file"))
     for one in pair:
         assert put(one, "/data", archive) == 200
     assert members(ours, "/data/new") == members(theirs, "/data/new")
     # Through a link, and with kinds that are kept.
-    for more, body in [("", tar_of(("x", tarfile.REGTYPE, b"1"))),
-                       ("&noOverwriteDirNonDir=1", tar_of(("sub", tarfile.REGTYPE, b"1"))),
-                       ("&noOverwriteDirNonDir=1", tar_of(("file", tarfile.DIRTYPE, b""))),
-                       ("&copyUIDGID=1", tar_of(("owned", tarfile.REGTYPE, b"1")))]:
+    for more, body in [("", images.tar_of(("x", tarfile.REGTYPE, b"1"))),
+                       ("&noOverwriteDirNonDir=1", images.tar_of(("sub", tarfile.REGTYPE, b"1"))),
+                       ("&noOverwriteDirNonDir=1", images.tar_of(("file", tarfile.DIRTYPE, b""))),
+                       ("&copyUIDGID=1", images.tar_of(("owned", tarfile.REGTYPE, b"1")))]:
         got, expected = put(ours, "/data", body, more), put(theirs, "/data", body, more)
         assert (got == 200) == (expected == 200), (more, got, expected)
-    assert put(ours, "/dirlink", tar_of(("through", tarfile.REGTYPE, b"1"))) == 200
+    assert put(ours, "/dirlink", images.tar_of(("through", tarfile.REGTYPE, b"1"))) == 200
     assert "sub/through" in members(ours, "/data/sub")[1]
 
 
@@ -127,9 +108,29 @@ def test_put_takes_compressed_archives(pair):
     import gzip
     import lzma
     ours, _ = pair
-    archive = tar_of(("c", tarfile.REGTYPE, b"compressed"))
+    archive = images.tar_of(("c", tarfile.REGTYPE, b"compressed"))
     for compress in (gzip.compress, bz2.compress, lzma.compress):
         assert put(ours, "/data", compress(archive)) == 200
+
+
+def last_content_end(archive):
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        last = tar.getmembers()[-1]
+        return last.offset_data + last.size
+
+
+def test_archives_that_stop_behind_their_content(pair):
+    """As writers of Go's leave them that are not closed. One byte less is an archive that is cut off."""
+    ours, _ = pair
+    archive = images.tar_of(("unclosed/file", tarfile.REGTYPE, b"x" * 700))
+    saved = ours.docker("save", "busybox", text=False).stdout
+    for missing in (0, 1):
+        part = archive[:last_content_end(archive) - missing]
+        image = saved[:last_content_end(saved) - missing]
+        answers = [(put(one, "/data", part) == 200, one.docker("import", "-", input=part, text=False, check=False).returncode == 0,
+                    one.docker("load", input=image, text=False, check=False).returncode == 0) for one in pair]
+        assert answers[0] == answers[1] == (missing == 0,) * 3
+    assert "unclosed/file" in members(ours, "/data/unclosed")[1]
 
 
 def test_hostile_archives_stay_inside(pair, tmp_path):
@@ -142,10 +143,10 @@ def test_hostile_archives_stay_inside(pair, tmp_path):
                     [("l", tarfile.SYMTYPE, f"{up}{outside}"), ("l/evil", tarfile.REGTYPE, b"x")],
                     [("l2", tarfile.SYMTYPE, str(outside)), ("l2/evil", tarfile.REGTYPE, b"x")],
                     [("hard", tarfile.LNKTYPE, f"{up}etc/hostname"), ]]:
-        put(ours, "/data", tar_of(*entries))
+        put(ours, "/data", images.tar_of(*entries))
     assert list(outside.iterdir()) == []
     assert put(ours, "/data", b"this is no archive" * 100) == 400
-    assert put(ours, "/data", tar_of(("cut", tarfile.REGTYPE, b"x" * 5000))[:2000]) == 400
+    assert put(ours, "/data", images.tar_of(("cut", tarfile.REGTYPE, b"x" * 5000))[:2000]) == 400
     # Reading follows links inside as well.
     ours.docker("start", "files", check=False)
     status, found = members(ours, "/data/up")
@@ -223,7 +224,7 @@ def test_copy_while_it_starts_and_nothing_stays_behind(cluster):
     """A copy into a stopped container and its start do not disturb each other."""
     cluster.docker("create", "--name", "race", "busybox", "sh", "-c", "cat /root/f; sleep 600")
     assert raw.request(cluster.socket, "PUT", "/containers/race/archive?path=/root",
-                       tar_of(("f", tarfile.REGTYPE, b"first")))[0] == 200
+                       images.tar_of(("f", tarfile.REGTYPE, b"first")))[0] == 200
     cluster.docker("start", "race")
     wait_until(lambda: cluster.docker("logs", "race").stdout == "first", "the copied file is read")
     cluster.docker("rm", "-f", "race")
@@ -282,7 +283,7 @@ def test_links_that_change_meanwhile_lead_nowhere(cluster):
     (outside / "file").write_text("of the host")
     cluster.docker("run", "-d", "--network", "none", "--name", "swaps", "busybox", "sh", "-c",
                    f"cd /root; while true; do mkdir d; echo inside >d/file; rm -rf d; ln -s {outside} d; rm d; done")
-    archive = tar_of(("file", tarfile.REGTYPE, b"written"))
+    archive = images.tar_of(("file", tarfile.REGTYPE, b"written"))
     for _ in range(60):
         for path in ("/root/d", "/root/d/", "/root/d/file"):
             try:

@@ -24,8 +24,9 @@ def targets():
             continue
         for rule in re.findall(r"slipway_cc_fuzz_test\((.*?)\n\)", build.read_text(), re.DOTALL):
             name = re.search(r'name = "([^"]+)"', rule).group(1)
+            seeds = re.search(r"seeds = (?:glob\()?\[(.*?)\]", rule, re.DOTALL)
             found[f"//{build.parent.relative_to(ROOT)}:{name}"] = [
-                path for pattern in re.findall(r'"([^"]*seeds/[^"]+)"', rule) for path in build.parent.glob(pattern)]
+                path for pattern in re.findall(r'"([^"]+)"', seeds.group(1)) for path in build.parent.glob(pattern)]
     return found
 
 

@@ -270,7 +270,13 @@ void Host::WatchEvents() {
   }
 }
 
-std::string Host::NewId() { return RandomHex(32); }
+std::string Host::NewId() {
+  // As the platform's: twelve digits alone are no name of a host.
+  while (true) {
+    std::string id = RandomHex(32);
+    if (id.find_first_of("abcdef") < 12) return id;
+  }
+}
 
 v1::PrepareContainerRequest Host::Request(const std::vector<std::string>& argv) const {
   v1::PrepareContainerRequest request;
@@ -431,6 +437,8 @@ std::set<std::string> Host::KernelObjects() const {
     const auto text = ReadFile(path);
     if (!text.ok()) continue;
     for (absl::string_view line : absl::StrSplit(*text, '\n')) {
+      // What the agent itself keeps, on kernels where it has to be attached (StagedMount).
+      if (absl::StrContains(line, "/stage/slipway-mount-")) continue;
       if (absl::StrContains(line, dir_) || absl::StrContains(line, prefix_)) {
         found.insert(absl::StrCat("mount ", line));
       }
