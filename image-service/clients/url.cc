@@ -15,6 +15,17 @@ namespace {
 
 constexpr size_t kMaxUrlBytes = 8192;
 
+// "host", "host:5000", "[::1]:5000"
+bool IsAuthority(absl::string_view text) {
+  const bool is_ipv6 = absl::StartsWith(text, "[");
+  const size_t last = text.find(is_ipv6 ? ']' : ':');
+  if (last == absl::string_view::npos) return !is_ipv6 && !text.empty();
+  absl::string_view rest = text.substr(is_ipv6 ? last + 1 : last);
+  if (is_ipv6 && rest.empty()) return true;
+  return last > 0 && absl::ConsumePrefix(&rest, ":") && !rest.empty() && rest.size() <= 5 &&
+         std::all_of(rest.begin(), rest.end(), absl::ascii_isdigit);
+}
+
 }  // namespace
 
 absl::StatusOr<Url> Url::Parse(absl::string_view text) {
@@ -33,10 +44,10 @@ absl::StatusOr<Url> Url::Parse(absl::string_view text) {
   const absl::string_view after = text.substr(colon + 3);
   const size_t end = std::min(after.find_first_of("/?#"), after.size());
   url.authority = absl::AsciiStrToLower(after.substr(0, end));
-  if (url.authority.empty()) return bad("has no host");
   if (absl::StrContains(url.authority, '@') || absl::StrContains(url.authority, '\\')) {
     return bad("has credentials in it");
   }
+  if (!IsAuthority(url.authority)) return bad("has no host and port that can be");
   const absl::string_view default_port = url.scheme == "https" ? ":443" : ":80";
   if (absl::EndsWith(url.authority, default_port)) {
     url.authority.resize(url.authority.size() - default_port.size());

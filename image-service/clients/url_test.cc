@@ -9,9 +9,10 @@ namespace {
 
 TEST(UrlTest, Refuses) {
   for (const std::string& text : std::initializer_list<std::string>{
-           "", "x", "file:///etc/passwd", "ftp://a/", "http://", "http:///x", "http://u:p@a/",
-           "http://a b/", "http://a/\r\nX: y", "http://a\\@b/",
-           "http://a/" + std::string(9000, 'x')}) {
+           "https://:443/b", "https://D:443:443/b", "http://a:/", "http://a:b/", "http://[::1/",
+           "http://[::1]x:80/", "http://a:123456/", "", "x", "file:///etc/passwd", "ftp://a/",
+           "http://", "http:///x", "http://u:p@a/", "http://a b/", "http://a/\r\nX: y",
+           "http://a\\@b/", "http://a/" + std::string(9000, 'x')}) {
     EXPECT_FALSE(Url::Parse(text).ok()) << text;
   }
 }

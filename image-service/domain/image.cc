@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "base/text/platform.h"
 
 namespace slipway::image {
 namespace {
@@ -70,9 +71,7 @@ int SelectPlatform(const std::vector<IndexEntry>& entries, const Platform& wante
 }
 
 std::string PlatformName(const Platform& platform) {
-  std::string name = absl::StrCat(platform.os, "/", platform.architecture);
-  if (!platform.variant.empty()) absl::StrAppend(&name, "/", platform.variant);
-  return name;
+  return Format({platform.os, platform.architecture, platform.variant});
 }
 
 }  // namespace slipway::image

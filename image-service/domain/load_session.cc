@@ -30,10 +30,22 @@ bool LooksLikeTar(absl::string_view head) {
   if (head.size() < 512) return false;
   if (head.substr(257, 5) == "ustar") return true;
   if (std::all_of(head.begin(), head.begin() + 512, [](char c) { return c == 0; })) return true;
-  // Before POSIX: the checksum field is six octal digits.
-  const absl::string_view checksum = head.substr(148, 6);
-  return std::all_of(checksum.begin(), checksum.end(),
-                     [](char c) { return c == ' ' || (c >= '0' && c <= '7'); });
+  // Before POSIX: the sum of all bytes, with the field itself taken for spaces, as octal digits.
+  constexpr size_t kField = 148;
+  constexpr size_t kFieldBytes = 8;
+  uint32_t told = 0;
+  bool any = false;
+  for (const char c : head.substr(kField, kFieldBytes)) {
+    if (c == ' ' && !any) continue;
+    if (c < '0' || c > '7') break;
+    told = told * 8 + static_cast<uint32_t>(c - '0');
+    any = true;
+  }
+  uint32_t sum = kFieldBytes * ' ';
+  for (size_t i = 0; i < 512; ++i) {
+    if (i < kField || i >= kField + kFieldBytes) sum += static_cast<unsigned char>(head[i]);
+  }
+  return any && told == sum;
 }
 
 bool LooksLikeLayer(absl::string_view head) {

@@ -23,8 +23,9 @@ class LayerFile {
   ~LayerFile();
 
   absl::Status WriteAt(uint64_t offset, absl::string_view bytes);
-  // The same past the page cache, as DirectFile wants it. Another thread may call the other
-  // functions meanwhile.
+  // The same past the page cache, as DirectFile wants it. Behind OpenDirect() several threads may
+  // do so, and another one call the other functions meanwhile.
+  void OpenDirect() { direct_.Open(); }
   absl::Status WriteDirectAt(uint64_t offset, absl::string_view bytes);
   absl::Status Truncate(uint64_t size_bytes);
   // Asks the kernel to start writing the range to disk, so that Sync has less left to do.

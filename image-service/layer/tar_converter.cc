@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status/status_macros.h"
 #include "base/text/bytewise_locale.h"
+#include "base/text/tar_end.h"
 
 namespace slipway::image {
 namespace {
@@ -64,6 +65,7 @@ absl::Status TarConverter::Run(Input input) {
     return absl::DataLossError(absl::StrCat("layer tar: ", ErrorText(reader.get())));
   }
   for (;;) {
+    if (ended_) return absl::OkStatus();
     archive_entry* entry = nullptr;
     const int result = archive_read_next_header(reader.get(), &entry);
     if (result == ARCHIVE_EOF) return absl::OkStatus();
@@ -189,13 +191,17 @@ absl::Status TarConverter::AddRegular(archive* reader, archive_entry* entry,
   const int64_t size_bytes = archive_entry_size(entry);
   if (size_bytes < 0) return absl::InvalidArgumentError("has a negative size");
   RETURN_IF_ERROR(image_->BeginFile(attributes_, static_cast<uint64_t>(size_bytes)));
+  uint64_t read_bytes = 0;
   for (;;) {
     const void* bytes = nullptr;
     size_t count = 0;
     la_int64_t offset = 0;
     const int result = archive_read_data_block(reader, &bytes, &count, &offset);
     if (result == ARCHIVE_EOF) break;
+    ended_ = result != ARCHIVE_OK && EndsWithContent(reader, entry, read_bytes);
+    if (ended_) break;
     if (result != ARCHIVE_OK) return absl::DataLossError(ErrorText(reader));
+    read_bytes = static_cast<uint64_t>(offset) + count;
     const absl::string_view content(static_cast<const char*>(bytes), count);
     RETURN_IF_ERROR(image_->WriteFile(static_cast<uint64_t>(offset), content));
     NoteContent(static_cast<uint64_t>(offset), content);

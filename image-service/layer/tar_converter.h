@@ -69,6 +69,7 @@ class TarConverter {
   Input input_;
   InodeAttributes attributes_;
   uint64_t entry_count_ = 0;
+  bool ended_ = false;  // behind the content of the last entry
   uint64_t content_bytes_ = 0;
 };
 

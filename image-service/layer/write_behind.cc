@@ -12,27 +12,33 @@ WriteBehind::~WriteBehind() {
     absl::MutexLock lock(&mu_);
     stopping_ = true;
   }
-  if (thread_.joinable()) thread_.join();
+  for (std::thread& thread : threads_) thread.join();
 }
 
 absl::StatusOr<AlignedBuffer> WriteBehind::Write(AlignedBuffer buffer, uint64_t offset,
                                                  size_t size_bytes) {
-  if (!thread_.joinable()) thread_ = std::thread([this] { Run(); });
+  if (threads_.empty()) {
+    file_->OpenDirect();
+    for (size_t i = 0; i < kWriters; ++i) threads_.emplace_back([this] { Run(); });
+  }
   absl::MutexLock lock(&mu_);
   const auto has_room = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-    return !job_.has_value() || !failure_.ok();
+    return unwritten_ < kWriters || !failure_.ok();
   };
   mu_.Await(absl::Condition(&has_room));
   RETURN_IF_ERROR(failure_);
-  job_ = Job{std::move(buffer), offset, size_bytes};
-  if (spare_ == nullptr) return NewAlignedBuffer(buffer_bytes_);
-  return std::move(spare_);
+  waiting_.push_back(Job{std::move(buffer), offset, size_bytes});
+  ++unwritten_;
+  if (spare_.empty()) return NewAlignedBuffer(buffer_bytes_);
+  AlignedBuffer next = std::move(spare_.back());
+  spare_.pop_back();
+  return next;
 }
 
 absl::Status WriteBehind::Drain() {
   absl::MutexLock lock(&mu_);
   const auto done = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-    return !job_.has_value() || !failure_.ok();
+    return unwritten_ == 0 || !failure_.ok();
   };
   mu_.Await(absl::Condition(&done));
   return failure_;
@@ -40,20 +46,20 @@ absl::Status WriteBehind::Drain() {
 
 void WriteBehind::Run() {
   const auto work = [this]()
-                        ABSL_SHARED_LOCKS_REQUIRED(mu_) { return job_.has_value() || stopping_; };
+                        ABSL_SHARED_LOCKS_REQUIRED(mu_) { return !waiting_.empty() || stopping_; };
   absl::MutexLock lock(&mu_);
   while (true) {
     mu_.Await(absl::Condition(&work));
     if (stopping_ || !failure_.ok()) return;
-    // Nobody else takes it away.
-    const absl::string_view bytes(job_->buffer.get(), job_->size_bytes);
-    const uint64_t offset = job_->offset;
+    Job job = std::move(waiting_.front());
+    waiting_.pop_front();
     mu_.Unlock();
-    const absl::Status status = file_->WriteDirectAt(offset, bytes);
+    const absl::Status status =
+        file_->WriteDirectAt(job.offset, absl::string_view(job.buffer.get(), job.size_bytes));
     mu_.Lock();
     failure_.Update(status);
-    spare_ = std::move(job_->buffer);
-    job_.reset();
+    spare_.push_back(std::move(job.buffer));
+    --unwritten_;
   }
 }
 

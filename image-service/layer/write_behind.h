@@ -3,8 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <deque>
 #include <thread>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -15,9 +16,9 @@
 
 namespace slipway::image {
 
-// Direct writes (layer_file.h) in a thread of their own, which starts with the first: the disk
-// works while the next buffer is filled. One is on its way at a time. Used by one thread, which
-// does no direct writes itself meanwhile; the file must outlive this.
+// Direct writes (layer_file.h) in threads of their own, which start with the first: the disk works
+// while the next buffer is filled, and has the next write when it is done with one. Used by one
+// thread, which does no direct writes itself meanwhile; the file must outlive this.
 class WriteBehind {
  public:
   // `buffer_bytes` is a multiple of kDirectAlignment.
@@ -33,6 +34,7 @@ class WriteBehind {
   absl::Status Drain();
 
  private:
+  static constexpr size_t kWriters = 2;
   struct Job {
     AlignedBuffer buffer;
     uint64_t offset;
@@ -43,11 +45,12 @@ class WriteBehind {
   LayerFile* const file_;
   const size_t buffer_bytes_;
   absl::Mutex mu_;
-  std::optional<Job> job_ ABSL_GUARDED_BY(mu_);  // being written
-  AlignedBuffer spare_ ABSL_GUARDED_BY(mu_);     // null: in use, or not made yet
+  std::deque<Job> waiting_ ABSL_GUARDED_BY(mu_);
+  size_t unwritten_ ABSL_GUARDED_BY(mu_) = 0;  // those that wait, and those being written
+  std::vector<AlignedBuffer> spare_ ABSL_GUARDED_BY(mu_);
   absl::Status failure_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
-  std::thread thread_;
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace slipway::image

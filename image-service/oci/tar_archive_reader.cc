@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status/status_macros.h"
+#include "base/text/tar_end.h"
 
 namespace slipway::image {
 namespace {
@@ -38,11 +39,13 @@ class TarArchiveReader : public ArchiveReader {
   }
 
   absl::StatusOr<std::optional<ArchiveMember>> Next() override {
+    if (ended_) return std::optional<ArchiveMember>();
     archive_entry* entry = nullptr;
     const int result = archive_read_next_header(archive_, &entry);
     if (result == ARCHIVE_EOF) return std::optional<ArchiveMember>();
     if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return Failure(began_);
     began_ = true;
+    entry_ = entry;
     ArchiveMember member;
     member.path = Text(archive_entry_pathname(entry));
     member.size_bytes = archive_entry_size(entry);
@@ -62,13 +65,18 @@ class TarArchiveReader : public ArchiveReader {
   }
 
   absl::Status ReadContent(const std::function<absl::Status(absl::string_view)>& sink) override {
+    uint64_t read_bytes = 0;
     while (true) {
       const void* bytes = nullptr;
       size_t size = 0;
       la_int64_t offset = 0;
       const int result = archive_read_data_block(archive_, &bytes, &size, &offset);
       if (result == ARCHIVE_EOF) return absl::OkStatus();
-      if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return Failure(/*began=*/true);
+      if (result != ARCHIVE_OK && result != ARCHIVE_WARN) {
+        ended_ = source_failure_.ok() && EndsWithContent(archive_, entry_, read_bytes);
+        return ended_ ? absl::OkStatus() : Failure(/*began=*/true);
+      }
+      read_bytes = static_cast<uint64_t>(offset) + size;
       RETURN_IF_ERROR(sink(absl::string_view(static_cast<const char*>(bytes), size)));
     }
   }
@@ -95,7 +103,9 @@ class TarArchiveReader : public ArchiveReader {
   ByteSource& source_;
   archive* const archive_;
   absl::Status source_failure_;
+  archive_entry* entry_ = nullptr;  // the archive's
   bool began_ = false;
+  bool ended_ = false;  // behind the content of the last member
 };
 
 }  // namespace

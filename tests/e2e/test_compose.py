@@ -3,6 +3,7 @@
 import json
 import subprocess
 
+import images
 import pytest
 import yaml
 from cluster import wait_until
@@ -27,6 +28,62 @@ STACK = {
 }
 
 
+# What a file of version 2.4 can say of a service on one host, in the long forms where there are such.
+EVERYTHING = {
+    "version": "2.4",
+    "services": {
+        "one": {
+            "image": "busybox", "command": ["sh", "-c", "sleep 600"], "init": True, "hostname": "one-host", "domainname": "example.org",
+            "networks": {"inner": {"aliases": ["uno", "first"], "ipv4_address": "10.77.5.10"}, "outer": None},
+            "ports": [{"target": 80, "published": 28180, "protocol": "tcp"}, "127.0.0.1:28181:81/udp"], "expose": ["3000"],
+            "volumes": [{"type": "bind", "source": "./conf", "target": "/conf", "read_only": True},
+                        {"type": "volume", "source": "data", "target": "/data", "volume": {"nocopy": True}},
+                        {"type": "tmpfs", "target": "/scratch", "tmpfs": {"size": 1048576}}, "./conf/a.txt:/etc/a.txt:ro"],
+            "tmpfs": ["/run:size=64k,mode=700"], "extra_hosts": ["somehost:10.9.8.7"], "env_file": ["one.env"],
+            "environment": ["B=2", "UNSET"], "ulimits": {"nproc": 65, "nofile": {"soft": 100, "hard": 200}},
+            "sysctls": {"net.core.somaxconn": "77"}, "cap_drop": ["ALL"], "cap_add": ["CHOWN", "NET_BIND_SERVICE"],
+            "labels": {"com.example.a": "b"}, "stop_signal": "SIGINT", "stop_grace_period": "2s", "mem_limit": "64m",
+            "memswap_limit": "128m", "mem_reservation": "32m", "cpus": 0.5, "cpu_shares": 512, "cpuset": "0", "pids_limit": 50,
+            "shm_size": "8m", "oom_score_adj": 100, "security_opt": ["no-new-privileges:true"], "dns": ["192.0.2.1"],
+            "dns_search": ["example.com"], "dns_opt": ["ndots:2"], "user": "1000:1000", "working_dir": "/data", "read_only": True,
+            "group_add": ["2000"], "restart": "on-failure:3", "tty": True, "stdin_open": True,
+            "logging": {"driver": "json-file", "options": {"max-size": "1m", "max-file": "2"}},
+            "healthcheck": {"test": "exit 0", "interval": "1s", "timeout": "3s", "retries": 2, "start_period": "1s"}},
+        "two": {
+            "image": "busybox", "command": "sleep 600", "network_mode": "service:one", "pid": "service:one", "ipc": "shareable",
+            "depends_on": {"one": {"condition": "service_healthy"}}, "devices": ["/dev/null:/dev/mynull:r"]},
+        "three": {
+            "image": "busybox", "networks": ["inner"], "links": ["one:linked"], "depends_on": ["two"],
+            "entrypoint": ["/bin/sh", "-c", "exec sleep 600"]},
+    },
+    "networks": {
+        "inner": {"driver": "bridge", "internal": True, "labels": {"n": "1"}, "ipam": {"driver": "default", "config": [
+            {"subnet": "10.77.5.0/24", "gateway": "10.77.5.1", "ip_range": "10.77.5.128/25", "aux_addresses": {"r": "10.77.5.200"}}]}},
+        "outer": {"driver_opts": {"com.docker.network.bridge.enable_icc": "false"}}},
+    "volumes": {"data": {"driver": "local", "driver_opts": {"type": "tmpfs", "device": "tmpfs", "o": "size=1m,uid=1000"}}},
+}
+
+# And of version 3.8.
+DEPLOYED = {
+    "version": "3.8",
+    "services": {"web": {
+        "image": "busybox", "command": ["sleep", "600"], "secrets": ["s1", {"source": "s1", "target": "/other"}],
+        "configs": [{"source": "c1", "target": "/c1.conf"}],
+        "deploy": {"replicas": 2, "resources": {"limits": {"cpus": "0.25", "memory": "32M"}, "reservations": {"memory": "16M"}},
+                   "restart_policy": {"condition": "on-failure", "max_attempts": 2}},
+        "networks": {"default": {"aliases": ["w"]}}}},
+    "networks": {"default": {"name": "deployed", "attachable": True}},
+    "secrets": {"s1": {"file": "./conf/a.txt"}}, "configs": {"c1": {"file": "./conf/a.txt"}},
+}
+
+INSIDE = r"""id; pwd; env | grep -v HOSTNAME | sort; grep -v '^#' /etc/resolv.conf; grep somehost /etc/hosts
+ls -ln /conf /data /scratch /etc/a.txt /run /run/secrets /other /c1.conf 2>&1 | sed 's/ [A-Z][a-z][a-z] .*[0-9]:[0-9]* / /'
+grep -E 'Cap|NoNewPrivs' /proc/self/status; ulimit -n; ulimit -u; cat /proc/sys/net/core/somaxconn
+[ ! -e /dev/mynull ] || wc -c </dev/mynull
+mount | grep -E ' (/run|/scratch|/data|/dev/shm) ' | sed 's/^[^ ]* on //; s/,inode64//' | sort
+nslookup linked 2>&1 | grep -c 10.77.5.10; ps -o args | grep -c '^sleep 600'"""
+
+
 class Project:
     def __init__(self, cluster, directory, stack, name="stack"):
         self.cluster = cluster
@@ -38,7 +95,7 @@ class Project:
         (self.directory / "docker-compose.yml").write_text(yaml.safe_dump(stack))
 
     def compose(self, *arguments, check=True, timeout=120):
-        run = subprocess.run(["/usr/bin/docker-compose", "--no-ansi", "-p", self.name, *map(str, arguments)], cwd=self.directory,
+        run = subprocess.run(["/usr/bin/docker-compose", "--no-ansi", "--compatibility", "-p", self.name, *map(str, arguments)], cwd=self.directory,
                              env=self.cluster.env, capture_output=True, text=True, timeout=timeout)
         if check and run.returncode != 0:
             raise AssertionError(f"docker-compose {' '.join(map(str, arguments))} exited with {run.returncode}:\n"
@@ -118,3 +175,45 @@ def test_one_off_commands(project):
     run = project.compose("run", "--rm", "-T", "--no-deps", "front", "sh", "-c", "echo $PROJECT; exit 3", check=False)
     assert run.returncode == 3 and run.stdout == "stack\n"
     assert project.compose("config", "--services").stdout.split() == ["store", "front"]
+
+
+def describe(engine, project, services):
+    """{service: what inspect says of it and it looks like from inside}, but for what differs by nature."""
+    project.compose("up", "-d")
+    found = {}
+    for service in services:
+        name = f"everything_{service}_1"
+        one = json.loads(engine.docker("inspect", name).stdout)[0]
+        host = one["HostConfig"]
+        inside = engine.docker("exec", name, "sh", "-c", INSIDE).stdout
+        found[service] = {
+            "inside": inside.replace(str(project.directory), "").splitlines(),
+            "mounts": sorted((mount["Type"], mount["Destination"], mount["RW"], mount["Mode"]) for mount in one["Mounts"]),
+            "networks": {name: [sorted(set(network["Aliases"]) - {one["Id"][:12]} - {"one-host"}), network["IPAMConfig"],
+                                network["Links"]] for name, network in one["NetworkSettings"]["Networks"].items()},
+            "config": {key: value or None for key, value in one["Config"].items()
+                       if key not in ("Labels", "Image") and (key != "Hostname" or value != one["Id"][:12])},
+            "host": {key: host.get(key) or None for key in (
+                "Memory", "MemorySwap", "MemoryReservation", "NanoCpus", "CpuShares", "CpusetCpus", "PidsLimit", "ShmSize", "OomScoreAdj",
+                "SecurityOpt", "CapAdd", "CapDrop", "Dns", "DnsOptions", "DnsSearch", "ExtraHosts", "GroupAdd", "Init", "LogConfig",
+                "PortBindings", "ReadonlyRootfs", "Sysctls", "Tmpfs", "Ulimits", "Devices", "IpcMode", "UTSMode")},
+            "labels": {key: value for key, value in one["Config"]["Labels"].items() if not key.startswith("com.docker.compose.")}}
+    return found
+
+
+@pytest.mark.parametrize("stack,services", [(EVERYTHING, ("one", "two", "three")), (DEPLOYED, ("web",))], ids=["2.4", "3.8"])
+def test_everything_that_a_file_can_say(cluster, dockerd, tmp_path, stack, services):
+    dockerd.docker("import", "--change", 'CMD ["sh"]', "-", "busybox:latest", input=images.busybox_tar(), text=False)
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "a.txt").write_text("A\n")
+    (tmp_path / "one.env").write_text("A=1\n# not this\nX=y z\n")
+    seen = []
+    for engine in (cluster, dockerd):
+        project = Project(engine, tmp_path, stack, "everything")
+        try:
+            seen.append(describe(engine, project, services))
+        finally:
+            project.compose("down", "-v", "-t", "0", check=False)
+    for service in services:
+        for part in seen[0][service]:
+            assert seen[0][service][part] == seen[1][service][part], (service, part)

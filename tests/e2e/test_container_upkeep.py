@@ -5,6 +5,7 @@ import os
 import pathlib
 import pty
 import select
+import socket
 import subprocess
 import time
 
@@ -283,6 +284,26 @@ def test_out_of_memory_of_a_child_is_told_at_once(cluster):
     cluster.docker("wait", "starved")
     assert ooms() == ["oom"]
     assert inspect(cluster, "starved")["State"]["OOMKilled"]
+
+
+def test_history_is_whole_when_until_comes_while_it_is_told(cluster):
+    begin = time.time()
+    cluster.docker("create", "--network", "none", "--name", "told0", "busybox")
+    client = raw.UnixClient(cluster.socket)
+    for i in range(1500):
+        client.call("POST", f"/containers/told{i}/rename?name=told{i + 1}")
+    for lead in (0.001, 0.003, 0.01, 0.03, 0.1):
+        status, _, answer = raw.request(cluster.socket, "GET", f"/events?since={begin:.6f}&until={time.time() + lead:.6f}")
+        assert (status, answer.count(b'"status":"rename"')) == (200, 1500), lead
+    # And for one who reads when it has come: more than the socket holds is still in the gateway.
+    until = time.time() + 0.2
+    with socket.socket(socket.AF_UNIX) as late:
+        late.settimeout(60)
+        late.connect(str(cluster.socket))
+        late.sendall(f"GET /events?since={begin:.6f}&until={until:.6f} HTTP/1.0\r\n\r\n".encode())
+        time.sleep(0.7)
+        answer = late.makefile("rb").read()
+    assert answer.count(b'"status":"rename"') == 1500
 
 
 def test_restart_policy_backs_off_and_counts(cluster):

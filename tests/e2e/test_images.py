@@ -9,6 +9,7 @@ import urllib.parse
 
 import images
 import pytest
+import raw_http as raw
 from peers import Registry
 
 
@@ -86,6 +87,26 @@ def test_failures_in_dockers_words(both, arguments):
     assert ours == theirs.replace("Invalid filter", "invalid filter")  # as newer dockerds write it
 
 
+def test_an_image_of_another_platform(both):
+    """A create does not take it, and says so in the way by which clients pull the other one."""
+    seen = []
+    for one in both:
+        answers = []
+        for platform in ("linux/arm64", "linux/amd64", "linux/386", "windows/amd64"):
+            status, _, answer = raw.request(one.socket, "POST", f"/containers/create?platform={platform}",
+                                            json.dumps({"Image": "twin:1", "Cmd": ["true"]}), {"Content-Type": "application/json"})
+            answer = json.loads(answer)
+            if status == 201:
+                one.docker("rm", answer["Id"])
+            answers.append((status, answer.get("message")))
+        seen.append(answers)
+    assert seen[0] == seen[1]
+    arm, amd = ('{"os":"linux","architecture":"arm64"}', '{"os":"linux","architecture":"amd64"}')
+    for path in ("/images/twin:1/json", "/images/twin:1/history", "/images/twin:1/get"):
+        assert raw.request(both[0].socket, "GET", f"{path}?platform={urllib.parse.quote(arm)}")[0] == 404, path
+        assert raw.request(both[0].socket, "GET", f"{path}?platform={urllib.parse.quote(amd)}")[0] == 200, path
+
+
 def test_filters(both):
     for peer in both:
         peer.docker("tag", "twin:1", "twin:2")
@@ -139,6 +160,36 @@ def test_push_and_back(cluster, dockerd, registry, both):
     ours, theirs = (api(peer, f"/distribution/{name}/json") for peer in (cluster, dockerd))
     assert (ours[0], ours[1]["Descriptor"]) == (theirs[0], theirs[1]["Descriptor"])
     assert ours[1]["Platforms"] == [{"architecture": "amd64", "os": "linux"}]
+
+
+def test_layers_that_are_in_an_image_twice(cluster, dockerd, registry, tmp_path):
+    """As in images of old, whose steps without files all have the same empty layer."""
+    def tar(*entries):
+        return images.tar_of(*[(name, tarfile.DIRTYPE if text is None else tarfile.REGTYPE, (text or "").encode())
+                               for name, text in entries])
+
+    empty = tar()
+    first = tar(("d/", None), ("d/a", "of the first"), ("d/b", "of the first"), ("e", "of the first"))
+    between = tar(("d/.wh..wh..opq", ""), ("d/", None), ("d/c", "between"), (".wh.e", ""), ("f/", None), ("f/g", "between"))
+    layout = images.OciLayout(tmp_path / "oci")
+    for layer in (images.busybox_tar(), empty, first, empty, between, first, empty, empty):
+        layout.add_layer(layer)
+    name = registry.push(layout.finish(Cmd=["sh"]), "repeated:1")
+    look = "for f in $(find /d /e /f | sort); do echo $f; [ -d $f ] || cat $f; done"
+    seen = []
+    for peer in (cluster, dockerd):
+        peer.docker("pull", name)
+        seen.append(peer.docker("run", "--rm", "--network", "none", name, "sh", "-c", look).stdout)
+    assert seen[0] == seen[1] and "/d/c" in seen[0] and "/e" in seen[0]
+    # Out and back, and more of it on top.
+    saved = cluster.docker("save", name, text=False).stdout
+    cluster.docker("rmi", name)
+    cluster.docker("load", input=saved, text=False)
+    dockerfile = f"FROM {name}\n" + "RUN touch -d @0 /h / && true\n" * 3 + "RUN rm -r /d\n" + "RUN touch -d @0 /h / && true\n"
+    cluster.docker("build", "-t", "repeated:2", "--network", "none", "--no-cache", "-", input=dockerfile)
+    assert cluster.docker("run", "--rm", "--network", "none", "repeated:2", "ls", "/h", "/f").stdout == "/h\n\n/f:\ng\n"
+    cluster.docker("rmi", "repeated:2", name)
+    dockerd.docker("rmi", name)
 
 
 def test_native_push_and_save(cluster, registry, tmp_path):

@@ -34,6 +34,23 @@ def dockerd(tmp_path_factory):
     dockerd.close()
 
 
+def test_term_is_set_where_there_is_a_terminal(cluster, dockerd):
+    """In a process of its own right: an exec without one has none, whatever its container has."""
+    seen = []
+    for engine in (cluster, dockerd):
+        engine.docker("run", "-dt", "--name", "terminal", "--network", "none", "-e", "A=1", "busybox", "sleep", "600")
+        # The client refuses -t without a terminal, and not over script(1).
+        with_one = subprocess.run(["script", "-qec", "docker exec -t terminal env", "/dev/null"], env=engine.env, text=True,
+                                  capture_output=True, stdin=subprocess.DEVNULL, check=True, timeout=60).stdout
+        without = engine.docker("exec", "terminal", "env").stdout
+        first = engine.docker("exec", "terminal", "sh", "-c", "tr '\\0' '\\n' </proc/1/environ").stdout
+        engine.docker("rm", "-f", "terminal")
+        seen.append([sorted(line.strip() for line in text.splitlines() if not line.startswith("HOSTNAME="))
+                     for text in (with_one, without, first)])
+    assert seen[0] == seen[1]
+    assert ["TERM=xterm" in lines for lines in seen[0]] == [True, False, True]
+
+
 # --- --init ---
 
 def test_init_reaps_and_is_pid_1(cluster):
@@ -273,6 +290,20 @@ def test_joined_namespaces(cluster):
                            *read).stdout.split("\n")
     assert guest[:3] == donor[:3] and guest[3] != donor[3] and guest[4] != donor[4]
     assert guest[5] == "shared" and int(guest[6]) >= 1
+
+
+def test_who_joins_a_network_has_its_hostname(cluster, dockerd):
+    look = "hostname; cat /etc/hostname; echo $HOSTNAME; grep -c donor-host /etc/hosts"
+    seen = []
+    for engine in (cluster, dockerd):
+        engine.docker("run", "-d", "--name", "named", "--hostname", "donor-host", "--domainname", "example.org", "busybox", "sleep", "600")
+        engine.docker("run", "-d", "--name", "guest", "--network", "container:named", "busybox", "sh", "-c", f"{look}; sleep 600")
+        wait_until(lambda: engine.docker("logs", "guest").stdout.count("\n") == 4, "the guest's words")
+        config = inspect(engine, "guest")["Config"]
+        seen.append([engine.docker("logs", "guest").stdout, config["Hostname"], config["Domainname"]])
+        engine.docker("rm", "-f", "guest", "named")
+    assert seen[0] == seen[1]
+    assert seen[0][0] == "donor-host\n" * 3 + "1\n"
 
 
 def test_private_ipc_cannot_be_joined(cluster):

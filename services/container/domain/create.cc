@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status/status_macros.h"
+#include "base/text/platform.h"
 #include "services/container/domain/attachments.h"
 #include "services/container/domain/container_name.h"
 #include "services/container/domain/lifecycle.h"
@@ -21,14 +22,26 @@
 namespace slipway::container {
 namespace {
 
-// "container:<reference>" → "container:<id>", so that a rename changes nothing. Sets `id`.
-absl::Status ResolveJoin(Core& core, std::string& mode, std::string* id) {
+// "container:<reference>" → "container:<id>", so that a rename changes nothing. The container that
+// is joined; null: none.
+absl::StatusOr<ContainerPtr> ResolveJoin(Core& core, std::string& mode) {
   const absl::string_view reference = JoinedContainer(mode);
-  if (reference.empty()) return absl::OkStatus();
+  if (reference.empty()) return nullptr;
   ASSIGN_OR_RETURN(const EntryPtr entry, FindReferenced(core, reference));
-  const ContainerPtr joined = entry->snapshot();
+  ContainerPtr joined = entry->snapshot();
   mode = absl::StrCat("container:", joined->id());
-  if (id != nullptr) *id = joined->definition->sandbox_id;
+  return joined;
+}
+
+// Who joins a network has the name that its addresses have, as with Docker.
+absl::Status ResolveNetworkJoin(Core& core, ContainerSpec& spec, std::string& sandbox_id) {
+  ASSIGN_OR_RETURN(const ContainerPtr joined, ResolveJoin(core, spec.network.mode));
+  if (joined == nullptr) return absl::OkStatus();
+  sandbox_id = joined->definition->sandbox_id;
+  if (spec.namespaces.uts != "host") {
+    spec.hostname = joined->definition->hostname;
+    spec.domainname = joined->definition->spec.domainname;
+  }
   return absl::OkStatus();
 }
 
@@ -45,6 +58,19 @@ absl::StatusOr<std::string> ReserveName(Core& core, const CreateCommand& command
     if (core.table().ReserveName(name, id).ok()) return name;
   }
   return absl::ResourceExhaustedError("no free name found");
+}
+
+PlatformName NameOf(const Platform& platform) {
+  return {platform.os, platform.architecture, platform.variant};
+}
+
+// NotFound, by which clients know that they may pull the other one.
+absl::Status CheckPlatform(const ContainerSpec& spec, const Image& image) {
+  if (Serves(NameOf(image.platform), NameOf(spec.platform))) return absl::OkStatus();
+  return absl::NotFoundError(
+      absl::StrCat("image with reference ", spec.image,
+                   " was found but does not match the specified platform: wanted ",
+                   Format(NameOf(spec.platform)), ", actual: ", Format(NameOf(image.platform))));
 }
 
 std::string HostnameOf(const ContainerSpec& spec, const HostInfo& host, const std::string& id) {
@@ -180,15 +206,13 @@ absl::StatusOr<CreateResult> Attempt(Core& core, CreateCommand command, bool* gu
   draft.host_id = host.host_id;
   draft.sandbox_id = draft.id;
   draft.created_unix_ns = core.clock().NowUnixNs();
-  std::string joined_sandbox;
-  RETURN_IF_ERROR(ResolveJoin(core, command.spec.network.mode, &joined_sandbox));
-  RETURN_IF_ERROR(ResolveJoin(core, command.spec.namespaces.pid, nullptr));
+  RETURN_IF_ERROR(ResolveNetworkJoin(core, command.spec, draft.sandbox_id));
+  RETURN_IF_ERROR(ResolveJoin(core, command.spec.namespaces.pid).status());
   RETURN_IF_ERROR(CheckIpcDonor(core, command.spec.namespaces.ipc));
-  RETURN_IF_ERROR(ResolveJoin(core, command.spec.namespaces.ipc, nullptr));
+  RETURN_IF_ERROR(ResolveJoin(core, command.spec.namespaces.ipc).status());
   RETURN_IF_ERROR(ResolveLinks(core, command.spec));
   RETURN_IF_ERROR(ResolveAttachments(core, command.spec));
   RETURN_IF_ERROR(InheritVolumes(core, command.spec));
-  if (!joined_sandbox.empty()) draft.sandbox_id = joined_sandbox;
 
   const std::string id = draft.id;
   core.table().BeginCreate(id);
@@ -208,6 +232,7 @@ absl::StatusOr<CreateResult> Attempt(Core& core, CreateCommand command, bool* gu
   };
 
   ASSIGN_OR_RETURN(const std::shared_ptr<const Image> image, claim.Take());
+  RETURN_IF_ERROR(CheckPlatform(command.spec, *image));
   draft.spec = std::move(command.spec);
   ASSIGN_OR_RETURN(container->definition, Define(std::move(draft), *image, host));
   container->name = name;

@@ -5,6 +5,7 @@
 #include "base/status/status_macros.h"
 #include "services/container/domain/container_name.h"
 #include "services/container/domain/lifecycle.h"
+#include "services/container/domain/merge.h"
 #include "services/container/domain/validate.h"
 #include "services/container/domain/verbs.h"
 
@@ -28,15 +29,15 @@ absl::StatusOr<StartExecResult> StartExecNow(Core& core, const StartExecCommand&
   RETURN_IF_ERROR(Follow(*container, Transition::kExec).status());
   RETURN_IF_ERROR(core.execs().BeginStart(command.exec_id).status());
   const Definition& definition = *container->definition;
-  const absl::StatusOr<int64_t> pid =
-      core.agent().StartExec({.exec_id = record.id,
-                              .container_id = record.container_id,
-                              .spec = record.spec,
-                              .env = definition.process_env,
-                              .user = definition.effective.user,
-                              .working_directory = definition.effective.working_directory,
-                              .detach = command.detach,
-                              .terminal_size = command.terminal_size});
+  const absl::StatusOr<int64_t> pid = core.agent().StartExec(
+      {.exec_id = record.id,
+       .container_id = record.container_id,
+       .spec = record.spec,
+       .env = ProcessEnv(definition.effective.env, definition.hostname, record.spec.tty),
+       .user = definition.effective.user,
+       .working_directory = definition.effective.working_directory,
+       .detach = command.detach,
+       .terminal_size = command.terminal_size});
   if (!pid.ok()) {
     if (IsUncertain(pid.status())) {
       core.execs().StartUndone(record.id);

@@ -9,6 +9,7 @@
 #include "services/container/domain/container_name.h"
 #include "services/container/domain/container_state.h"
 #include "services/container/domain/lifecycle.h"
+#include "services/container/domain/merge.h"
 #include "services/container/domain/verbs.h"
 
 // Docker's health checks: a command in the container, once every interval while it runs and is not
@@ -129,13 +130,14 @@ void Probe(Core& core, const EntryPtr& entry, uint64_t series) {
   const Definition& definition = *now->definition;
   const absl::Duration timeout =
       OrDefault(definition.effective.healthcheck->timeout_ns, kDefaultTimeout);
-  ProbeCommand command{.exec = {.exec_id = NewId(),
-                                .container_id = now->id(),
-                                .env = definition.process_env,
-                                .user = definition.effective.user,
-                                .working_directory = definition.effective.working_directory},
-                       .timeout = timeout,
-                       .output_limit_bytes = kOutputBytes};
+  ProbeCommand command{
+      .exec = {.exec_id = NewId(),
+               .container_id = now->id(),
+               .env = ProcessEnv(definition.effective.env, definition.hostname, /*tty=*/false),
+               .user = definition.effective.user,
+               .working_directory = definition.effective.working_directory},
+      .timeout = timeout,
+      .output_limit_bytes = kOutputBytes};
   command.exec.spec.command = CommandOf(definition.effective);
   core.agent().RunProbe(
       command, [&core, entry, series, timeout](absl::StatusOr<ProbeResult> result) {

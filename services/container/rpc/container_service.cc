@@ -38,6 +38,18 @@ StopCommand GetStop(const std::string& reference, const auto& request) {
   return command;
 }
 
+// Links are kept by id, which no rename changes, and shown by name.
+void NameLinks(Core& core, v1::Container& container) {
+  for (v1::Attachment& attachment :
+       *container.mutable_spec()->mutable_network()->mutable_attachments()) {
+    for (std::string& link : *attachment.mutable_links()) {
+      const size_t colon = link.find(':');
+      const EntryPtr linked = core.table().FindById(link.substr(0, colon));
+      if (linked != nullptr) link = linked->snapshot()->name + link.substr(colon);
+    }
+  }
+}
+
 // Asks the host for each: what goes away meanwhile has no size.
 grpc::ByteBuffer EncodeWithSizes(Core& core, const std::vector<ContainerPtr>& containers) {
   v1::ListContainersResponse response;
@@ -249,6 +261,7 @@ grpc::Status ContainerServiceImpl::GetContainer(grpc::ServerContext*,
   if (!entry.ok()) return ToGrpc(entry.status());
   const ContainerPtr container = (*entry)->snapshot();
   PutContainer(*container, true, response->mutable_container());
+  NameLinks(core_, *response->mutable_container());
   codec::PutList(core_.execs().LiveOf(container->id()),
                  response->mutable_container()->mutable_exec_ids());
   if (!request->with_size()) return grpc::Status::OK;

@@ -178,6 +178,22 @@ def test_links_between_layers(service):
     assert not any(service.files().values())
 
 
+def test_a_manifest_with_digits_where_an_old_tar_has_its_checksum(service):
+    """Of the names that dockerd gives, one in 64 has."""
+    name = "01234567" * 70 + "/layer.tar"
+    assert service.load(archive(docker_archive([(name, TAR)], [images.sha256(TAR)])))[0].reference == "made:1"
+    old = io.BytesIO()
+    with tarfile.open(fileobj=old, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        tar.addfile(tarfile.TarInfo("f"))
+    # Before POSIX there was no magic.
+    header = bytearray(old.getvalue())
+    header[257:265] = bytes(8)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header[:512])
+    assert service.load(archive(docker_archive([("l.tar", bytes(header))], [images.sha256(bytes(header))], RepoTags=["old:1"])))
+    assert len(service.image("old:1").layers) == 1
+
+
 @pytest.mark.parametrize("data,code,words", [
     (b"", Code.INVALID_ARGUMENT, ""),
     (b"not an archive" * 1000, Code.INVALID_ARGUMENT, "archive"),
@@ -290,6 +306,8 @@ def test_events_resume(service):
     later = service.stream("WatchImageEvents", pb.WatchImageEventsRequest(after_sequence=3))
     assert [next(later).event.sequence for _ in range(2)] == [4, 5]
     later.cancel()
+    kept = service.stream("WatchImageEvents", pb.WatchImageEventsRequest(after_sequence=2, stop_at_end=True))
+    assert [response.event.sequence for response in kept] == [3, 4, 5]
 
 
 def test_metrics(layout, registry):
