@@ -2,12 +2,16 @@
 
 #include <prometheus/gauge.h>
 
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/logging/logging.h"
 #include "base/metrics/metrics.h"
 #include "base/rpc/server.h"
 #include "base/status/status_macros.h"
+#include "gateway/buildkit/control.h"
+#include "gateway/buildkit/door.h"
 #include "gateway/endpoints/docker_app.h"
 #include "gateway/grpc/proxy_service.h"
 #include "gateway/http/io_threads.h"
@@ -27,7 +31,8 @@ struct Server::Impl {
   explicit Impl(const ServerOptions& options)
       : backends(options.backends),
         request_metrics(*metrics.registry()),
-        docker(backends, request_metrics),
+        buildkit(backends, door.sessions, threads),
+        docker(backends, door, request_metrics),
         web(backends, metrics, request_metrics),
         images(*slipway::image::v1::ListImagesRequest::descriptor()->file()->FindServiceByName(
                    "ImageService"),
@@ -55,6 +60,8 @@ struct Server::Impl {
   Metrics metrics;
   Backends backends;
   RequestMetrics request_metrics;
+  BuildKitDoor door;
+  BuildKitControl buildkit;
   DockerApp docker;
   WebApp web;
   ProxyService images;
@@ -78,11 +85,14 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   RpcServerOptions native;
   native.listeners.push_back({.path = options.native_socket, .mode = kDoorMode});
   native.max_threads = 8;
-  ASSIGN_OR_RETURN(impl->native,
-                   RpcServer::Start(std::move(native),
-                                    {&impl->images, &impl->containers, &impl->networks,
-                                     &impl->volumes, &impl->logs, &impl->builds, &impl->streams},
-                                    impl->metrics));
+  std::vector<grpc::Service*> services = {&impl->images,  &impl->containers, &impl->networks,
+                                          &impl->volumes, &impl->logs,       &impl->builds,
+                                          &impl->streams};
+  for (grpc::Service* service : impl->buildkit.services()) services.push_back(service);
+  ASSIGN_OR_RETURN(impl->native, RpcServer::Start(std::move(native), services, impl->metrics));
+  impl->door.serve = [&server = *impl->native](UniqueFd socket) {
+    server.Adopt(std::move(socket));
+  };
   ASSIGN_OR_RETURN(impl->docker_door,
                    Listener::OnUnixSocket(impl->threads, options.docker_socket, kDoorMode,
                                           impl->docker, Listener::Options()));
@@ -103,9 +113,13 @@ void Server::Stop() {
   if (impl_ == nullptr || std::exchange(impl_->stopped, true)) return;
   if (impl_->docker_door != nullptr) impl_->docker_door->Stop();
   if (impl_->web_door != nullptr) impl_->web_door->Stop();
-  if (impl_->native != nullptr) impl_->native->Shutdown(absl::Milliseconds(200));
+  // It waits for calls that wait for the calls that are ended meanwhile.
+  std::thread native([this] {
+    if (impl_->native != nullptr) impl_->native->Shutdown(absl::Milliseconds(200));
+  });
   // The coroutines that wait for a call go on, and end, before the event loop stops.
   const bool drained = impl_->backends.calls().Drain(absl::Seconds(1), absl::Seconds(2));
+  native.join();
   impl_->backends.files().Stop();
   impl_->threads.Stop();
   if (!drained) {

@@ -4,6 +4,7 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server_posix.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -70,12 +71,20 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
   return started;
 }
 
+void RpcServer::Adopt(UniqueFd socket) {
+  absl::MutexLock lock(&mu_);
+  if (server_ != nullptr) grpc::AddInsecureChannelFromFd(server_.get(), socket.release());
+}
+
 RpcServer::~RpcServer() { Shutdown(absl::ZeroDuration()); }
 
 void RpcServer::Shutdown(absl::Duration grace) {
-  if (server_ == nullptr) return;
-  server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
-  server_.reset();
+  std::unique_ptr<grpc::Server> server;
+  {
+    absl::MutexLock lock(&mu_);
+    server = std::move(server_);
+  }
+  if (server != nullptr) server->Shutdown(absl::ToChronoTime(absl::Now() + grace));
 }
 
 }  // namespace slipway

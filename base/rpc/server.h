@@ -10,9 +10,12 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/metrics/metrics.h"
+#include "base/os/unique_fd.h"
 #include "base/rpc/callback_threads.h"
 
 namespace slipway {
@@ -46,13 +49,17 @@ class RpcServer {
 
   ~RpcServer();
 
+  // Serves a connected socket that came in another way. Without effect after Shutdown().
+  void Adopt(UniqueFd socket) ABSL_LOCKS_EXCLUDED(mu_);
+
   // Refuses new calls, gives running ones `grace`, then cancels them.
-  void Shutdown(absl::Duration grace);
+  void Shutdown(absl::Duration grace) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   explicit RpcServer(std::unique_ptr<grpc::Server> server) : server_(std::move(server)) {}
   const CallbackThreadsAwake awake_;
-  std::unique_ptr<grpc::Server> server_;
+  absl::Mutex mu_;
+  std::unique_ptr<grpc::Server> server_ ABSL_GUARDED_BY(mu_);  // null after Shutdown()
 };
 
 }  // namespace slipway

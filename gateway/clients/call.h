@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
@@ -31,12 +32,14 @@ struct CallOptions {
   std::string request_id;
   // Infinite for calls that wait for a container.
   absl::Duration timeout = absl::Seconds(120);
+  std::vector<std::pair<std::string, std::string>> metadata = {};  // more of it
 
   bool endless() const { return timeout == absl::InfiniteDuration(); }
 };
 
 inline void Prepare(grpc::ClientContext& context, const CallOptions& options) {
   SetRequestId(context, options.request_id);
+  for (const auto& [name, value] : options.metadata) context.AddMetadata(name, value);
   if (!options.endless()) {
     context.set_deadline(absl::ToChronoTime(absl::Now() + options.timeout));
   }
@@ -116,7 +119,8 @@ class StreamCall : public Reactor {
 
   // The next message; false at the end of the stream. One coroutine reads.
   Awaitable<bool> Next(Response& out) {
-    co_await Until(reader_, [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return full_ || ended_; });
+    co_await Until(&StreamCall::reader_,
+                   [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return full_ || ended_; });
     {
       absl::MutexLock lock(&mu_);
       if (!full_) co_return false;
@@ -137,7 +141,8 @@ class StreamCall : public Reactor {
       outgoing_ = std::move(message);
     }
     if constexpr (kWrites) this->StartWrite(&outgoing_);
-    co_await Until(writer_, [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return !writing_; });
+    co_await Until(&StreamCall::writer_,
+                   [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return !writing_; });
     absl::MutexLock lock(&mu_);
     co_return !write_failed_;
   }
@@ -155,7 +160,8 @@ class StreamCall : public Reactor {
   // Neither Next() nor Write() may follow or be under way.
   Awaitable<absl::Status> Finish() {
     Release();
-    co_await Until(finisher_, [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return done_; });
+    co_await Until(&StreamCall::finisher_,
+                   [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return done_; });
     absl::MutexLock lock(&mu_);
     co_return FromGrpc(status_);
   }
@@ -211,7 +217,7 @@ class StreamCall : public Reactor {
 
  private:
   template <typename Ready>
-  Awaitable<void> Until(internal::Waiter& waiter, Ready ready) {
+  Awaitable<void> Until(internal::Waiter StreamCall::*waiter, Ready ready) {
     while (true) {
       {
         absl::MutexLock lock(&mu_);
@@ -226,7 +232,7 @@ class StreamCall : public Reactor {
         {
           absl::MutexLock lock(&mu_);
           at_once = ready();
-          if (!at_once) waiter.Arm(std::move(resume));
+          if (!at_once) (this->*waiter).Arm(std::move(resume));
         }
         if (at_once) resume();
       };

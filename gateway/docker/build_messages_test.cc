@@ -18,7 +18,7 @@ absl::StatusOr<pb::BuildOptions> Options(const std::string& query, absl::string_
 TEST(ReadBuildOptions, RefusesWhatCannotBeRead) {
   for (const char* bad : {"buildargs=x", "buildargs=[]", "buildargs=%7B%22a%22%3A1%7D", "labels=3",
                           "labels=%7B%22a%22%3A1%7D", "ulimits=%7B%7D", "ulimits=[1]", "memory=x",
-                          "platform=a/b/c/d", "version=2"}) {
+                          "platform=a/b/c/d"}) {
     EXPECT_EQ(Options(bad).status().code(), absl::StatusCode::kInvalidArgument) << bad;
   }
   EXPECT_FALSE(Options("", "?").ok());

@@ -123,6 +123,7 @@ absl::Status ReadAuths(absl::string_view header, pb::BuildOptions& options) {
   }
   boost::system::error_code error;
   const json::value value = json::parse(text, error);
+  if (!error && value.is_null()) return absl::OkStatus();
   if (error || !value.is_object()) {
     return absl::InvalidArgumentError("invalid X-Registry-Config header: not a JSON object");
   }
@@ -138,10 +139,6 @@ absl::Status ReadAuths(absl::string_view header, pb::BuildOptions& options) {
 absl::StatusOr<pb::BuildOptions> ReadBuildOptions(const Query& query,
                                                   absl::string_view registry_config) {
   pb::BuildOptions options;
-  if (query.Get("version") == "2") {
-    return absl::InvalidArgumentError(
-        "BuildKit's protocol is not offered: run the client with DOCKER_BUILDKIT=0");
-  }
   options.set_dockerfile(query.Get("dockerfile"));
   options.set_remote(query.Get("remote"));
   for (const std::string& tag : query.All("t")) options.add_tags(tag);

@@ -96,22 +96,31 @@ json::object ImageToJson(const pb::Image& image, ApiVersion version) {
   return out;
 }
 
-json::object ImageSummaryToJson(const pb::Image& image, ApiVersion version) {
+json::object ImageSummaryToJson(const pb::Image& image, ApiVersion version,
+                                const json::storage_ptr& storage) {
   // Old clients print what they get, and expect words for "untagged".
   const bool words = version < ApiVersion{1, 43};
-  json::object out;
+  json::object out(storage);
   out.reserve(10);
   out["Containers"] = -1;
   out["Created"] = image.created_unix_ns() / 1'000'000'000;
   out["Id"] = image.id();
-  out["Labels"] = image.config().labels().empty() ? json::value(nullptr)
-                                                  : json::value(StringMap(image.config().labels()));
+  if (image.config().labels().empty()) {
+    out["Labels"] = nullptr;
+  } else {
+    out["Labels"] = StringMap(image.config().labels(), storage);
+  }
   out["ParentId"] = image.parent_id();
-  out["RepoDigests"] = image.repo_digests().empty() && image.repo_tags().empty() && words
-                           ? json::array{"<none>@<none>"}
-                           : StringArray(image.repo_digests());
-  out["RepoTags"] = image.repo_tags().empty() && words ? json::array{"<none>:<none>"}
-                                                       : StringArray(image.repo_tags());
+  if (image.repo_digests().empty() && image.repo_tags().empty() && words) {
+    out["RepoDigests"] = json::array({"<none>@<none>"}, storage);
+  } else {
+    out["RepoDigests"] = StringArray(image.repo_digests(), storage);
+  }
+  if (image.repo_tags().empty() && words) {
+    out["RepoTags"] = json::array({"<none>:<none>"}, storage);
+  } else {
+    out["RepoTags"] = StringArray(image.repo_tags(), storage);
+  }
   out["SharedSize"] = image.has_shared_size_bytes() ? image.shared_size_bytes() : -1;
   out["Size"] = image.size_bytes();
   if (version < ApiVersion{1, 44}) out["VirtualSize"] = image.size_bytes();

@@ -14,7 +14,9 @@ namespace slipway::gateway {
 boost::json::object ImageToJson(const slipway::image::v1::Image& image, ApiVersion version);
 
 // An element of ImageList's answer.
-boost::json::object ImageSummaryToJson(const slipway::image::v1::Image& image, ApiVersion version);
+// `storage` is where the object and all in it lie.
+boost::json::object ImageSummaryToJson(const slipway::image::v1::Image& image, ApiVersion version,
+                                       const boost::json::storage_ptr& storage = {});
 
 // ImageHistory's answer, newest first.
 boost::json::array HistoryToJson(const slipway::image::v1::Image& image);

@@ -6,16 +6,19 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <boost/json/storage_ptr.hpp>
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "absl/strings/string_view.h"
 
 namespace slipway::gateway {
 
-inline boost::json::array StringArray(const google::protobuf::RepeatedPtrField<std::string>& list) {
-  boost::json::array out;
+inline boost::json::array StringArray(const google::protobuf::RepeatedPtrField<std::string>& list,
+                                      boost::json::storage_ptr storage = {}) {
+  boost::json::array out(std::move(storage));
   out.reserve(static_cast<size_t>(list.size()));
   for (const std::string& item : list) out.emplace_back(item);
   return out;
@@ -46,8 +49,9 @@ inline std::string ValidUtf8(absl::string_view bytes) {
 }
 
 // In the order of the keys, as Go marshals maps.
-inline boost::json::object StringMap(const google::protobuf::Map<std::string, std::string>& map) {
-  boost::json::object out;
+inline boost::json::object StringMap(const google::protobuf::Map<std::string, std::string>& map,
+                                     boost::json::storage_ptr storage = {}) {
+  boost::json::object out(std::move(storage));
   for (const auto& [key, value] : std::map<std::string, std::string>(map.begin(), map.end())) {
     out.emplace(key, value);
   }

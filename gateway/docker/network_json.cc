@@ -61,8 +61,11 @@ json::value Aliases(const pb::Container& container, const pb::Attachment& attach
   // Later versions have it in DNSNames only.
   const bool in_own_network =
       !attachment.network().empty() && attachment.network() != NetworkIdOf("bridge");
-  if (version < ApiVersion{1, 45} && in_own_network) {
-    list.emplace_back(container.id().substr(0, kShortIdLength));
+  const std::string short_id = container.id().substr(0, kShortIdLength);
+  // docker-compose gives it, too.
+  if (version < ApiVersion{1, 45} && in_own_network &&
+      std::find(list.begin(), list.end(), json::value(short_id)) == list.end()) {
+    list.emplace_back(short_id);
   }
   if (list.empty()) return nullptr;
   return list;

@@ -13,9 +13,11 @@ namespace pb = slipway::container::v1;
 
 absl::Status NameMissing(const absl::Status& status, absl::string_view kind,
                          absl::string_view name) {
-  // What is missing is named already: "No such container: x", "network x not found".
+  // What is missing is named already: "No such container: x", "network x not found", "image with
+  // reference x was found but ...".
   const bool named = absl::StrContains(status.message(), "o such ") ||
-                     absl::StrContains(status.message(), " not found");
+                     absl::StrContains(status.message(), " not found") ||
+                     absl::StrContains(status.message(), " was found but ");
   if (!absl::IsNotFound(status) || named) return status;
   return absl::NotFoundError(absl::StrCat("No such ", kind, ": ", name));
 }

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "gateway/buildkit/door.h"
 #include "gateway/clients/backends.h"
 #include "gateway/docker/api_version.h"
 #include "gateway/http/coroutine.h"
@@ -20,6 +21,7 @@ namespace slipway::gateway {
 struct ApiRequest {
   Exchange& http;
   Backends& backends;
+  BuildKitDoor& buildkit;
   Query query;
   std::string name;  // the path's variable
   ApiVersion version;

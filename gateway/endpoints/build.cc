@@ -3,13 +3,12 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
-#include <memory>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "gateway/clients/context_file.h"
+#include "gateway/clients/context_upload.h"
 #include "gateway/docker/build_messages.h"
 #include "gateway/docker/build_options.h"
 #include "gateway/docker/filters.h"
@@ -21,38 +20,16 @@ namespace {
 
 namespace json = boost::json;
 namespace pb = slipway::build::v1;
-using BuildStream = BidiStream<pb::BuildImageRequest, pb::BuildImageResponse>;
 
-constexpr size_t kPieceBytes = 512 << 10;
-
-// The body, one piece after the other: a context of more than one goes by way of a file. False when
-// the service takes no more.
-Awaitable<absl::StatusOr<bool>> UploadBody(Exchange& http, Backends& backends,
-                                           BuildStream& stream) {
-  std::string buffer(kPieceBytes, '\0');
-  std::unique_ptr<ContextFile> file;
-  bool first = true;
+// The body, one piece after the other. False when the service takes no more.
+Awaitable<absl::StatusOr<bool>> UploadBody(Exchange& http, Backends& backends, BuildStream stream) {
+  std::string buffer(ContextUpload::kPieceBytes, '\0');
+  ContextUpload upload(backends, std::move(stream));
   while (true) {
     CO_ASSIGN_OR_RETURN(const size_t count, co_await http.ReadSome(buffer.data(), buffer.size()));
     if (count == 0) co_return true;
-    pb::BuildImageRequest piece;
-    if (first && count == buffer.size()) {
-      auto created = co_await ContextFile::Create(backends.files(), backends.build_door());
-      if (created.ok()) {
-        file = *std::move(created);
-        piece.mutable_file()->set_token(file->token());
-      }
-    }
-    first = false;
-    if (file != nullptr) {
-      const absl::Status written =
-          co_await file->Append(absl::string_view(buffer).substr(0, count));
-      CO_RETURN_IF_ERROR(written);
-      piece.mutable_file()->set_written_bytes(file->written_bytes());
-    } else {
-      piece.set_context(buffer.data(), count);
-    }
-    const bool taken = co_await stream->Write(std::move(piece));
+    CO_ASSIGN_OR_RETURN(const bool taken,
+                        co_await upload.Append(absl::string_view(buffer).substr(0, count)));
     if (!taken) co_return false;
   }
 }
@@ -146,8 +123,11 @@ Awaitable<absl::Status> BuildPrune(ApiRequest& request) {
   co_return co_await request.http.SendJson(200, answer);
 }
 
-// The classic builder has no builds that outlive their connection.
+// Of a build with a session: the classic builder's end with their connection.
 Awaitable<absl::Status> BuildCancel(ApiRequest& request) {
+  if (request.buildkit.builds.Cancel(request.query.Get("id"))) {
+    co_return co_await request.http.SendEmpty(200);
+  }
   co_return absl::NotFoundError(
       absl::StrCat("No such build: ", request.query.Get("id"), " (hang up to end a build)"));
 }

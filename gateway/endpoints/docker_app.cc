@@ -8,8 +8,9 @@
 
 namespace slipway::gateway {
 
-DockerApp::DockerApp(Backends& backends, RequestMetrics& metrics)
+DockerApp::DockerApp(Backends& backends, BuildKitDoor& buildkit, RequestMetrics& metrics)
     : backends_(backends),
+      buildkit_(buildkit),
       metrics_(metrics),
       common_headers_(absl::StrCat("Api-Version: ", kMaxApiVersionText,
                                    "\r\nDocker-Experimental: false\r\nOstype: linux\r\n"
@@ -41,6 +42,7 @@ Awaitable<absl::Status> DockerApp::Dispatch(Exchange& exchange, absl::string_vie
   }
   ApiRequest request{.http = exchange,
                      .backends = backends_,
+                     .buildkit = buildkit_,
                      .query = std::move(target.query),
                      .name = std::string(match.variable),
                      .version = *version};

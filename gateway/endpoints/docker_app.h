@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "gateway/buildkit/door.h"
 #include "gateway/clients/backends.h"
 #include "gateway/endpoints/route_table.h"
 #include "gateway/http/application.h"
@@ -16,8 +17,8 @@ namespace slipway::gateway {
 // The Docker Engine API. Thread-safe.
 class DockerApp : public Application {
  public:
-  // Both outlive the application.
-  DockerApp(Backends& backends, RequestMetrics& metrics);
+  // All outlive the application.
+  DockerApp(Backends& backends, BuildKitDoor& buildkit, RequestMetrics& metrics);
 
   Awaitable<void> Serve(Exchange& exchange) override;
 
@@ -26,6 +27,7 @@ class DockerApp : public Application {
   Awaitable<void> AnswerError(Exchange& exchange, const absl::Status& status);
 
   Backends& backends_;
+  BuildKitDoor& buildkit_;
   RequestMetrics& metrics_;
   const std::string common_headers_;
 };

@@ -24,8 +24,6 @@ using slipway::common::v1::Event;
 using Lines = asio::experimental::channel<void(error_code, std::string)>;
 
 constexpr auto kRetryDelay = std::chrono::milliseconds(200);
-// How long a log of events that cannot say where it ends is listened to.
-constexpr auto kQuiet = std::chrono::milliseconds(100);
 
 // One GET /events. Lives on the connection's strand.
 struct Session {
@@ -36,8 +34,10 @@ struct Session {
   Filters filters;
   int64_t since_unix_ns = 0;
   int64_t until_unix_ns = 0;
-  bool bounded = false;  // `until` has passed already
-  Lines lines;
+  const int64_t began_unix_ns = absl::ToUnixNanos(absl::Now());
+  bool bounded = false;  // `until` had passed when the session began
+  bool past = false;     // `until` has passed: streams that are opened now stop at their end
+  Lines lines;           // the empty one is the last
   std::vector<std::pair<int64_t, std::string>> history;  // of a bounded session: time, line
   asio::steady_timer until_timer;
   std::function<void()> cancel_containers = [] {};
@@ -77,15 +77,11 @@ Awaitable<void> Pause(std::chrono::milliseconds delay) {
   co_await timer.async_wait(Into(ignored));
 }
 
-void ProducerEnds(Session& session) {
-  if (--session.producers == 0) session.lines.close();
-}
-
 using ContainerEvents = ReadStream<cpb::WatchEventsRequest, cpb::WatchEventsResponse>;
 
 ContainerEvents OpenContainers(Session& session, uint64_t after_sequence) {
   cpb::WatchEventsRequest watch;
-  watch.set_stop_at_end(session.bounded);
+  watch.set_stop_at_end(session.past);
   if (after_sequence > 0) {
     watch.set_after_sequence(after_sequence);
   } else if (session.since_unix_ns > 0) {
@@ -102,29 +98,11 @@ ContainerEvents OpenContainers(Session& session, uint64_t after_sequence) {
   return stream;
 }
 
-// A watch outlives a restart of its service: it goes on behind the last event seen.
-Awaitable<void> WatchContainers(Session& session, ContainerEvents stream) {
-  uint64_t sequence = 0;
-  while (true) {
-    cpb::WatchEventsResponse response;
-    while (co_await stream->Next(response)) {
-      if (!response.has_event()) continue;
-      sequence = response.event().sequence();
-      co_await Emit(session, response.event());
-    }
-    const absl::Status finished = co_await stream->Finish();
-    if (session.over || session.bounded || !absl::IsUnavailable(finished)) break;
-    co_await Pause(kRetryDelay);
-    if (session.over) break;
-    stream = OpenContainers(session, sequence);
-  }
-  ProducerEnds(session);
-}
-
 using ImageEvents = ReadStream<ipb::WatchImageEventsRequest, ipb::WatchImageEventsResponse>;
 
 ImageEvents OpenImages(Session& session, uint64_t after_sequence) {
   ipb::WatchImageEventsRequest watch;
+  watch.set_stop_at_end(session.past);
   watch.set_after_sequence(after_sequence);
   watch.set_only_new(after_sequence == 0 && session.since_unix_ns == 0 && !session.bounded);
   ApiRequest& request = session.request;
@@ -134,39 +112,45 @@ ImageEvents OpenImages(Session& session, uint64_t after_sequence) {
   return stream;
 }
 
-Awaitable<void> WatchImages(Session& session) {
+// A watch outlives a restart of its service: it goes on behind the last event seen. When `until`
+// has come it is opened once more, to the end of what was kept by then.
+template <typename Response, typename Stream>
+Awaitable<void> Watch(Session& session, Stream stream, Stream (*open)(Session&, uint64_t)) {
   uint64_t sequence = 0;
-  ImageEvents stream = OpenImages(session, 0);
   while (true) {
-    ipb::WatchImageEventsResponse response;
+    const bool last = session.past;
+    Response response;
     while (co_await stream->Next(response)) {
+      if (!response.has_event()) continue;
       sequence = response.event().sequence();
       co_await Emit(session, response.event());
     }
     const absl::Status finished = co_await stream->Finish();
-    if (session.over || session.bounded || !absl::IsUnavailable(finished)) break;
-    co_await Pause(kRetryDelay);
-    if (session.over) break;
-    stream = OpenImages(session, sequence);
+    if (session.over || last) break;
+    if (!session.past) {
+      if (!absl::IsUnavailable(finished)) break;
+      co_await Pause(kRetryDelay);
+      if (session.over) break;
+    }
+    // Nothing was seen yet: what is new is what came since the session began.
+    if (session.since_unix_ns == 0) session.since_unix_ns = session.began_unix_ns;
+    stream = open(session, sequence);
   }
-  ProducerEnds(session);
+  if (--session.producers > 0) co_return;
+  // Not close(), which drops what is still in the channel (Boost 1.81).
+  error_code ignored;
+  co_await session.lines.async_send(error_code(), std::string(), Into(ignored));
 }
 
-// Ends the watch when `until` has come.
 Awaitable<void> AwaitUntil(Session& session) {
-  if (session.until_unix_ns == 0) co_return;
+  if (session.until_unix_ns == 0 || session.past) co_return;
+  const int64_t left = session.until_unix_ns - absl::ToUnixNanos(absl::Now());
+  session.until_timer.expires_after(std::chrono::nanoseconds(left));
   error_code error;
-  if (session.bounded) {
-    session.until_timer.expires_after(kQuiet);
-  } else {
-    const int64_t left = session.until_unix_ns - absl::ToUnixNanos(absl::Now());
-    session.until_timer.expires_after(std::chrono::nanoseconds(left));
-  }
   co_await session.until_timer.async_wait(Into(error));
   if (error) co_return;
-  // The container service says itself where its log ends.
-  if (!session.bounded) session.cancel_containers();
-  session.over = session.over || !session.bounded;
+  session.past = true;
+  session.cancel_containers();
   session.cancel_images();
 }
 
@@ -175,7 +159,7 @@ Awaitable<absl::Status> SendLines(Session& session) {
   while (written.ok()) {
     error_code error;
     const std::string line = co_await session.lines.async_receive(Into(error));
-    if (error) break;
+    if (error || line.empty()) break;
     written = co_await session.request.http.Write(line);
   }
   // Two services' logs in the order of time.
@@ -196,8 +180,8 @@ absl::Status ReadQuery(const Query& query, Session& session) {
   if (session.until_unix_ns != 0 && session.since_unix_ns > session.until_unix_ns) {
     return absl::InvalidArgumentError("`since` time cannot be after `until` time");
   }
-  session.bounded =
-      session.until_unix_ns != 0 && session.until_unix_ns <= absl::ToUnixNanos(absl::Now());
+  session.bounded = session.until_unix_ns != 0 && session.until_unix_ns <= session.began_unix_ns;
+  session.past = session.bounded;
   return absl::OkStatus();
 }
 
@@ -219,7 +203,8 @@ Awaitable<absl::Status> SystemEvents(ApiRequest& request) {
   request.http.WatchDisconnect([&session] { session.Stop(); });
   if (first.has_event()) co_await Emit(session, first.event());
   const absl::Status written =
-      co_await (WatchContainers(session, std::move(stream)) && WatchImages(session) &&
+      co_await (Watch<cpb::WatchEventsResponse>(session, std::move(stream), OpenContainers) &&
+                Watch<ipb::WatchImageEventsResponse>(session, OpenImages(session, 0), OpenImages) &&
                 AwaitUntil(session) && SendLines(session));
   CO_RETURN_IF_ERROR(written);
   co_return co_await request.http.EndStream();

@@ -10,6 +10,8 @@ namespace slipway::gateway {
 // ping.cc, version.cc, info.cc
 Awaitable<absl::Status> Ping(ApiRequest& request);
 Awaitable<absl::Status> Version(ApiRequest& request);
+// None: what plugins do in Docker is built in, or not there.
+Awaitable<absl::Status> PluginList(ApiRequest& request);
 Awaitable<absl::Status> Info(ApiRequest& request);
 
 // images.cc

@@ -1,7 +1,10 @@
 #include <algorithm>
+#include <array>
 #include <boost/json/array.hpp>
+#include <boost/json/monotonic_resource.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
+#include <boost/json/serializer.hpp>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -9,6 +12,7 @@
 #include "gateway/docker/filters.h"
 #include "gateway/docker/image_json.h"
 #include "gateway/docker/until_filter.h"
+#include "gateway/endpoints/find_image.h"
 #include "gateway/endpoints/handlers.h"
 
 namespace slipway::gateway {
@@ -37,15 +41,6 @@ absl::StatusOr<pb::ListImagesRequest> ListRequest(const Query& query) {
   return list;
 }
 
-Awaitable<absl::StatusOr<pb::Image>> FindImage(ApiRequest& request) {
-  pb::GetImageRequest get;
-  get.set_reference(request.name);
-  auto found = co_await request.backends.Call(request.backends.image(), &ImageCalls::GetImage, get,
-                                              request.options());
-  if (!found.ok()) co_return NameMissing(found.status(), "image", request.name);
-  co_return std::move(*found->mutable_image());
-}
-
 }  // namespace
 
 Awaitable<absl::Status> ImageList(ApiRequest& request) {
@@ -54,22 +49,31 @@ Awaitable<absl::Status> ImageList(ApiRequest& request) {
                                                                         &ImageCalls::ListImages,
                                                                         list, request.options()));
   // One after the other, so that the memory of each serves the next.
+  std::array<unsigned char, 8 << 10> memory;
+  std::array<char, 4 << 10> text;
+  json::serializer serializer;
   std::string answer = "[";
   for (const pb::Image& image : listed.images()) {
     if (answer.size() > 1) answer += ',';
-    answer += json::serialize(ImageSummaryToJson(image, request.version));
+    json::monotonic_resource resource(memory.data(), memory.size());
+    const json::object summary = ImageSummaryToJson(image, request.version, &resource);
+    serializer.reset(&summary);
+    while (!serializer.done()) {
+      const auto piece = serializer.read(text.data(), text.size());
+      answer.append(piece.data(), piece.size());
+    }
   }
   answer += ']';
   co_return co_await request.http.SendLine(200, std::move(answer));
 }
 
 Awaitable<absl::Status> ImageInspect(ApiRequest& request) {
-  CO_ASSIGN_OR_RETURN(const pb::Image image, co_await FindImage(request));
+  CO_ASSIGN_OR_RETURN(const pb::Image image, co_await FindImage(request, request.name));
   co_return co_await request.http.SendJson(200, ImageToJson(image, request.version));
 }
 
 Awaitable<absl::Status> ImageHistory(ApiRequest& request) {
-  CO_ASSIGN_OR_RETURN(const pb::Image image, co_await FindImage(request));
+  CO_ASSIGN_OR_RETURN(const pb::Image image, co_await FindImage(request, request.name));
   json::array history = HistoryToJson(image);
   // A step that was built here is an image of its own.
   std::string parent = image.parent_id();

@@ -1,6 +1,7 @@
 #include "gateway/docker/image_reference.h"
 #include "gateway/docker/progress.h"
 #include "gateway/docker/registry_auth.h"
+#include "gateway/endpoints/find_image.h"
 #include "gateway/endpoints/handlers.h"
 #include "gateway/endpoints/relay_progress.h"
 
@@ -19,9 +20,6 @@ absl::StatusOr<pb::PushImageRequest> PushRequest(const ApiRequest& request) {
   } else {
     ASSIGN_OR_RETURN(std::string reference, JoinReference(request.name, tag));
     push.set_reference(std::move(reference));
-  }
-  if (request.query.Has("platform")) {
-    return absl::UnimplementedError("option platform of image push is not supported");
   }
   ASSIGN_OR_RETURN(*push.mutable_auth(), ParseRegistryAuth(request.http.Header("X-Registry-Auth")));
   return push;
@@ -46,6 +44,9 @@ std::string Messages(const pb::PushImageResponse& response) {
 
 Awaitable<absl::Status> ImagePush(ApiRequest& request) {
   CO_ASSIGN_OR_RETURN(const pb::PushImageRequest push, PushRequest(request));
+  if (request.query.Has("platform")) {
+    CO_RETURN_IF_ERROR((co_await FindImage(request, push.reference())).status());
+  }
   auto stream = request.backends.Read(request.backends.image(), &ImageCalls::PushImage, push,
                                       request.endless());
   request.http.WatchDisconnect([stream] { stream->Cancel(); });

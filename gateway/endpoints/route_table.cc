@@ -1,5 +1,7 @@
 #include "gateway/endpoints/route_table.h"
 
+#include "gateway/endpoints/build_session.h"
+
 namespace slipway::gateway {
 namespace {
 
@@ -67,11 +69,11 @@ constexpr Route kRoutes[] = {
     Yes("DELETE", "/images/{name...}", ImageDelete),
     Yes("GET", "/distribution/{name...}/json", DistributionInspect),
     Yes("POST", "/commit", ImageCommit),
-    Yes("POST", "/build", ImageBuild),
+    Yes("POST", "/build", BuildByProtocol),
     Yes("POST", "/build/prune", BuildPrune),
     Yes("POST", "/build/cancel", BuildCancel),
-    NotYet("POST", "/session", "build session"),
-    NotYet("POST", "/grpc", "build session"),
+    Yes("POST", "/session", BuildSessionOpen),
+    Yes("POST", "/grpc", BuildGrpc),
 
     Yes("GET", "/networks", NetworkList),
     Yes("GET", "/networks/{name}", NetworkInspect),
@@ -88,7 +90,7 @@ constexpr Route kRoutes[] = {
     NotYet("PUT", "/volumes/{name}", "update of a cluster's volume"),
     Yes("DELETE", "/volumes/{name}", VolumeDelete),
 
-    NotYet("GET", "/plugins", "plugins"),
+    Yes("GET", "/plugins", PluginList),
     NotYet("GET", "/swarm", "swarm mode"),
     NotYet("POST", "/swarm/{verb}", "swarm mode"),
     NotYet("GET", "/nodes", "swarm mode"),

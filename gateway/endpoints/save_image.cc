@@ -1,3 +1,4 @@
+#include "gateway/endpoints/find_image.h"
 #include "gateway/endpoints/handlers.h"
 
 namespace slipway::gateway {
@@ -7,7 +8,9 @@ namespace pb = slipway::image::v1;
 
 Awaitable<absl::Status> Save(ApiRequest& request, pb::SaveImagesRequest save) {
   if (request.query.Has("platform")) {
-    co_return absl::UnimplementedError("option platform of image save is not supported");
+    for (const std::string& reference : save.references()) {
+      CO_RETURN_IF_ERROR((co_await FindImage(request, reference)).status());
+    }
   }
   auto stream = request.backends.Read(request.backends.image(), &ImageCalls::SaveImages,
                                       std::move(save), request.endless());

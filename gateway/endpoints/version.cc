@@ -46,4 +46,8 @@ Awaitable<absl::Status> Version(ApiRequest& request) {
   co_return co_await request.http.SendJson(200, answer);
 }
 
+Awaitable<absl::Status> PluginList(ApiRequest& request) {
+  co_return co_await request.http.SendJson(200, json::array());
+}
+
 }  // namespace slipway::gateway

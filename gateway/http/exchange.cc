@@ -1,5 +1,6 @@
 #include "gateway/http/exchange.h"
 
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -15,6 +16,7 @@
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/json/parse.hpp>
+#include <cerrno>
 #include <chrono>
 #include <cstring>
 
@@ -23,6 +25,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/logging/logging.h"
+#include "base/status/errno_status.h"
 
 namespace slipway::gateway {
 namespace {
@@ -35,6 +38,9 @@ absl::string_view Reason(int status) {
   const auto reason = http::obsolete_reason(static_cast<http::status>(status));
   return absl::string_view(reason.data(), reason.size());
 }
+
+// What a Unix socket holds of writes of 32 KB, as clients of Go make them.
+constexpr size_t kReadBytes = 64 << 10;
 
 bool HasNoBody(int status) { return status == 204 || status == 304 || status < 200; }
 
@@ -86,10 +92,39 @@ absl::string_view Exchange::Header(absl::string_view name) const {
   return absl::string_view(found->value().data(), found->value().size());
 }
 
+std::vector<std::string> Exchange::Headers(absl::string_view name) const {
+  std::vector<std::string> values;
+  const auto& fields = parser_.get();
+  const auto [first, last] =
+      fields.equal_range(boost::beast::string_view(name.data(), name.size()));
+  for (auto field = first; field != last; ++field) {
+    values.emplace_back(field->value().data(), field->value().size());
+  }
+  return values;
+}
+
 bool Exchange::HasBody() const {
   if (parser_.chunked()) return true;
   const auto length = parser_.content_length();
   return length && *length > 0;
+}
+
+void Exchange::ParseArrived(error_code& error) {
+  parser_.eager(true);
+  bool wants_more = buffer_.size() == 0;
+  while (!error && parser_.get().body().size > 0 && !parser_.is_done()) {
+    if (wants_more) {
+      const auto room = buffer_.prepare(std::min(kReadBytes, buffer_.max_size() - buffer_.size()));
+      const ssize_t count =
+          recv(stream_->socket().native_handle(), room.data(), room.size(), MSG_DONTWAIT);
+      // An end or an error of the socket is found again by who waits for more.
+      if (count <= 0) return;
+      buffer_.commit(static_cast<size_t>(count));
+    }
+    buffer_.consume(parser_.put(buffer_.data(), error));
+    wants_more = buffer_.size() == 0 || error == http::error::need_more;
+    if (error == http::error::need_more) error = {};
+  }
 }
 
 Awaitable<absl::StatusOr<size_t>> Exchange::ReadSome(char* data, size_t size) {
@@ -104,9 +139,16 @@ Awaitable<absl::StatusOr<size_t>> Exchange::ReadSome(char* data, size_t size) {
   auto& body = parser_.get().body();
   body.data = data;
   body.size = size;
-  stream_->expires_after(limits_.body);
-  co_await http::async_read(*stream_, buffer_, parser_, Into(error));
-  stream_->expires_never();
+  while (true) {
+    ParseArrived(error);
+    if (error || body.size == 0 || parser_.is_done()) break;
+    stream_->expires_after(limits_.body);
+    const size_t count = co_await stream_->async_read_some(
+        buffer_.prepare(std::min(kReadBytes, buffer_.max_size() - buffer_.size())), Into(error));
+    stream_->expires_never();
+    if (error == asio::error::eof) error = http::error::partial_message;
+    buffer_.commit(count);
+  }
   if (error == http::error::need_buffer) error = {};
   if (error) {
     reusable_ = false;
@@ -258,15 +300,16 @@ Awaitable<absl::Status> Exchange::EndStream() {
   co_return co_await WriteAll("0\r\n\r\n", "", "");
 }
 
-Awaitable<absl::Status> Exchange::Hijack(absl::string_view content_type) {
+Awaitable<absl::Status> Exchange::Hijack(absl::string_view content_type,
+                                         absl::string_view protocol) {
   const bool upgrade = !Header("Upgrade").empty();
   started_ = true;
   hijacked_ = true;
   status_ = upgrade ? 101 : 200;
-  std::string head = upgrade ? absl::StrCat("HTTP/1.1 101 UPGRADED\r\nContent-Type: ", content_type,
-                                            "\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n")
-                             : absl::StrCat("HTTP/1.1 200 OK\r\nContent-Type: ", content_type,
-                                            "\r\nConnection: close\r\n");
+  std::string head = upgrade ? absl::StrCat("HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\n",
+                                            "Upgrade: ", protocol, "\r\n")
+                             : "HTTP/1.1 200 OK\r\nConnection: close\r\n";
+  if (!content_type.empty()) absl::StrAppend(&head, "Content-Type: ", content_type, "\r\n");
   absl::StrAppend(&head, common_headers_, "\r\n");
   stream_->expires_never();
   const absl::Status written = co_await WriteAll(std::move(head), "", "");
@@ -290,6 +333,15 @@ Awaitable<absl::StatusOr<size_t>> Exchange::ReadRaw(char* data, size_t size) {
 
 Awaitable<absl::Status> Exchange::WriteRaw(absl::string_view data) {
   co_return co_await WriteAll("", data, "");
+}
+
+absl::StatusOr<UniqueFd> Exchange::DuplicateSocket() {
+  if (buffer_.size() > 0) {
+    return absl::FailedPreconditionError("the client sent more before the protocol was changed");
+  }
+  UniqueFd fd(fcntl(stream_->socket().native_handle(), F_DUPFD_CLOEXEC, 0));
+  if (!fd.ok()) return ErrnoStatus(errno, "duplicate the socket of a connection");
+  return fd;
 }
 
 Awaitable<void> Exchange::WaitForHangup() {

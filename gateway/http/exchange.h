@@ -18,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/os/unique_fd.h"
 #include "gateway/http/coroutine.h"
 #include "gateway/http/url.h"
 
@@ -64,6 +65,8 @@ class Exchange {
   absl::string_view target() const;
   // A header's value; empty where it is absent.
   absl::string_view Header(absl::string_view name) const;
+  // The values of one that is there several times.
+  std::vector<std::string> Headers(absl::string_view name) const;
   const std::string& request_id() const { return request_id_; }
   bool HasBody() const;
 
@@ -100,12 +103,16 @@ class Exchange {
   void Abort() { reusable_ = false; }
 
   // Turns the connection into a byte stream, both ways, until it is closed: 101 when the client
-  // asked for an upgrade, 200 otherwise (Docker's "hijack").
-  Awaitable<absl::Status> Hijack(absl::string_view content_type);
+  // asked for an upgrade, 200 otherwise (Docker's "hijack"). `protocol` is what it changes to.
+  Awaitable<absl::Status> Hijack(absl::string_view content_type,
+                                 absl::string_view protocol = "tcp");
   bool hijacked() const { return hijacked_; }
   // The byte stream. What had come behind the request's header is read first.
   Awaitable<absl::StatusOr<size_t>> ReadRaw(char* data, size_t size);
   Awaitable<absl::Status> WriteRaw(absl::string_view data);
+  // A second descriptor of the hijacked connection, for a library that speaks what comes now; the
+  // exchange reads and writes nothing more. FailedPrecondition when the client spoke too early.
+  absl::StatusOr<UniqueFd> DuplicateSocket();
   // Resolves when the peer has closed its socket for good (a half-closed one does not count).
   Awaitable<void> WaitForHangup();
   const std::shared_ptr<Stream>& stream() const { return stream_; }
@@ -123,6 +130,9 @@ class Exchange {
  private:
   struct Watch;
 
+  // Parses what of the body is there already, without a wait: each is a timer and two system calls
+  // more, which a long body would pay for every few KB.
+  void ParseArrived(error_code& error);
   bool KeepAlive() const;
   std::string Head(int status, absl::string_view content_type,
                    const std::vector<ResponseHeader>& headers) const;

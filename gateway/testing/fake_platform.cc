@@ -140,7 +140,8 @@ class FakePlatform::Images : public ipb::ImageService::Service {
     size_t next = 0;
     absl::ReleasableMutexLock lock(&platform_->mu_);
     if (request->only_new()) next = platform_->events_.size();
-    while (true) {
+    const size_t end = platform_->events_.size();
+    while (!(request->stop_at_end() && next >= end)) {
       const auto ready = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
         return next < platform_->events_.size();
       };

@@ -150,6 +150,19 @@ def test_a_dockerfile_from_stdin_and_a_tar(peers, tmp_path):
     assert cluster.docker("run", "--rm", run.stdout.decode().strip(), "cat", "/d/x").stdout == "y"
 
 
+@pytest.mark.parametrize("options", [(), ("--compress",)])
+def test_a_dockerfile_from_elsewhere_with_a_context(peers, tmp_path, options):
+    """The client puts it into the context then, and does not end that as a tar ends."""
+    cluster, _ = peers
+    context = tmp_path / "context"
+    context.mkdir()
+    (context / "x").write_text("y" * 700)
+    (tmp_path / "elsewhere").write_text("FROM base:1\nCOPY x /x\nRUN test $(wc -c </x) = 700\n")
+    assert "Successfully built" in build(cluster, context, "-f", str(tmp_path / "elsewhere"), *options).stdout
+    text = (tmp_path / "elsewhere").read_text()
+    assert "Successfully built" in build(cluster, context, "-f", "-", *options, input=text).stdout
+
+
 def test_a_broken_off_context_makes_nothing(peers):
     cluster, _ = peers
     before = cluster.docker("images", "-aq").stdout

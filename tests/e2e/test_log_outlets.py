@@ -1,10 +1,13 @@
-"""Container output at a real collector: Debian's rsyslog over UDP, TCP and TLS."""
+"""Container output at real collectors: Debian's rsyslog over UDP, TCP and TLS, and the Fluent project's own server of the
+forward protocol."""
 
 import contextlib
+import json
 import os
 import re
 import subprocess
 
+import images
 import pytest
 from cluster import free_port_range, wait_until
 from peers import Peer
@@ -89,3 +92,64 @@ def test_a_collector_that_is_not_trusted_gets_nothing_and_the_log_is_kept(cluste
                "the log service says why", 20)
     assert rsyslog.received("wary") == []
     assert cluster.docker("logs", "wary").stdout == "secret\n"
+
+
+class FluentServer(Peer):
+    """Prints each entry as JSON: its tag, its time and the record."""
+
+    SCRIPT = """
+const { FluentServer } = require("@fluent-org/logger");
+const server = new FluentServer({ listenOptions: { host: "127.0.0.1", port: Number(process.argv[2]) } });
+const decode = (value) => (value instanceof Uint8Array ? Buffer.from(value).toString() : value);
+server.on("entry", (tag, time, record) => {
+  const all = Object.fromEntries(Object.entries(record).map(([key, value]) => [key, decode(value)]));
+  console.log(JSON.stringify([decode(tag), typeof time === "number" ? time : [time.epoch, time.nano], all]));
+});
+server.listen().then(() => console.log("[]"));
+"""
+
+    def __init__(self):
+        super().__init__("fluent")
+        subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", self.dir, "@fluent-org/logger@1.0.10"], check=True,
+                       capture_output=True, timeout=120)
+        (self.dir / "server.js").write_text(self.SCRIPT)
+        self.port = free_port_range(1)
+        self.start("node", self.dir / "server.js", self.port)
+        wait_until(lambda: "[]" in self.log(), lambda: f"the server listens: {self.log()}", 30)
+
+    def received(self, tag):
+        # The last line may be under way.
+        lines = (self.dir / "log").read_text().rpartition("\n")[0].splitlines()
+        return [(time, record) for tag_, time, record in filter(None, map(json.loads, lines)) if tag_ == tag]
+
+
+@pytest.fixture(scope="module")
+def fluent():
+    with contextlib.closing(FluentServer()) as server:
+        yield server
+
+
+@pytest.mark.parametrize("options", [(), ("fluentd-request-ack=true",), ("fluentd-sub-second-precision=true",)],
+                         ids=["plain", "acknowledged", "sub-second"])
+def test_fluentd_gets_every_line_as_from_dockerd(cluster, dockerd, fluent, options):
+    dockerd.docker("import", "--change", 'CMD ["sh"]', "-", "busybox:latest", input=images.busybox_tar(), text=False)
+    script = "for i in $(seq 300); do echo line $i; done; sleep 0.1; echo err >&2; head -c 20000 /dev/zero | tr '\\0' x; echo"
+    shown = []
+    for engine in (cluster, dockerd):
+        tag = f"{'ours' if engine is cluster else 'theirs'}-{'-'.join(options)}"
+        engine.docker("run", "--name", "fluent", "--network", "none", "--log-driver", "fluentd", "--log-opt",
+                      f"fluentd-address=127.0.0.1:{fluent.port}", "--log-opt", f"tag={tag}", "--log-opt", "labels=team", "--label",
+                      "team=a", *[word for option in options for word in ("--log-opt", option)], "busybox", "sh", "-c", script)
+        identity = engine.docker("inspect", "-f", "{{.Id}}", "fluent").stdout.strip()
+        wait_until(lambda: sum(record["log"].count("x") for _, record in fluent.received(tag)) == 20000,
+                   lambda: f"all is there: {len(fluent.received(tag))}", 30)
+        engine.docker("rm", "fluent")
+        got = fluent.received(tag)
+        assert all(isinstance(time, list) == ("fluentd-sub-second-precision=true" in options) for time, _ in got)
+        assert {record["container_id"] for _, record in got} == {identity}
+        shown.append([{key: value for key, value in record.items() if key != "container_id"} for _, record in got
+                      if "partial_message" not in record and len(record["log"]) < 1000])
+    # dockerd keeps the order of each stream, and sends again what was not acknowledged soon.
+    for stream, lines in (("stdout", 300), ("stderr", 1)):
+        ours, theirs = ([record for record in records if record["source"] == stream] for records in shown)
+        assert ours == list({record["log"]: record for record in theirs}.values()) and len(ours) == lines

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/logging/logging.h"
 #include "base/rpc/status_conversion.h"
 #include "base/status/status_macros.h"
 #include "services/build/clients/config_conversion.h"
@@ -47,6 +48,12 @@ ContainerClient::ContainerClient(const std::shared_ptr<grpc::Channel>& container
       streams_(agent::v1::StreamService::NewStub(agent)),
       cancellation_(cancellation),
       defaults_(std::move(defaults)) {}
+
+ContainerClient::~ContainerClient() {
+  const auto none = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return to_remove_.empty(); };
+  absl::MutexLock lock(&mu_);
+  mu_.Await(absl::Condition(&none));
+}
 
 template <typename Request, typename Response>
 absl::StatusOr<Response> ContainerClient::Call(grpc::Status (pb::ContainerService::Stub::*method)(
@@ -124,12 +131,19 @@ absl::StatusOr<int> ContainerClient::Run(
     RETURN_IF_ERROR(cancellation_.status());
     return status.ok() ? finished : status;
   };
-  if (!stream->Read(&response)) return give_up(absl::OkStatus());
+  // Both are under way at once.
   pb::WaitContainerRequest wait;
   wait.set_container(container);
   wait.set_condition(pb::WaitContainerRequest::CONDITION_NEXT_EXIT);
   const auto waiter = containers_->WaitContainer(&wait_context, wait);
   pb::WaitContainerResponse waited;
+  if (!stream->Read(&response)) {
+    wait_context.TryCancel();
+    while (waiter->Read(&waited)) {
+    }
+    waiter->Finish();
+    return give_up(absl::OkStatus());
+  }
   absl::Status status;
   if (waiter->Read(&waited)) {
     pb::StartContainerRequest start;
@@ -193,12 +207,36 @@ absl::StatusOr<std::string> ContainerClient::Commit(const ContainerCommit& commi
   return response.image_id();
 }
 
-absl::Status ContainerClient::Remove(const std::string& container) {
+struct ContainerClient::Removal {
+  grpc::ClientContext context;
   pb::RemoveContainerRequest request;
-  request.set_container(container);
-  request.set_force(true);
-  request.set_remove_volumes(true);
-  return Call(&pb::ContainerService::Stub::RemoveContainer, request, false).status();
+  pb::RemoveContainerResponse response;
+};
+
+// One after the other: of what they share the last one is the last user.
+void ContainerClient::RemoveSoon(const std::string& container) {
+  absl::MutexLock lock(&mu_);
+  to_remove_.push_back(container);
+  if (to_remove_.size() == 1) RemoveFirst();
+}
+
+void ContainerClient::RemoveFirst() {
+  const auto removal = std::make_shared<Removal>();
+  removal->context.set_wait_for_ready(true);
+  removal->request.set_container(to_remove_.front());
+  removal->request.set_force(true);
+  removal->request.set_remove_volumes(true);
+  containers_->async()->RemoveContainer(
+      &removal->context, &removal->request, &removal->response,
+      [this, removal](const grpc::Status& status) {
+        if (!status.ok()) {
+          Log(LogLevel::kWarning, "a build's container stays",
+              {{"container", removal->request.container()}, {"error", status.error_message()}});
+        }
+        absl::MutexLock lock(&mu_);
+        to_remove_.pop_front();
+        if (!to_remove_.empty()) RemoveFirst();
+      });
 }
 
 }  // namespace slipway::build

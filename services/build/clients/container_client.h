@@ -3,9 +3,12 @@
 
 #include <grpcpp/channel.h>
 
+#include <deque>
 #include <memory>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "services/build/ports/cancellation.h"
 #include "services/build/ports/containers.h"
 #include "slipway/agent/v1/agent.grpc.pb.h"
@@ -28,6 +31,8 @@ class ContainerClient : public Containers {
   ContainerClient(const std::shared_ptr<grpc::Channel>& containers,
                   const std::shared_ptr<grpc::Channel>& agent, Cancellation& cancellation,
                   container::v1::ContainerSpec defaults);
+  // Waits for removals.
+  ~ContainerClient() override;
 
   absl::StatusOr<std::string> Create(const RunSpec& spec) override;
   absl::StatusOr<int> Run(
@@ -36,9 +41,11 @@ class ContainerClient : public Containers {
   absl::Status Unpack(const std::string& container, const std::string& directory,
                       const std::function<absl::Status(const TarSink&)>& produce) override;
   absl::StatusOr<std::string> Commit(const ContainerCommit& commit) override;
-  absl::Status Remove(const std::string& container) override;
+  void RemoveSoon(const std::string& container) override;
 
  private:
+  struct Removal;
+  void RemoveFirst() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   template <typename Request, typename Response>
   absl::StatusOr<Response> Call(grpc::Status (container::v1::ContainerService::Stub::*method)(
                                     grpc::ClientContext*, const Request&, Response*),
@@ -48,6 +55,8 @@ class ContainerClient : public Containers {
   const std::unique_ptr<agent::v1::StreamService::Stub> streams_;
   Cancellation& cancellation_;
   const container::v1::ContainerSpec defaults_;
+  absl::Mutex mu_;
+  std::deque<std::string> to_remove_ ABSL_GUARDED_BY(mu_);  // the first is being so
 };
 
 }  // namespace slipway::build

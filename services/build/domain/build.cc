@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -14,6 +15,7 @@
 #include "base/text/ignore_file.h"
 #include "services/build/dockerfile/instruction.h"
 #include "services/build/domain/git_url.h"
+#include "services/build/domain/run_mounts.h"
 
 namespace slipway::build {
 namespace {
@@ -115,9 +117,33 @@ absl::StatusOr<Context> ReadContext(const BuildParts& parts, const ContextSource
     ASSIGN_OR_RETURN(context.dockerfile, ReadDockerfile(*context.files, request.dockerfile));
   }
   // What is fetched comes whole, as with dockerd: the rules are for who sends a context.
-  if (!request.remote.empty()) return context;
+  if (!request.remote.empty() || request.context_is_filtered) return context;
   ASSIGN_OR_RETURN(context.files, WithoutIgnored(std::move(context.files), request.dockerfile));
   return context;
+}
+
+// Mounts that make no sense are told of by their step.
+PlanNeeds NeedsOf(const Plan& plan) {
+  std::set<std::string> images, secrets, ssh_agents;
+  for (const Stage& stage : plan.stages) {
+    if (!stage.needed()) continue;
+    if (!stage.base_stage.has_value() && stage.base != "scratch") images.insert(stage.base);
+    for (const Instruction& instruction : stage.instructions) {
+      for (const std::string& reference : FromReferences(instruction)) {
+        if (!plan.FindStage(reference).has_value()) images.insert(reference);
+      }
+      if (instruction.verb != Verb::kRun) continue;
+      const absl::StatusOr<std::vector<MountSpec>> mounts = ParseMounts(instruction);
+      if (!mounts.ok()) continue;
+      for (const MountSpec& mount : *mounts) {
+        if (mount.type == MountSpec::Type::kSecret) secrets.insert(mount.id);
+        if (mount.type == MountSpec::Type::kSsh) ssh_agents.insert(mount.id);
+      }
+    }
+  }
+  return {{images.begin(), images.end()},
+          {secrets.begin(), secrets.end()},
+          {ssh_agents.begin(), ssh_agents.end()}};
 }
 
 // All stages at once, each in a thread of its own that waits for those that it needs.
@@ -154,7 +180,7 @@ absl::StatusOr<BuildOutcome> RunBuild(const BuildParts& parts, const ContextSour
   ASSIGN_OR_RETURN(const Context context, ReadContext(parts, source));
   ASSIGN_OR_RETURN(const Dockerfile file, ParseDockerfile(context.dockerfile));
   ASSIGN_OR_RETURN(const Plan plan, MakePlan(file, parts.request, parts.host));
-  parts.events.OnPlan(plan.steps);
+  parts.events.OnPlan(plan.steps, NeedsOf(plan));
   for (const std::string& warning : plan.warnings) parts.events.OnWarning(warning);
   BuildOutcome outcome;
   if (parts.request.plan_only) return outcome;

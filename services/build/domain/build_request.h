@@ -25,6 +25,7 @@ struct BuildRequest {
   bool no_cache = false;
   bool pull = false;
   bool squash = false;
+  bool context_is_filtered = false;  // by .dockerignore
   bool plan_only = false;
   bool keep_containers = false;
   bool remove_failed_container = false;

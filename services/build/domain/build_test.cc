@@ -256,6 +256,9 @@ TEST_F(BuildTest, IgnoredFilesAreNotThere) {
   EXPECT_FALSE(made.files.contains("c/a.log"));
   EXPECT_FALSE(made.files.contains("c/Dockerfile"));
   EXPECT_TRUE(made.files.contains("c/keep.log"));
+  BuildRequest request;
+  request.context_is_filtered = true;
+  EXPECT_TRUE(Make("FROM base:1\nCOPY . /c/\n", files, request).files.contains("c/a.log"));
 }
 
 TEST_F(BuildTest, MountsAndSecrets) {
@@ -281,6 +284,9 @@ TEST_F(BuildTest, MountsAndSecrets) {
   EXPECT_FALSE(absl::StrContains(platform_->output(), "s3cret"));
   // The files that were mounted are gone.
   EXPECT_TRUE(std::filesystem::is_empty(directory_));
+  EXPECT_EQ(platform_->needs().images, std::vector<std::string>{"base:1"});
+  EXPECT_EQ(platform_->needs().secrets, (std::vector<std::string>{"other", "token"}));
+  EXPECT_TRUE(platform_->needs().ssh_agents.empty());
 }
 
 TEST_F(BuildTest, ContextsOfElsewhere) {

@@ -13,6 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "base/status/status_macros.h"
+#include "base/text/platform.h"
 #include "services/build/dockerfile/suggestion.h"
 #include "services/build/dockerfile/words.h"
 
@@ -325,8 +326,7 @@ absl::StatusOr<Platform> ParsePlatform(const std::string& text) {
 }
 
 std::string PlatformName(const Platform& platform) {
-  return absl::StrCat(platform.os, "/", platform.architecture, platform.variant.empty() ? "" : "/",
-                      platform.variant);
+  return Format({platform.os, platform.architecture, platform.variant});
 }
 
 std::map<std::string, std::string> PlatformArguments(const Platform& target, const Platform& host) {

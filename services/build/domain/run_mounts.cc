@@ -167,7 +167,7 @@ struct RunMounts::Impl {
   ~Impl() {
     for (const std::string& name : locked) stage.parts().volume_locks.Unlock(name);
     for (const std::string& file : files) unlink(file.c_str());
-    if (!filler.empty()) stage.parts().containers.Remove(filler).IgnoreError();
+    if (!filler.empty()) stage.parts().containers.RemoveSoon(filler);
   }
 
   struct Mount {

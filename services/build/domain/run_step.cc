@@ -7,7 +7,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
-#include "base/logging/logging.h"
 #include "base/status/status_macros.h"
 #include "services/build/dockerfile/words.h"
 #include "services/build/domain/run_mounts.h"
@@ -165,12 +164,8 @@ absl::Status StageRun::RunContainer(const Instruction& instruction, const RunSpe
     }
   }
   if (!parts_.request.keep_containers) {
-    const absl::Status removed = parts_.containers.Remove(container);
-    if (!removed.ok()) {
-      Log(LogLevel::kWarning, "a build's container stays",
-          {{"container", container}, {"error", std::string(removed.message())}});
-    }
-    outcome_.container_removed = removed.ok();
+    parts_.containers.RemoveSoon(container);
+    outcome_.container_removed = true;
   }
   return status;
 }

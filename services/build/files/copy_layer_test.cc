@@ -126,6 +126,24 @@ TEST(ReadTar, HostileArchives) {
   EXPECT_EQ(ReadTar(broken, "/tmp").status().code(), absl::StatusCode::kCancelled);
 }
 
+// As the docker client leaves a context that it put a Dockerfile from elsewhere into.
+TEST(ReadTar, TheLastBlockNeedNotBeFull) {
+  std::string tar = Tar({{"a", std::string(5000, 'a')}});
+  tar.resize(tar.size() - 1024 - 120);
+  auto file = std::make_shared<UniqueFd>(open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  ASSERT_TRUE(WriteAll(file->get(), tar, "a test's file").ok());
+  for (const auto& archive : {std::shared_ptr<UniqueFd>(), file}) {
+    for (const size_t missing : {0, 1, 4999}) {
+      size_t at = 0;
+      const std::string cut = tar.substr(0, tar.size() - missing);
+      const auto set = ReadTar(Pieces(cut, at, 700), "/tmp", archive);
+      ASSERT_EQ(set.ok(), missing == 0) << set.status();
+      if (missing > 0) continue;
+      EXPECT_EQ((*set)->Find("a")->digest, Sha256Of(std::string(5000, 'a')));
+    }
+  }
+}
+
 TEST(ReadTar, AbsolutePathsAreBelowTheRoot) {
   EXPECT_NE(ReadBytes(Tar({{"/etc//./passwd", "x"}}))->get()->Find("etc/passwd"), nullptr);
 }

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status/status_macros.h"
 #include "base/text/bytewise_locale.h"
+#include "base/text/tar_end.h"
 
 namespace slipway::build {
 namespace {
@@ -49,6 +50,7 @@ class TarReader {
   absl::Status ReadInto(FileSet::Writer& writer) {
     while (!at_end_) {
       RETURN_IF_ERROR(Take(writer));
+      if (at_end_) break;
       const int result = archive_read_next_header(reader_.get(), &entry_);
       if (result == ARCHIVE_EOF) break;
       if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return Failure();
@@ -77,6 +79,14 @@ class TarReader {
     const char* text = archive_error_string(reader_.get());
     return absl::DataLossError(
         absl::StrCat("the archive cannot be read: ", text == nullptr ? "unknown error" : text));
+  }
+
+  absl::Status EndOrFailure(uint64_t content_bytes) {
+    if (!source_status_.ok() || !EndsWithContent(reader_.get(), entry_, content_bytes)) {
+      return Failure();
+    }
+    at_end_ = true;
+    return absl::OkStatus();
   }
 
   absl::Status Take(FileSet::Writer& writer) {
@@ -116,17 +126,19 @@ class TarReader {
 
   absl::Status HashContent(FileSet::Writer& writer) {
     const la_int64_t start = archive_filter_bytes(reader_.get(), 0);
+    uint64_t at = 0;
     while (true) {
       const void* bytes = nullptr;
       size_t count = 0;
       la_int64_t offset = 0;
       const int result = archive_read_data_block(reader_.get(), &bytes, &count, &offset);
       if (result == ARCHIVE_EOF) return absl::OkStatus();
-      if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return Failure();
+      if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return EndOrFailure(at);
       if (count == 0) continue;
       RETURN_IF_ERROR(
           writer.AppendInArchive(static_cast<uint64_t>(start + offset),
                                  absl::string_view(static_cast<const char*>(bytes), count)));
+      at = static_cast<uint64_t>(offset) + count;
     }
   }
 
@@ -148,7 +160,7 @@ class TarReader {
       la_int64_t offset = 0;
       const int result = archive_read_data_block(reader_.get(), &bytes, &count, &offset);
       if (result == ARCHIVE_EOF) return fill(end);
-      if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return Failure();
+      if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return EndOrFailure(at);
       RETURN_IF_ERROR(fill(static_cast<uint64_t>(offset)));
       RETURN_IF_ERROR(writer.Append(absl::string_view(static_cast<const char*>(bytes), count)));
       at += count;

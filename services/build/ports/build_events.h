@@ -19,6 +19,13 @@ struct PlannedStep {
   std::vector<uint32_t> depends_on;
 };
 
+// What the steps will ask the client for, as far as the Dockerfile alone tells.
+struct PlanNeeds {
+  std::vector<std::string> images;  // of FROM and --from; each once
+  std::vector<std::string> secrets;
+  std::vector<std::string> ssh_agents;
+};
+
 // What is known newly of a step; the rest is empty.
 struct StepUpdate {
   uint32_t number = 0;
@@ -35,7 +42,7 @@ struct StepUpdate {
 class BuildEvents {
  public:
   virtual ~BuildEvents() = default;
-  virtual void OnPlan(const std::vector<PlannedStep>& steps) = 0;
+  virtual void OnPlan(const std::vector<PlannedStep>& steps, const PlanNeeds& needs) = 0;
   virtual void OnStep(const StepUpdate& update) = 0;
   virtual void OnOutput(uint32_t step, bool is_stderr, absl::string_view data) = 0;
   virtual void OnWarning(absl::string_view text) = 0;

@@ -42,7 +42,7 @@ struct ContainerCommit {
 };
 
 // The container service, for one build: its limits and network are those of the build. Thread-safe.
-// Calls end with Cancelled when the build does, but for Remove.
+// Calls end with Cancelled when the build does, but for RemoveSoon.
 class Containers {
  public:
   virtual ~Containers() = default;
@@ -56,8 +56,9 @@ class Containers {
   virtual absl::Status Unpack(const std::string& container, const std::string& directory,
                               const std::function<absl::Status(const TarSink&)>& produce) = 0;
   virtual absl::StatusOr<std::string> Commit(const ContainerCommit& commit) = 0;
-  // Also its anonymous volumes; ends what runs.
-  virtual absl::Status Remove(const std::string& container) = 0;
+  // Also its anonymous volumes; ends what runs. The build goes on meanwhile: it is done, or what
+  // failed is logged, when this object is gone.
+  virtual void RemoveSoon(const std::string& container) = 0;
 };
 
 }  // namespace slipway::build

@@ -34,13 +34,14 @@ absl::StatusOr<BuildRequest> ParseOptions(const v1::BuildOptions& options) {
   request.no_cache = options.no_cache();
   request.pull = options.pull();
   request.squash = options.squash();
+  request.context_is_filtered = options.context_is_filtered();
   request.plan_only = options.plan_only();
   request.keep_containers = options.keep_containers();
   request.remove_failed_container = options.remove_failed_container();
   request.platform = {options.platform().os(), options.platform().architecture(),
                       options.platform().variant()};
   // They change what a RUN step can see, so they are part of its key.
-  request.network = options.network_mode();
+  request.network = options.network_mode().empty() ? "default" : options.network_mode();
   for (const std::string& host : options.extra_hosts()) {
     absl::StrAppend(&request.network, "\n", host);
   }
@@ -119,7 +120,7 @@ class BuildCall : public grpc::ServerBidiReactor<v1::BuildImageRequest, v1::Buil
   void OnDone() override { delete this; }
 
   // --- The build's threads.
-  void OnPlan(const std::vector<PlannedStep>& steps) override {
+  void OnPlan(const std::vector<PlannedStep>& steps, const PlanNeeds& needs) override {
     v1::BuildImageResponse message;
     for (const PlannedStep& planned : steps) {
       v1::BuildStep& step = *message.mutable_plan()->add_steps();
@@ -129,6 +130,10 @@ class BuildCall : public grpc::ServerBidiReactor<v1::BuildImageRequest, v1::Buil
       step.set_line(planned.line);
       step.mutable_depends_on()->Add(planned.depends_on.begin(), planned.depends_on.end());
     }
+    v1::BuildPlan& plan = *message.mutable_plan();
+    plan.mutable_images()->Add(needs.images.begin(), needs.images.end());
+    plan.mutable_secrets()->Add(needs.secrets.begin(), needs.secrets.end());
+    plan.mutable_ssh_agents()->Add(needs.ssh_agents.begin(), needs.ssh_agents.end());
     Write(std::move(message));
   }
   void OnStep(const StepUpdate& update) override {

@@ -212,12 +212,17 @@ absl::StatusOr<std::string> FakePlatform::Commit(const ContainerCommit& commit) 
   return Put(std::move(made));
 }
 
-absl::Status FakePlatform::Remove(const std::string& id) {
+absl::Status FakePlatform::Remove(const std::string& image) {
   absl::MutexLock lock(&mu_);
-  for (const auto& [other, image] : images_) {
-    if (image.parent == id) return absl::FailedPreconditionError("it has children");
+  for (const auto& [other, made] : images_) {
+    if (made.parent == image) return absl::FailedPreconditionError("it has children");
   }
-  return images_.erase(id) + containers_.erase(id) > 0 ? absl::OkStatus() : absl::NotFoundError(id);
+  return images_.erase(image) > 0 ? absl::OkStatus() : absl::NotFoundError(image);
+}
+
+void FakePlatform::RemoveSoon(const std::string& container) {
+  absl::MutexLock lock(&mu_);
+  containers_.erase(container);
 }
 
 absl::StatusOr<Fetched> FakePlatform::Fetch(
@@ -229,9 +234,10 @@ absl::StatusOr<Fetched> FakePlatform::Fetch(
   return Fetched();
 }
 
-void FakePlatform::OnPlan(const std::vector<PlannedStep>& steps) {
+void FakePlatform::OnPlan(const std::vector<PlannedStep>& steps, const PlanNeeds& needs) {
   absl::MutexLock lock(&mu_);
   plan_ = steps;
+  needs_ = needs;
 }
 
 void FakePlatform::OnStep(const StepUpdate& update) {
@@ -281,6 +287,11 @@ size_t FakePlatform::containers() const {
 int FakePlatform::created_containers() const {
   absl::MutexLock lock(&mu_);
   return created_containers_;
+}
+
+PlanNeeds FakePlatform::needs() const {
+  absl::MutexLock lock(&mu_);
+  return needs_;
 }
 
 std::vector<PlannedStep> FakePlatform::plan() const {

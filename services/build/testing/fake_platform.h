@@ -60,8 +60,8 @@ class FakePlatform : public Images,
   absl::Status Unpack(const std::string& container, const std::string& directory,
                       const std::function<absl::Status(const TarSink&)>& produce) override;
   absl::StatusOr<std::string> Commit(const ContainerCommit& commit) override;
-  // Of both kinds.
-  absl::Status Remove(const std::string& id) override;
+  absl::Status Remove(const std::string& image) override;
+  void RemoveSoon(const std::string& container) override;
 
   absl::StatusOr<Fetched> Fetch(
       const std::string& url, const std::function<absl::Status(absl::string_view)>& sink) override;
@@ -72,7 +72,7 @@ class FakePlatform : public Images,
       const std::function<absl::Status(FileInfo)>& on_file,
       const std::function<absl::Status(absl::string_view)>& on_data) override;
 
-  void OnPlan(const std::vector<PlannedStep>& steps) override;
+  void OnPlan(const std::vector<PlannedStep>& steps, const PlanNeeds& needs) override;
   void OnStep(const StepUpdate& update) override;
   void OnOutput(uint32_t step, bool is_stderr, absl::string_view data) override;
   void OnWarning(absl::string_view text) override;
@@ -84,6 +84,7 @@ class FakePlatform : public Images,
   std::vector<RunSpec> runs() const;
   size_t containers() const;
   std::vector<PlannedStep> plan() const;
+  PlanNeeds needs() const;
   std::string states() const;  // of the steps, a letter each
   std::string output() const;
   std::vector<std::string> warnings() const;
@@ -98,6 +99,7 @@ class FakePlatform : public Images,
   std::map<std::string, RunSpec> containers_ ABSL_GUARDED_BY(mu_);
   std::vector<RunSpec> runs_ ABSL_GUARDED_BY(mu_);
   std::vector<PlannedStep> plan_ ABSL_GUARDED_BY(mu_);
+  PlanNeeds needs_ ABSL_GUARDED_BY(mu_);
   std::map<uint32_t, StepState> states_ ABSL_GUARDED_BY(mu_);
   std::string output_ ABSL_GUARDED_BY(mu_);
   std::vector<std::string> warnings_ ABSL_GUARDED_BY(mu_);
