@@ -372,9 +372,10 @@ def test_upgrade_under_load(own_cluster):
         for _ in range(20 if LONG else 6):
             pids = our_processes(cluster)
             subprocess.run([newer, "--run-dir", cluster.run_dir, "--upgrade"], check=True, timeout=20)
-            wait_until(lambda: all(os.stat(f"/proc/{pid}/exe").st_size == newer.stat().st_size
-                                   for pid in pids.values()), "both run the newer build")
-            assert our_processes(cluster) == pids  # the same processes
+            # The same processes. One that has just changed its program has no arguments yet.
+            wait_until(lambda: our_processes(cluster) == pids and
+                       all(os.stat(f"/proc/{pid}/exe").st_size == newer.stat().st_size for pid in pids.values()),
+                       lambda: f"both run the newer build: {our_processes(cluster)}, before {pids}")
             cluster.deploy("down")
             cluster.up()
     finally:
