@@ -39,6 +39,14 @@ def free_port_range(count):
                 probe.close()
 
 
+def is_gone(pid):
+    """Ended, whether somebody has asked for its exit code or not."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
 def wait_until(condition, what, seconds=10.0):
     """Polls until `condition()` is true; its value is returned."""
     deadline = time.monotonic() + seconds
@@ -142,9 +150,7 @@ class Cluster:
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         for pid in pids:
-            wait_until(lambda: not pathlib.Path(f"/proc/{pid}/exe").exists()
-                       or pathlib.Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z",
-                       f"end of process {pid}")
+            wait_until(lambda: is_gone(pid), f"end of process {pid}", 30)
 
     def logs(self):
         """The services' own logs, to be shown when a test fails."""

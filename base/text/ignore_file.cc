@@ -12,6 +12,24 @@
 #include "base/status/status_macros.h"
 
 namespace slipway {
+namespace {
+
+struct Line {
+  bool keeps;
+  std::string path;  // clean, without a leading slash
+};
+
+Line ReadLine(absl::string_view text) {
+  text = absl::StripAsciiWhitespace(text);
+  const bool keeps = absl::ConsumePrefix(&text, "!");
+  text = absl::StripAsciiWhitespace(text);
+  if (text.empty()) return {keeps, ""};
+  std::string clean = CleanPath(text);
+  if (clean.size() > 1 && clean[0] == '/') clean.erase(0, 1);
+  return {keeps, std::move(clean)};
+}
+
+}  // namespace
 
 std::string CleanPath(absl::string_view path) {
   const bool rooted = absl::StartsWith(path, "/");
@@ -34,30 +52,32 @@ std::string CleanPath(absl::string_view path) {
 absl::StatusOr<IgnoreFile> IgnoreFile::OfPatterns(const std::vector<std::string>& patterns) {
   IgnoreFile out;
   for (const std::string& given : patterns) {
-    absl::string_view line = absl::StripAsciiWhitespace(given);
-    const bool keeps = absl::ConsumePrefix(&line, "!");
-    line = absl::StripAsciiWhitespace(line);
-    if (line.empty()) {
-      if (keeps) return absl::InvalidArgumentError("illegal exclusion pattern: \"!\"");
+    const Line line = ReadLine(given);
+    if (line.path.empty()) {
+      if (line.keeps) return absl::InvalidArgumentError("illegal exclusion pattern: \"!\"");
       continue;
     }
-    std::string clean = CleanPath(line);
-    if (clean.size() > 1 && clean[0] == '/') clean.erase(0, 1);
-    if (clean == "." || clean == "/") continue;
-    ASSIGN_OR_RETURN(PathPattern pattern, PathPattern::Parse(clean));
-    out.rules_.push_back({std::move(pattern), keeps});
+    if (line.path == "." || line.path == "/") continue;
+    ASSIGN_OR_RETURN(PathPattern pattern, PathPattern::Parse(line.path));
+    out.rules_.push_back({std::move(pattern), line.keeps});
   }
   return out;
 }
 
 absl::StatusOr<IgnoreFile> IgnoreFile::Parse(absl::string_view text) {
+  return OfPatterns(ReadIgnorePatterns(text));
+}
+
+std::vector<std::string> ReadIgnorePatterns(absl::string_view text) {
   absl::ConsumePrefix(&text, "\xef\xbb\xbf");
   std::vector<std::string> patterns;
-  for (absl::string_view line : absl::StrSplit(text, '\n')) {
-    if (absl::StartsWith(line, "#")) continue;
-    patterns.emplace_back(line);
+  for (const absl::string_view given : absl::StrSplit(text, '\n')) {
+    if (absl::StartsWith(given, "#")) continue;
+    const Line line = ReadLine(given);
+    std::string pattern = absl::StrCat(line.keeps ? "!" : "", line.path);
+    if (!pattern.empty()) patterns.push_back(std::move(pattern));
   }
-  return OfPatterns(patterns);
+  return patterns;
 }
 
 bool IgnoreFile::Ignores(absl::string_view path) const {

@@ -30,6 +30,10 @@ class IgnoreFile {
   std::vector<Rule> rules_;
 };
 
+// The patterns of a .dockerignore, clean, as IgnoreFile::OfPatterns() and BuildKit's clients take
+// them: a line each, without "#" comments.
+std::vector<std::string> ReadIgnorePatterns(absl::string_view text);
+
 // As Go's path.Clean: no ".", no "..", no double or trailing slash but where nothing else is left.
 std::string CleanPath(absl::string_view path);
 

@@ -97,8 +97,12 @@ absl::StatusOr<BuildKitBuild> ReadBuildAttributes(
       label.set_name(std::string(name));
       label.set_value(value);
     } else if (absl::ConsumePrefix(&name, "context:")) {
-      return absl::UnimplementedError(
-          absl::StrCat("--build-context ", name, ": other contexts are not supported"));
+      absl::string_view image = value;
+      if (!absl::ConsumePrefix(&image, "docker-image://") || image.empty()) {
+        return absl::UnimplementedError(absl::StrCat("--build-context ", name, "=", value,
+                                                     ": only docker-image:// is supported"));
+      }
+      (*build.options.mutable_named_images())[std::string(name)] = std::string(image);
     } else if (key == "requestid") {
       return absl::UnimplementedError(absl::StrCat("unsupported request ", value));
     } else if (key == "context") {
@@ -129,12 +133,15 @@ absl::Status ReadExporter(const std::string& type,
     }
     return absl::OkStatus();
   }
-  if (type == "tar") {
+  if (type == "tar" || type == "local") {
+    if (!get("platform-split").empty() && get("platform-split") != "false") {
+      return absl::UnimplementedError("platform-split of an output is not supported");
+    }
     build.output = type;
     return absl::OkStatus();
   }
   return absl::UnimplementedError(absl::StrCat(
-      "output type ", type, " is not supported: an image (the default), and tar, are"));
+      "output type ", type, " is not supported: an image (the default), local and tar are"));
 }
 
 }  // namespace slipway::gateway

@@ -20,7 +20,8 @@ struct BuildKitBuild {
   bool dockerfile_of_session = true;  // else it is in the context
   // A file with the context that the build service has been given already.
   slipway::build::v1::ContextFile uploaded;
-  // What becomes of the result: "" (nothing), "moby" (an image here), "tar" (to the client).
+  // What becomes of the result: "" (nothing), "moby" (an image here), "local" or "tar" (to the
+  // client).
   std::string output;
 };
 

@@ -46,10 +46,16 @@ TEST(BuildAttributesTest, WhereContextAndDockerfileAre) {
   EXPECT_TRUE(read->dockerfile_of_session);
 }
 
+TEST(BuildAttributesTest, ImagesByOtherNames) {
+  const auto read = ReadBuildAttributes({{"context:alpine:3", "docker-image://host:1/base:1"}});
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->options.named_images().at("alpine:3"), "host:1/base:1");
+}
+
 TEST(BuildAttributesTest, WhatIsNotOfferedIsNamed) {
   for (const auto& [key, value] :
        std::map<std::string, std::string>{{"platform", "linux/amd64,linux/arm64"},
-                                          {"context:other", "docker-image://x"},
+                                          {"context:other", "local:other"},
                                           {"requestid", "frontend.lint"}}) {
     EXPECT_TRUE(absl::IsUnimplemented(ReadBuildAttributes({{key, value}}).status())) << key;
   }
@@ -64,7 +70,8 @@ TEST(BuildAttributesTest, WhatIsNotOfferedIsNamed) {
   EXPECT_EQ(build.options.tags_size(), 2);
   EXPECT_EQ(build.output, "moby");
   EXPECT_TRUE(ReadExporter("tar", {}, build).ok());
-  EXPECT_TRUE(absl::IsUnimplemented(ReadExporter("local", {}, build)));
+  EXPECT_TRUE(ReadExporter("local", {}, build).ok());
+  EXPECT_EQ(build.output, "local");
   EXPECT_TRUE(absl::IsUnimplemented(ReadExporter("docker", {{"dest", "x"}}, build)));
 }
 

@@ -1,32 +1,31 @@
 #include "gateway/buildkit/build_progress.h"
 
+#include <google/protobuf/util/time_util.h>
+
 #include <algorithm>
 #include <map>
-#include <random>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "base/rpc/request_id.h"
 
 namespace slipway::gateway {
 namespace {
 
 namespace pb = slipway::build::v1;
 namespace bk = moby::buildkit::v1;
+using google::protobuf::Timestamp;
+using google::protobuf::util::TimeUtil;
 
 constexpr uint32_t kParts = 1u << 20;  // their numbers come behind those of steps
-constexpr int64_t kNsPerSecond = 1'000'000'000;
 
-void Put(int64_t unix_ns, google::protobuf::Timestamp& out) {
-  out.set_seconds(unix_ns / kNsPerSecond);
-  out.set_nanos(static_cast<int32_t>(unix_ns % kNsPerSecond));
-}
+Timestamp Now() { return TimeUtil::NanosecondsToTimestamp(absl::GetCurrentTimeNanos()); }
 
-std::string RandomName() {
-  std::random_device random;
-  return absl::StrFormat("%08x%08x%08x%08x", random(), random(), random(), random());
+Timestamp TimeOr(int64_t unix_ns, const Timestamp& otherwise) {
+  return unix_ns != 0 ? TimeUtil::NanosecondsToTimestamp(unix_ns) : otherwise;
 }
 
 // "build ", "stage-1 ", or nothing for a stage without a name that is alone.
@@ -47,7 +46,8 @@ bool IsShown(absl::string_view name) {
 
 }  // namespace
 
-BuildProgress::BuildProgress(Send send) : send_(std::move(send)), name_(RandomName()) {}
+BuildProgress::BuildProgress(Send send)
+    : send_(std::move(send)), name_(NewRequestId() + NewRequestId()) {}
 
 std::string BuildProgress::Digest(uint32_t number) const {
   return absl::StrFormat("sha256:%s%032x", name_, number);
@@ -64,7 +64,7 @@ uint32_t BuildProgress::Begin(const std::string& name) {
   Vertex part;
   part.message.set_digest(Digest(kParts + static_cast<uint32_t>(parts_.size())));
   part.message.set_name(name);
-  Put(absl::GetCurrentTimeNanos(), *part.message.mutable_started());
+  *part.message.mutable_started() = Now();
   parts_.push_back(std::move(part));
   Show(parts_.back());
   return static_cast<uint32_t>(parts_.size() - 1);
@@ -78,12 +78,12 @@ void BuildProgress::Count(uint32_t part, const std::string& what, uint64_t bytes
   status.set_name(what);
   status.set_current(static_cast<int64_t>(bytes));
   *status.mutable_started() = parts_[part].message.started();
-  Put(absl::GetCurrentTimeNanos(), *status.mutable_timestamp());
+  *status.mutable_timestamp() = Now();
   send_(std::move(response));
 }
 
 void BuildProgress::End(uint32_t part, const absl::Status& status) {
-  Put(absl::GetCurrentTimeNanos(), *parts_[part].message.mutable_completed());
+  *parts_[part].message.mutable_completed() = Now();
   if (!status.ok()) parts_[part].message.set_error(std::string(status.message()));
   Show(parts_[part]);
 }
@@ -130,16 +130,14 @@ void BuildProgress::TakeStep(const pb::BuildStep& step) {
   if (step.number() == 0 || step.number() > steps_.size()) return;
   Vertex& vertex = steps_[step.number() - 1];
   if (step.state() == pb::BuildStep::STATE_UNSPECIFIED) return;
-  const int64_t now = absl::GetCurrentTimeNanos();
+  const Timestamp now = Now();
   if (!vertex.message.has_started()) {
-    Put(step.started_unix_ns() != 0 ? step.started_unix_ns() : now,
-        *vertex.message.mutable_started());
+    *vertex.message.mutable_started() = TimeOr(step.started_unix_ns(), now);
   } else if (step.state() == pb::BuildStep::STATE_RUNNING) {
     return;
   }
   if (step.state() != pb::BuildStep::STATE_RUNNING) {
-    Put(step.finished_unix_ns() != 0 ? step.finished_unix_ns() : now,
-        *vertex.message.mutable_completed());
+    *vertex.message.mutable_completed() = TimeOr(step.finished_unix_ns(), now);
   }
   vertex.message.set_cached(step.state() == pb::BuildStep::STATE_CACHED);
   if (step.state() == pb::BuildStep::STATE_CANCELLED) vertex.message.set_error("context canceled");
@@ -156,7 +154,7 @@ void BuildProgress::TakeOutput(const pb::BuildOutput& output) {
   bk::StatusResponse response;
   bk::VertexLog& log = *response.add_logs();
   log.set_vertex(steps_[output.step() - 1].message.digest());
-  Put(absl::GetCurrentTimeNanos(), *log.mutable_timestamp());
+  *log.mutable_timestamp() = Now();
   log.set_stream(output.is_stderr() ? 2 : 1);
   log.set_msg(output.data());
   send_(std::move(response));
@@ -182,7 +180,7 @@ void BuildProgress::Take(const pb::BuildImageResponse& response) {
 void BuildProgress::Fail(const absl::Status& status) {
   const auto fail = [&](Vertex& vertex) {
     if (!vertex.message.has_started() || vertex.message.has_completed()) return;
-    Put(absl::GetCurrentTimeNanos(), *vertex.message.mutable_completed());
+    *vertex.message.mutable_completed() = Now();
     vertex.message.set_error(std::string(status.message()));
     Show(vertex);
   };

@@ -1,31 +1,27 @@
 #include "gateway/buildkit/build_run.h"
 
-#include <algorithm>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <map>
 #include <memory>
-#include <set>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
+#include "base/text/ignore_file.h"
 #include "buildkit/secrets.grpc.pb.h"
 #include "buildkit/upload.grpc.pb.h"
 #include "gateway/buildkit/error_source.h"
 #include "gateway/buildkit/file_sync.h"
+#include "gateway/buildkit/image_export.h"
 #include "gateway/buildkit/ssh_agents.h"
-#include "gateway/buildkit/tar_text.h"
+#include "gateway/buildkit/tar_sink.h"
 #include "gateway/clients/context_upload.h"
 
 namespace slipway::gateway {
 namespace {
 
 namespace pb = slipway::build::v1;
-namespace cpb = slipway::container::v1;
-namespace apb = slipway::agent::v1;
 namespace fpb = moby::filesync::v1;
 namespace spb = moby::buildkit::secrets::v1;
 namespace upb = moby::upload::v1;
@@ -35,78 +31,6 @@ constexpr size_t kMaxSecretBytes = 4 << 20;
 constexpr uint64_t kCountEvery = 256 << 10;  // bytes, for those who look on
 constexpr absl::string_view kUploads = "http://buildkit-session/";
 constexpr absl::string_view kDockerHub = "https://index.docker.io/v1/";
-
-// Of a reference, as BuildOptions.auths wants it.
-std::string RegistryOf(const std::string& reference) {
-  const std::string first = reference.substr(0, reference.find('/'));
-  const bool is_host =
-      first != reference &&
-      (absl::StrContains(first, '.') || absl::StrContains(first, ':') || first == "localhost");
-  return is_host ? first : std::string(kDockerHub);
-}
-
-bool IsPrintable(absl::string_view text) {
-  return std::all_of(text.begin(), text.end(), absl::ascii_isprint);
-}
-
-// The patterns of a .dockerignore, as BuildKit reads it.
-std::vector<std::string> IgnorePatterns(absl::string_view text) {
-  std::vector<std::string> patterns;
-  absl::ConsumePrefix(&text, "\xEF\xBB\xBF");
-  for (absl::string_view line : absl::StrSplit(text, '\n')) {
-    if (absl::StartsWith(line, "#")) continue;
-    line = absl::StripAsciiWhitespace(line);
-    if (line.empty()) continue;
-    const bool keeps = absl::ConsumePrefix(&line, "!");
-    line = absl::StripAsciiWhitespace(line);
-    while (line.size() > 1 && line.back() == '/') line.remove_suffix(1);
-    if (line.size() > 1) absl::ConsumePrefix(&line, "/");
-    patterns.push_back(absl::StrCat(keeps ? "!" : "", line));
-  }
-  return patterns;
-}
-
-// Files into the tar of the context, and that into the call.
-class ContextSink : public FileSink {
- public:
-  ContextSink(ContextUpload& upload, std::function<void()> counted)
-      : upload_(upload), counted_(std::move(counted)) {}
-
-  Awaitable<absl::Status> Begin(const fsutil::types::Stat& stat, uint64_t size) override {
-    // A tar has no sockets.
-    skips_ = S_ISSOCK(ModeOfGo(stat.mode()));
-    if (skips_) co_return absl::OkStatus();
-    CO_RETURN_IF_ERROR(tar_.Begin(stat, size));
-    co_return co_await Send(ContextUpload::kPieceBytes);
-  }
-  Awaitable<absl::Status> Append(absl::string_view content) override {
-    if (skips_) co_return absl::OkStatus();
-    CO_RETURN_IF_ERROR(tar_.Append(content));
-    co_return co_await Send(ContextUpload::kPieceBytes);
-  }
-  Awaitable<absl::Status> Finish() {
-    CO_RETURN_IF_ERROR(tar_.Finish());
-    co_return co_await Send(1);
-  }
-  // The build service takes no more; why, its call tells.
-  bool refused() const { return refused_; }
-
- private:
-  Awaitable<absl::Status> Send(size_t least) {
-    if (tar_.text().size() < least) co_return absl::OkStatus();
-    const std::string piece = std::exchange(tar_.text(), std::string());
-    CO_ASSIGN_OR_RETURN(const bool taken, co_await upload_.Append(piece));
-    counted_();
-    refused_ = !taken;
-    co_return taken ? absl::OkStatus() : absl::UnavailableError("the build is over");
-  }
-
-  ContextUpload& upload_;
-  const std::function<void()> counted_;
-  TarText tar_;
-  bool skips_ = false;
-  bool refused_ = false;
-};
 
 class Run {
  public:
@@ -201,7 +125,7 @@ class Run {
     build_.options.set_dockerfile_content(found->second);
     if (!has_local_context()) co_return absl::OkStatus();
     if (const auto own = files.find(own_ignore); own != files.end()) {
-      exclude_ = IgnorePatterns(own->second);
+      exclude_ = ReadIgnorePatterns(own->second);
       co_return absl::OkStatus();
     }
     const std::vector<std::string> ignore_file = {".dockerignore"};
@@ -209,7 +133,7 @@ class Run {
                         co_await ReadSmall("[internal] load .dockerignore", "transferring context:",
                                            build_.context_directory, ignore_file));
     const auto ignore = context.find(".dockerignore");
-    if (ignore != context.end()) exclude_ = IgnorePatterns(ignore->second);
+    if (ignore != context.end()) exclude_ = ReadIgnorePatterns(ignore->second);
     co_return absl::OkStatus();
   }
 
@@ -232,9 +156,9 @@ class Run {
     CO_RETURN_IF_ERROR(co_await stream->Finish());
     for (const std::string& id : plan.secrets()) CO_RETURN_IF_ERROR(co_await AskSecret(id));
     for (const std::string& id : plan.ssh_agents()) CO_RETURN_IF_ERROR(co_await AskAgent(id));
-    std::set<std::string> hosts;
-    for (const std::string& image : plan.images()) hosts.insert(RegistryOf(image));
-    for (const std::string& host : hosts) CO_RETURN_IF_ERROR(co_await AskCredentials(host));
+    for (const std::string& host : plan.registries()) {
+      CO_RETURN_IF_ERROR(co_await AskCredentials(host));
+    }
     co_return absl::OkStatus();
   }
 
@@ -270,7 +194,7 @@ class Run {
   Awaitable<absl::Status> AskAgent(std::string id) {
     if (is_cancelled()) co_return Cancelled();
     // It becomes metadata, where nothing else may be.
-    if (!IsPrintable(id)) co_return absl::OkStatus();
+    if (!IsMetadataText(id)) co_return absl::OkStatus();
     if (!session_->Offers("/moby.sshforward.v1.SSH/CheckAgent")) co_return absl::OkStatus();
     moby::sshforward::v1::CheckAgentRequest request;
     request.set_id(id);
@@ -364,7 +288,13 @@ class Run {
     const uint32_t part = progress_.Begin("[internal] load build context");
     uint64_t received = 0;
     ContextUpload upload(backends_, stream);
-    ContextSink sink(upload, [&] { progress_.Count(part, "transferring context:", received); });
+    bool refused = false;
+    TarSink sink([&](std::string piece) -> Awaitable<absl::Status> {
+      CO_ASSIGN_OR_RETURN(const bool taken, co_await upload.Append(piece));
+      progress_.Count(part, "transferring context:", received);
+      refused = !taken;
+      co_return taken ? absl::OkStatus() : absl::UnavailableError("the build is over");
+    });
     absl::Status sent;
     FileSyncQuery query{.directory = build_.context_directory, .exclude = exclude_};
     auto files = OpenFileSync(backends_.calls(), *session_, query, endless_);
@@ -380,14 +310,14 @@ class Run {
       sent = files.status();
     }
     // The build's own call says why it wants no more.
-    if (sink.refused()) sent = absl::OkStatus();
+    if (refused) sent = absl::OkStatus();
     progress_.End(part, sent);
     co_return sent;
   }
 
   // `docker buildx build -`: an archive that the client reads from its standard input.
   Awaitable<absl::Status> SendUpload(BuildStream stream) {
-    if (!IsPrintable(build_.context)) {
+    if (!IsMetadataText(build_.context)) {
       co_return absl::InvalidArgumentError("the context's address has bytes that no URL has");
     }
     CallOptions options = endless_;
@@ -448,69 +378,32 @@ class Run {
       }
       progress_.End(part, absl::OkStatus());
     } else if (build_.output == "tar") {
-      const uint32_t part = progress_.Begin("exporting to client tarball");
-      absl::Status sent = co_await SendTar(part);
-      progress_.End(part, sent);
-      co_return sent;
+      co_return co_await SendOutput("exporting to client tarball", "sending tarball", SendImageTar);
+    } else if (build_.output == "local") {
+      co_return co_await SendOutput("exporting to client directory", "copying files",
+                                    SendImageFiles);
     }
     co_return absl::OkStatus();
   }
 
-  // The root of a container that never runs.
-  Awaitable<absl::Status> SendTar(uint32_t part) {
-    if (!session_->Offers("/moby.filesync.v1.FileSend/DiffCopy")) {
-      co_return absl::FailedPreconditionError("the build session takes no output");
+  Awaitable<absl::Status> SendOutput(std::string what, std::string status,
+                                     Awaitable<absl::Status> (*send)(ImageExport)) {
+    const uint32_t part = progress_.Begin(what);
+    ImageExport output{
+        .backends = backends_,
+        .session = session_,
+        .image_id = result_.image_id(),
+        .cancel = cancel_,
+        .options = endless_,
+        .count = [this, part, status](uint64_t bytes) { progress_.Count(part, status, bytes); }};
+    const auto epoch = build_.options.build_args().find("SOURCE_DATE_EPOCH");
+    int64_t seconds = 0;
+    if (epoch != build_.options.build_args().end() && absl::SimpleAtoi(epoch->second, &seconds)) {
+      output.mtime_s = seconds;
     }
-    cpb::CreateContainerRequest create;
-    create.mutable_spec()->set_image(result_.image_id());
-    create.mutable_spec()->add_command("-");
-    create.mutable_spec()->mutable_network()->set_mode("none");
-    CO_ASSIGN_OR_RETURN(
-        const cpb::CreateContainerResponse created,
-        co_await backends_.Call(backends_.container(), &ContainerCalls::CreateContainer, create,
-                                short_call()));
-    absl::Status sent = co_await SendRoot(part, created.id());
-    cpb::RemoveContainerRequest remove;
-    remove.set_container(created.id());
-    remove.set_force(true);
-    const auto removed = co_await backends_.Call(
-        backends_.container(), &ContainerCalls::RemoveContainer, remove, short_call());
-    if (sent.ok()) sent = removed.status();
+    absl::Status sent = co_await send(std::move(output));
+    progress_.End(part, sent);
     co_return sent;
-  }
-
-  Awaitable<absl::Status> SendRoot(uint32_t part, std::string container) {
-    const std::unique_ptr<fpb::FileSend::StubInterface> stub =
-        fpb::FileSend::NewStub(session_->channel);
-    auto target = OpenBidi(backends_.calls(), stub->async(),
-                           &fpb::FileSend::StubInterface::async_interface::DiffCopy, endless_);
-    apb::ExportContainerRequest read;
-    read.set_container_id(container);
-    auto source = backends_.Read(backends_.stream(), &StreamCalls::ExportContainer, read, endless_);
-    cancel_.Set([source, target] {
-      source->Cancel();
-      target->Cancel();
-    });
-    apb::ExportContainerResponse response;
-    uint64_t bytes = 0;
-    bool taken = true;
-    while (taken && co_await source->Next(response)) {
-      bytes += response.data().size();
-      fpb::BytesMessage piece;
-      piece.set_data(std::move(*response.mutable_data()));
-      taken = co_await target->Write(std::move(piece));
-      progress_.Count(part, "sending tarball", bytes);
-    }
-    const absl::Status read_to_end = co_await source->Finish();
-    if (taken && !read_to_end.ok()) {
-      target->Cancel();
-      co_await target->Finish();
-      co_return read_to_end;
-    }
-    target->WritesDone();
-    fpb::BytesMessage ignored;
-    while (co_await target->Next(ignored)) continue;
-    co_return co_await target->Finish();
   }
 
   Backends& backends_;

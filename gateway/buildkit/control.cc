@@ -1,5 +1,7 @@
 #include "gateway/buildkit/control.h"
 
+#include <google/protobuf/util/time_util.h>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
@@ -25,11 +27,11 @@ namespace slipway::gateway {
 namespace {
 
 namespace bk = moby::buildkit::v1;
+using google::protobuf::util::TimeUtil;
 namespace fe = moby::buildkit::v1::frontend;
 namespace pb = slipway::build::v1;
 using Context = grpc::CallbackServerContext;
 
-constexpr int64_t kNsPerSecond = 1'000'000'000;
 constexpr std::chrono::seconds kPatience{5};  // for Control.Solve, of calls that come before it
 constexpr size_t kMaxUsageRecords = 100'000;
 
@@ -229,11 +231,6 @@ class StatusCall : public grpc::ServerWriteReactor<bk::StatusResponse>,
   bool finished_ = false;
 };
 
-void Put(int64_t unix_ns, google::protobuf::Timestamp& out) {
-  out.set_seconds(unix_ns / kNsPerSecond);
-  out.set_nanos(static_cast<int32_t>(unix_ns % kNsPerSecond));
-}
-
 bk::UsageRecord RecordOf(const pb::BuildCacheEntry& entry) {
   bk::UsageRecord record;
   record.set_id(entry.id());
@@ -244,9 +241,9 @@ bk::UsageRecord RecordOf(const pb::BuildCacheEntry& entry) {
   record.set_recordtype(entry.type());
   record.set_usagecount(entry.use_count());
   if (!entry.parent().empty()) record.add_parents(entry.parent());
-  Put(entry.created_unix_ns(), *record.mutable_createdat());
+  *record.mutable_createdat() = TimeUtil::NanosecondsToTimestamp(entry.created_unix_ns());
   if (entry.last_used_unix_ns() != 0) {
-    Put(entry.last_used_unix_ns(), *record.mutable_lastusedat());
+    *record.mutable_lastusedat() = TimeUtil::NanosecondsToTimestamp(entry.last_used_unix_ns());
   }
   return record;
 }

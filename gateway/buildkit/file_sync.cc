@@ -7,10 +7,10 @@
 #include <memory>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "gateway/buildkit/tar_text.h"
+#include "gateway/docker/query_escape.h"
 
 namespace slipway::gateway {
 namespace {
@@ -33,21 +33,6 @@ absl::Status CheckPath(const std::string& path) {
   if (good) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("the session sends a file outside its directory: ", path));
-}
-
-// Go's url.QueryEscape.
-std::string QueryEscape(absl::string_view text) {
-  std::string out;
-  for (const unsigned char c : text) {
-    if (absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.' || c == '~') {
-      out.push_back(static_cast<char>(c));
-    } else if (c == ' ') {
-      out.push_back('+');
-    } else {
-      absl::StrAppend(&out, "%", absl::Hex(c, absl::kZeroPad2));
-    }
-  }
-  return out;
 }
 
 // One DiffCopy. The client is asked for small files ahead; what comes is passed on in order.
@@ -253,9 +238,7 @@ absl::StatusOr<FileSyncStream> OpenFileSync(CallTracker& calls, const BuildSessi
   CallOptions with = options;
   // As BuildKit does: where one value is more than ASCII, all of that name are escaped.
   const auto add = [&with](const std::string& name, const std::vector<std::string>& values) {
-    const bool plain = std::all_of(values.begin(), values.end(), [](const std::string& value) {
-      return std::all_of(value.begin(), value.end(), absl::ascii_isprint);
-    });
+    const bool plain = std::all_of(values.begin(), values.end(), IsMetadataText);
     for (const std::string& value : values) {
       with.metadata.emplace_back(name, plain ? value : QueryEscape(value));
     }

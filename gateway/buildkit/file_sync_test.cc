@@ -1,20 +1,14 @@
 #include "gateway/buildkit/file_sync.h"
 
-#include <grpcpp/server_builder.h>
-#include <grpcpp/server_posix.h>
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_future.hpp>
 #include <deque>
 #include <functional>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "gateway/buildkit/session_testing.h"
 #include "gateway/buildkit/tar_text.h"
-#include "gateway/http/io_threads.h"
 #include "gtest/gtest.h"
 
 namespace slipway::gateway {
@@ -22,7 +16,6 @@ namespace {
 
 using fsutil::types::Packet;
 using fsutil::types::Stat;
-using ServerStream = grpc::ServerReaderWriter<Packet, Packet>;
 
 constexpr uint32_t kDir = 1u << 31;
 constexpr uint32_t kSymlink = 1u << 27;
@@ -60,22 +53,6 @@ Packet Of(Packet::PacketType type) {
   packet.set_type(type);
   return packet;
 }
-
-// The client's machine: what it does with a DiffCopy, the test says.
-class Client : public moby::filesync::v1::FileSync::Service {
- public:
-  std::function<void(ServerStream&)> script;
-  std::multimap<std::string, std::string> metadata;
-
-  grpc::Status DiffCopy(grpc::ServerContext* context, ServerStream* stream) override {
-    for (const auto& [name, value] : context->client_metadata()) {
-      metadata.emplace(std::string(name.data(), name.size()),
-                       std::string(value.data(), value.size()));
-    }
-    script(*stream);
-    return grpc::Status::OK;
-  }
-};
 
 // A client that does what it should: four files at a time, in pieces that mix.
 void SendAll(ServerStream& stream, const std::vector<SentFile>& files, size_t piece = 10'000) {
@@ -144,27 +121,8 @@ class ListSink : public FileSink {
   uint64_t left = 0;
 };
 
-class FileSyncTest : public ::testing::Test {
+class FileSyncTest : public SessionTest {
  protected:
-  FileSyncTest() {
-    grpc::ServerBuilder builder;
-    builder.RegisterService(&client_);
-    server_ = builder.BuildAndStart();
-    int ends[2];
-    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
-    grpc::AddInsecureChannelFromFd(server_.get(), ends[0]);
-    session_ = *sessions_.Open("s", {"/moby.filesync.v1.FileSync/DiffCopy"}, UniqueFd(ends[1]));
-  }
-  ~FileSyncTest() override {
-    server_->Shutdown(std::chrono::system_clock::now());
-    calls_.Drain(absl::Seconds(1), absl::Seconds(1));
-  }
-
-  template <typename Result>
-  Result Wait(Awaitable<Result> work) {
-    return asio::co_spawn(threads_.Next(), std::move(work), asio::use_future).get();
-  }
-
   absl::Status Receive(FileSink& sink, const FileSyncQuery& query = {.directory = "context"}) {
     const auto receive = [&]() -> Awaitable<absl::Status> {
       CO_ASSIGN_OR_RETURN(FileSyncStream stream,
@@ -180,13 +138,6 @@ class FileSyncTest : public ::testing::Test {
     ListSink sink;
     return Receive(sink);
   }
-
-  Client client_;
-  std::unique_ptr<grpc::Server> server_;
-  BuildSessions sessions_;
-  BuildSessionPtr session_;
-  CallTracker calls_;
-  IoThreads threads_{1};
 };
 
 TEST_F(FileSyncTest, FilesComeInOrderWhateverIsSentFirst) {
@@ -216,7 +167,7 @@ TEST_F(FileSyncTest, FilesComeInOrderWhateverIsSentFirst) {
   EXPECT_EQ(client_.metadata.find("followpaths")->second, "a");
   // Where one value is more than ASCII, all of its name are escaped.
   EXPECT_EQ(client_.metadata.count("exclude-patterns"), 2u);
-  EXPECT_EQ(client_.metadata.find("exclude-patterns")->second, "%2a.log");
+  EXPECT_EQ(client_.metadata.find("exclude-patterns")->second, "%2A.log");
   EXPECT_EQ(client_.metadata.find("exclude-patterns-encoded")->second, "1");
 }
 
@@ -323,6 +274,10 @@ TEST(TarTextTest, ModesOfGo) {
   EXPECT_EQ(ModeOfGo(1u << 23 | 0755), 0104755u);
   EXPECT_EQ(ModeOfGo(1u << 26 | 1u << 21 | 0600), 0020600u);
   EXPECT_EQ(ModeOfGo(1u << 26 | 0600), 0060600u);
+  for (const uint32_t mode :
+       {0100644u, 0041777u, 0120777u, 0104755u, 0102755u, 0020600u, 0060600u, 0010644u, 0140755u}) {
+    EXPECT_EQ(ModeOfGo(GoModeOf(mode)), mode);
+  }
 }
 
 }  // namespace

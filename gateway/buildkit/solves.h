@@ -27,7 +27,7 @@ struct Solve {
   bool begun = false;     // Control.Solve has come
   bool over = false;      // and has ended
   bool watched = false;   // somebody reads its progress
-  bool building = false;  // the client\'s own frontend has asked for its build
+  bool building = false;  // the client's own frontend has asked for its build
   moby::buildkit::v1::SolveRequest request;
   StatusQueue progress;
   CancelHook cancel;

@@ -27,7 +27,7 @@ class StatusQueue {
   void OnChange(std::function<void()> wake) { wake_ = std::move(wake); }
 
  private:
-  static constexpr size_t kMaxBytes = 8 << 20;
+  static constexpr size_t kMaxBytes = 2 << 20;
 
   void Wake();
 

@@ -11,6 +11,11 @@ namespace {
 
 constexpr int64_t kNsPerSecond = 1'000'000'000;
 
+// https://pkg.go.dev/io/fs#FileMode
+constexpr uint32_t kDir = 1u << 31, kSymlink = 1u << 27, kDevice = 1u << 26, kPipe = 1u << 25,
+                   kSocket = 1u << 24, kSetuid = 1u << 23, kSetgid = 1u << 22,
+                   kCharDevice = 1u << 21, kSticky = 1u << 20;
+
 la_ssize_t Take(archive*, void* text, const void* data, size_t size) {
   static_cast<std::string*>(text)->append(static_cast<const char*>(data), size);
   return static_cast<la_ssize_t>(size);
@@ -19,10 +24,6 @@ la_ssize_t Take(archive*, void* text, const void* data, size_t size) {
 }  // namespace
 
 uint32_t ModeOfGo(uint32_t mode) {
-  // https://pkg.go.dev/io/fs#FileMode
-  constexpr uint32_t kDir = 1u << 31, kSymlink = 1u << 27, kDevice = 1u << 26, kPipe = 1u << 25,
-                     kSocket = 1u << 24, kSetuid = 1u << 23, kSetgid = 1u << 22,
-                     kCharDevice = 1u << 21, kSticky = 1u << 20;
   uint32_t type = S_IFREG;
   if ((mode & kDir) != 0) {
     type = S_IFDIR;
@@ -39,6 +40,34 @@ uint32_t ModeOfGo(uint32_t mode) {
          ((mode & kSetgid) != 0 ? S_ISGID : 0u) | ((mode & kSticky) != 0 ? S_ISVTX : 0u);
 }
 
+uint32_t GoModeOf(uint32_t mode) {
+  uint32_t type = 0;
+  switch (mode & S_IFMT) {
+    case S_IFDIR:
+      type = kDir;
+      break;
+    case S_IFLNK:
+      type = kSymlink;
+      break;
+    case S_IFCHR:
+      type = kDevice | kCharDevice;
+      break;
+    case S_IFBLK:
+      type = kDevice;
+      break;
+    case S_IFIFO:
+      type = kPipe;
+      break;
+    case S_IFSOCK:
+      type = kSocket;
+      break;
+    default:
+      break;
+  }
+  return type | (mode & 0777) | ((mode & S_ISUID) != 0 ? kSetuid : 0u) |
+         ((mode & S_ISGID) != 0 ? kSetgid : 0u) | ((mode & S_ISVTX) != 0 ? kSticky : 0u);
+}
+
 TarText::TarText() : text_(std::make_unique<std::string>()), archive_(archive_write_new()) {
   archive_write_set_format_pax_restricted(archive_);
   // Names are bytes, whatever the locale.
@@ -53,7 +82,7 @@ absl::Status TarText::Check(int result, absl::string_view name) {
   if (result >= ARCHIVE_WARN) return absl::OkStatus();
   const char* const why = archive_error_string(archive_);
   return absl::InvalidArgumentError(
-      absl::StrCat("build context: ", name, ": ", why == nullptr ? "cannot be sent" : why));
+      absl::StrCat(name, ": ", why == nullptr ? "cannot be sent" : why));
 }
 
 absl::Status TarText::Begin(const fsutil::types::Stat& stat, uint64_t size) {

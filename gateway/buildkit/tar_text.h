@@ -35,8 +35,9 @@ class TarText {
   archive* const archive_;
 };
 
-// The mode bits of stat(2) for those of Go's os.FileMode.
+// The mode bits of stat(2) for those of Go's os.FileMode, and the other way round.
 uint32_t ModeOfGo(uint32_t mode);
+uint32_t GoModeOf(uint32_t mode);
 
 }  // namespace slipway::gateway
 

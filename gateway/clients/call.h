@@ -4,6 +4,7 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/client_callback.h>
 
+#include <algorithm>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/post.hpp>
@@ -16,6 +17,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -28,11 +31,17 @@
 // waits. Streams are read one message ahead, so that a slow client slows its service down.
 namespace slipway::gateway {
 
+// Whether gRPC takes it for a value of metadata; others end the call, and some the process.
+inline bool IsMetadataText(absl::string_view text) {
+  return std::all_of(text.begin(), text.end(), absl::ascii_isprint);
+}
+
 struct CallOptions {
   std::string request_id;
   // Infinite for calls that wait for a container.
   absl::Duration timeout = absl::Seconds(120);
-  std::vector<std::pair<std::string, std::string>> metadata = {};  // more of it
+  // More of it; IsMetadataText().
+  std::vector<std::pair<std::string, std::string>> metadata = {};
 
   bool endless() const { return timeout == absl::InfiniteDuration(); }
 };

@@ -6,35 +6,18 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "gateway/docker/query_escape.h"
 
 namespace slipway::gateway {
 namespace {
 
 namespace pb = slipway::container::v1;
 using Strings = std::map<std::string, std::string>;
-
-// Go's url.QueryEscape.
-std::string QueryEscape(absl::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (absl::ascii_isalnum(byte) || c == '-' || c == '_' || c == '.' || c == '~') {
-      out += c;
-    } else if (c == ' ') {
-      out += '+';
-    } else {
-      absl::StrAppendFormat(&out, "%%%02X", byte);
-    }
-  }
-  return out;
-}
 
 std::string Short(absl::string_view id) {
   absl::ConsumePrefix(&id, "sha256:");

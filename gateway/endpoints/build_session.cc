@@ -22,6 +22,7 @@
 #include "gateway/buildkit/door.h"
 #include "gateway/buildkit/signal.h"
 #include "gateway/buildkit/status_queue.h"
+#include "gateway/clients/context_upload.h"
 #include "gateway/docker/build_options.h"
 #include "gateway/docker/progress.h"
 #include "gateway/endpoints/handlers.h"
@@ -36,13 +37,12 @@ constexpr absl::string_view kUpload = "upload-request";
 constexpr absl::string_view kUploadOf = "upload-request:";  // with the id of its build
 constexpr std::chrono::minutes kUploadPatience{10};
 constexpr std::chrono::minutes kUploadKept{1};
-constexpr size_t kPieceBytes = 512 << 10;
 
 // The body into a file that the build service has been given.
 Awaitable<absl::Status> Spool(ApiRequest& request, UploadedContext& uploaded) {
   CO_ASSIGN_OR_RETURN(const auto file, co_await ContextFile::Create(request.backends.files(),
                                                                     request.backends.build_door()));
-  std::string buffer(kPieceBytes, '\0');
+  std::string buffer(ContextUpload::kPieceBytes, '\0');
   while (true) {
     CO_ASSIGN_OR_RETURN(const size_t count,
                         co_await request.http.ReadSome(buffer.data(), buffer.size()));

@@ -79,6 +79,8 @@ class FilesReactor : public grpc::ServerWriteReactor<v1::ReadImageFilesResponse>
     ASSIGN_OR_RETURN(const ImageTree::Resolved resolved,
                      image.tree.Resolve(request.path(), /*follow=*/true));
     if (!resolved.node.has_value()) {
+      // Without a layer there is no root.
+      if (resolved.path.empty()) return absl::OkStatus();
       return absl::NotFoundError(absl::StrCat("/", resolved.path, ": no such file or directory"));
     }
     absl::string_view asked = request.path();

@@ -1,5 +1,7 @@
 #include "runtime-agent/archive/tar_writer.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -8,6 +10,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "base/status/errno_status.h"
 #include "base/status/status_macros.h"
@@ -17,6 +20,7 @@ namespace {
 
 constexpr size_t kBlock = 512;
 constexpr size_t kBufferBytes = 256 << 10;
+constexpr int64_t kLeastSpliced = 64 << 10;  // below, two copies cost less than two system calls
 constexpr size_t kNameBytes = 100;
 constexpr uint64_t kMaxSevenDigits = 07777777;
 constexpr int64_t kMaxElevenDigits = 077777777777;
@@ -97,7 +101,11 @@ std::string Records(const TarMember& member) {
 
 }  // namespace
 
-TarWriter::TarWriter(int fd) : fd_(fd) { buffer_.reserve(kBufferBytes); }
+TarWriter::TarWriter(int fd) : fd_(fd) {
+  struct stat info;
+  to_pipe_ = fstat(fd, &info) == 0 && S_ISFIFO(info.st_mode);
+  buffer_.reserve(kBufferBytes);
+}
 
 absl::Status TarWriter::Flush() {
   size_t done = 0;
@@ -162,9 +170,29 @@ absl::Status TarWriter::Add(const TarMember& member) {
 
 absl::Status TarWriter::Content(absl::string_view bytes) { return Put(bytes); }
 
+// Pages of the file become the pipe's, without a copy. How much that was: all, or what the file or
+// its file system allows.
+absl::StatusOr<int64_t> TarWriter::Splice(int fd, int64_t size_bytes) {
+  RETURN_IF_ERROR(Flush());
+  int64_t done = 0;
+  while (done < size_bytes) {
+    const ssize_t moved =
+        splice(fd, nullptr, fd_, nullptr, static_cast<size_t>(size_bytes - done), SPLICE_F_MORE);
+    if (moved < 0 && errno == EINTR) continue;
+    if (moved < 0 && errno != EINVAL) return ErrnoStatus(errno, "splice a file into an archive");
+    if (moved <= 0) break;
+    done += moved;
+  }
+  return done;
+}
+
 absl::Status TarWriter::ContentOf(int fd, int64_t size_bytes) {
   int64_t left = size_bytes;
   bool ended = false;
+  if (to_pipe_ && size_bytes >= kLeastSpliced) {
+    ASSIGN_OR_RETURN(const int64_t moved, Splice(fd, size_bytes));
+    left -= moved;
+  }
   while (left > 0) {
     if (buffer_.size() == kBufferBytes) RETURN_IF_ERROR(Flush());
     const size_t begin = buffer_.size();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
 namespace slipway::agent {
@@ -50,8 +51,10 @@ class TarWriter {
   absl::Status Put(absl::string_view bytes);
   absl::Status Pad(int64_t size_bytes);
   absl::Status Flush();
+  absl::StatusOr<int64_t> Splice(int fd, int64_t size_bytes);
 
   const int fd_;
+  bool to_pipe_ = false;
   std::string buffer_;
 };
 

@@ -12,8 +12,10 @@
 
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/os/file.h"
 #include "base/os/unique_fd.h"
 #include "runtime-agent/archive/changes.h"
@@ -53,6 +55,10 @@ class Archive : public testing::Test {
     EXPECT_EQ(tar.Finish(), absl::OkStatus());
     lseek(file.get(), 0, SEEK_SET);
     return file;
+  }
+
+  static std::string Contents(const UniqueFd& tar) {
+    return Read(absl::StrCat("/proc/self/fd/", tar.get()));
   }
 
   static std::vector<std::string> Names(const UniqueFd& tar) {
@@ -174,6 +180,38 @@ TEST_F(Archive, WhatGoesInComesOut) {
   fstat(tar.get(), &first);
   fstat(again.get(), &second);
   EXPECT_EQ(first.st_size, second.st_size);
+}
+
+TEST_F(Archive, IsTheSameThroughAPipe) {
+  std::string text(3'000'000, '\0');
+  for (size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i * 7 + i / 1000);
+  Write(From("large"), text);
+  Write(From("odd"), text.substr(5, 70'001));
+  Write(From("small"), "x");
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  std::string through;
+  std::thread reader([&through, end = UniqueFd(ends[0])] {
+    char piece[10'000];
+    for (ssize_t got = 0; (got = read(end.get(), piece, sizeof(piece))) > 0;) {
+      through.append(piece, static_cast<size_t>(got));
+    }
+  });
+  {
+    const UniqueFd end(ends[1]);
+    TarWriter tar(end.get());
+    EXPECT_EQ(ArchiveTree(root_ + "/from", "top", {}, tar), absl::OkStatus());
+    // What a file lacks by now is zeros.
+    const auto shorter = OpenFile(From("odd"), O_RDONLY);
+    ASSERT_TRUE(shorter.ok());
+    EXPECT_EQ(tar.ContentOf(shorter->get(), 100'000), absl::OkStatus());
+    EXPECT_EQ(tar.Finish(), absl::OkStatus());
+  }
+  reader.join();
+  std::string expected = Contents(Pack(root_ + "/from", "top"));
+  expected.resize(expected.size() - 1024);  // the end's two blocks
+  expected += text.substr(5, 70'001) + std::string(100'352 - 70'001 + 1024, '\0');
+  EXPECT_TRUE(through == expected) << through.size() << ", not " << expected.size();
 }
 
 TEST_F(Archive, RootIsNamedAsDockerDoes) {

@@ -35,8 +35,8 @@ constexpr char kProfile[] = R"({
       "mkdir", "mkdirat", "mknod", "mknodat", "mmap", "mprotect", "mremap", "munmap", "newfstatat",
       "open", "openat", "poll", "ppoll", "prctl", "pread64", "prlimit64", "pwrite64", "read",
       "readlink", "readlinkat", "readv", "rmdir", "rseq", "rt_sigaction", "rt_sigprocmask",
-      "rt_sigreturn", "sendmsg", "set_robust_list", "set_tid_address", "stat", "statfs", "statx",
-      "symlink", "symlinkat", "umask", "unlink", "unlinkat", "utimensat", "write", "writev"
+      "rt_sigreturn", "sendmsg", "set_robust_list", "set_tid_address", "splice", "stat", "statfs",
+      "statx", "symlink", "symlinkat", "umask", "unlink", "unlinkat", "utimensat", "write", "writev"
     ]
   }]
 })";

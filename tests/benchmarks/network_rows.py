@@ -6,6 +6,7 @@ import statistics
 import subprocess
 import sys
 
+from cluster import free_port_range
 from rows import UnixClient, life, run_cli, turns
 
 # In a container's network namespace: the median time to an answer of its name server, in microseconds.
@@ -49,8 +50,6 @@ for _ in range(3000):
 print(statistics.median(times) * 1e6)
 """
 
-PORTS = {"slipway": 25201, "dockerd": 25202}
-
 
 def inside(pid, *command):
     return subprocess.run(["nsenter", "-t", pid, "-n", *command], check=True, capture_output=True, text=True).stdout
@@ -64,8 +63,9 @@ def row_publish(bench):
     """A whole life with 32 published ports, and what is more than without."""
     def published(peer):
         client = clients[peer.name]
-        bindings = {f"{port}/tcp": [{"HostPort": str(port + 20000)}] for port in range(1000, 1032)}
+        bindings = {f"{port}/tcp": [{"HostPort": str(port + first)}] for port in range(32)}
         return life(client, "bridge", bindings)
+    first = free_port_range(32)
     clients = {peer.name: UnixClient(peer.socket) for peer in bench.both}
     count = 5 if bench.short else 20
     plain = turns(bench, count, lambda peer: life(clients[peer.name], "bridge"))
@@ -78,8 +78,9 @@ def pair(bench):
     """Two containers on a network of their own, on each engine."""
     try:
         for peer in bench.both:
+            peer.front = free_port_range(1)
             run_cli(peer, "network", "create", "bench")
-            run_cli(peer, "run", "-d", "--name", "server", "--network", "bench", "-p", f"{PORTS[peer.name]}:5201", "busybox", "sleep", "100000")
+            run_cli(peer, "run", "-d", "--name", "server", "--network", "bench", "-p", f"{peer.front}:5201", "busybox", "sleep", "100000")
             run_cli(peer, "run", "-d", "--name", "client", "--network", "bench", "busybox", "sleep", "100000")
             server = fact(peer, "server", "{{.State.Pid}}")
             peer.iperf = subprocess.Popen(["nsenter", "-t", server, "-n", "iperf3", "-s"], stdout=subprocess.DEVNULL)
@@ -104,7 +105,7 @@ def measure_pair(peer, server, client):
     with subprocess.Popen(["nsenter", "-t", server, "-n", sys.executable, "-c", ECHO], stdout=subprocess.PIPE) as echo:
         echo.stdout.readline()
         latency = float(inside(client, sys.executable, "-c", ROUND_TRIPS, address))
-    through_port = subprocess.run(["iperf3", "-c", gateway, "-p", str(PORTS[peer.name]), "-t", "1", "-J"], check=True,
+    through_port = subprocess.run(["iperf3", "-c", gateway, "-p", str(peer.front), "-t", "1", "-J"], check=True,
                                   capture_output=True, text=True).stdout
     return {"name of a container": float(inside(client, sys.executable, "-c", ASK, "server")),
             "round trip between containers": latency,

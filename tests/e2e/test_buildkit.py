@@ -8,6 +8,7 @@ import random
 import re
 import signal
 import socket
+import stat
 import subprocess
 import tarfile
 import time
@@ -106,15 +107,8 @@ RUN false
 class Keyless(EchoAgent):
     """An SSH agent without keys."""
 
-    def serve(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            with connection:
-                while connection.recv(1000):
-                    connection.sendall(b"\0\0\0\5\x0c\0\0\0\0")  # SSH_AGENT_IDENTITIES_ANSWER: none
+    def answer(self, data):
+        return b"\0\0\0\5\x0c\0\0\0\0"  # SSH_AGENT_IDENTITIES_ANSWER: none
 
 
 # Asks an SSH agent for its keys, and prints the kind of the answer.
@@ -227,13 +221,85 @@ def test_an_archive_from_standard_input(cluster, kind):
     assert run(cluster, "bk-archive", "stat", "-c", "%s", "/big") == "2000000\n"
 
 
+MADE = """FROM base:1
+WORKDIR /made
+RUN echo made > made && ln made zz-more && ln -s made link && mkfifo pipe && mkdir -p sub/deep && touch sub/deep/empty && \\
+  head -c 3000000 /dev/zero | tr '\\0' x > big && chmod 4751 big && chmod 1777 sub && touch -d '2001-02-03 04:05:06' made
+RUN rm link && ln -s made link && echo > removed
+RUN rm removed
+"""
+
+
+def tree(root):
+    found = {}
+    for directory, names, files in os.walk(root):
+        for name in names + files:
+            path = os.path.join(directory, name)
+            info = os.lstat(path)
+            content = None
+            if stat.S_ISREG(info.st_mode):
+                with open(path, "rb") as file:
+                    content = hashlib.sha256(file.read()).hexdigest()
+            link = os.readlink(path) if stat.S_ISLNK(info.st_mode) else ""
+            when = 0 if stat.S_ISDIR(info.st_mode) else int(info.st_mtime)
+            found[os.path.relpath(path, root)] = (info.st_mode, info.st_nlink if content else 0, link, content, when)
+    return found
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_result_can_go_to_the_client(cluster, tmp_path, kind):
-    write_context(tmp_path, "FROM base:1 AS b\nRUN echo made > /made\nFROM scratch\nCOPY --from=b /made /bin/busybox /\n", {})
-    _, out, _ = build(cluster, kind, "-o", "type=tar,dest=-", tmp_path)
-    with tarfile.open(fileobj=io.BytesIO(out)) as tar:
-        assert tar.extractfile("made").read() == b"made\n" and tar.getmember("busybox").size > 100_000
+    context, out, unpacked = (tmp_path / name for name in ("context", "out", "unpacked"))
+    context.mkdir()
+    unpacked.mkdir()
+    write_context(context, MADE, {})
+    _, data, _ = build(cluster, kind, "-o", "type=tar,dest=-", context)
+    subprocess.run(["tar", "-xpf", "-", "-C", unpacked], input=data, check=True)
+    _, _, told = build(cluster, kind, "-o", out, context)
+    assert "exporting to client" in told
+    files = tree(out)
+    assert files == tree(unpacked)
+    assert files["made/made"][1] == files["made/zz-more"][1] == 2 and files["made/made"][4] == files["made/zz-more"][4]
+    assert files["made/link"][2] == "made" and stat.S_ISFIFO(files["made/pipe"][0])
+    assert stat.S_IMODE(files["made/big"][0]) == 0o4751 and (out / "made/big").stat().st_size == 3_000_000
+    assert stat.S_IMODE(files["made/sub"][0]) == 0o1777 and "made/sub/deep/empty" in files
+    assert (out / "bin/busybox").exists() and not (out / "made/removed").exists()
+    # Over what is there already.
+    (out / "made/made").write_text("changed")
+    (out / "kept").write_text("kept")
+    build(cluster, kind, "-o", out, context)
+    assert (out / "made/made").read_text() == "made\n" and (out / "kept").exists()
+    # An image without files, and times that are given.
+    write_context(context, "FROM scratch\nLABEL a=b\n", {})
+    build(cluster, kind, "-o", tmp_path / "empty", context)
+    assert tree(tmp_path / "empty") == {}
+    write_context(context, "FROM base:1\n", {})
+    build(cluster, kind, "-o", tmp_path / "dated", "--build-arg", "SOURCE_DATE_EPOCH=1600000000", context)
+    assert {one[4] for one in tree(tmp_path / "dated").values() if one[3]} == {1600000000}
     assert cluster.docker("ps", "-aq").stdout == ""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_place_that_is_too_small_for_the_result(cluster, tmp_path, kind):
+    out = tmp_path / "out"
+    out.mkdir()
+    (tmp_path / "context").mkdir()
+    write_context(tmp_path / "context", MADE, {})
+    run = subprocess.run(["unshare", "-m", "sh", "-c", f'mount -t tmpfs -o size=2m none {out} && exec "$@"', "sh", *client(kind), "-o",
+                          str(out), str(tmp_path / "context")], env={**cluster.env, "DOCKER_BUILDKIT": "1", "BUILDKIT_PROGRESS": "plain"},
+                         capture_output=True, text=True, timeout=60)
+    assert run.returncode == 1 and "no space left on device" in run.stderr, run.stderr
+
+
+def test_images_by_other_names(cluster, tmp_path):
+    cluster.docker("tag", "base:1", "bk-tools:2")
+    write_context(tmp_path, "FROM nowhere.example/gone AS tools\nRUN false\nFROM alpine\nCOPY --from=tools /bin/busybox /copied\n"
+                            "RUN --mount=from=more,target=/m test -e /m/bin/busybox && echo ran > /ran\n", {})
+    names = [f"--build-context={name}=docker-image://{image}" for name, image in
+             {"tools": "bk-tools:2", "alpine": "base:1", "more": "bk-tools:2"}.items()]
+    build(cluster, "buildx", *names, "-t", "bk-named", tmp_path)
+    assert run(cluster, "bk-named", "cat", "/ran") == "ran\n" and run(cluster, "bk-named", "test", "-x", "/copied") == ""
+    code, _, told = build(cluster, "buildx", f"--build-context=x={tmp_path}", tmp_path, check=False)
+    assert code == 1 and "only docker-image:// is supported" in told
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -81,7 +81,8 @@ def pids(one, name):
 
 
 def test_stop_of_a_paused_container(cluster):
-    run(cluster, "ps", "sh", "-c", "trap 'exit 3' TERM; while true; do sleep 0.1; done")
+    run(cluster, "ps", "sh", "-c", "trap 'exit 3' TERM; echo ready; while true; do sleep 0.1; done")
+    wait_until(lambda: "ready" in cluster.docker("logs", "ps").stdout, "it is ready")
     cluster.docker("pause", "ps")
     begin = time.monotonic()
     cluster.docker("stop", "-t", "10", "ps")
@@ -201,7 +202,7 @@ def test_one_shot_stats_are_quick(cluster):
 
 def test_health_as_dockerd(both):
     ours, theirs = both
-    options = ("--health-cmd", "test -f /ok || { echo not yet; exit 1; }", "--health-interval", "300ms", "--health-timeout", "2s",
+    options = ("--health-cmd", "test -f /ok || { echo not yet; exit 1; }", "--health-interval", "1s", "--health-timeout", "2s",
                "--health-retries", "2")
     for one in both:
         run(one, "hh", "sleep", "600", options=options)
@@ -328,7 +329,8 @@ def test_prune_and_sizes(cluster):
 
 
 def test_kill_any_signal(cluster):
-    run(cluster, "kk", "sh", "-c", "trap 'echo usr1; exit 42' USR1; while true; do sleep 0.05; done")
+    run(cluster, "kk", "sh", "-c", "trap 'echo usr1; exit 42' USR1; echo ready; while true; do sleep 0.05; done")
+    wait_until(lambda: "ready" in cluster.docker("logs", "kk").stdout, "it is ready")
     assert api(cluster, "POST", "/containers/kk/kill?signal=NOSUCH")[0] == 400
     cluster.docker("kill", "-s", "USR1", "kk")
     assert cluster.docker("wait", "kk").stdout == "42\n"
@@ -408,15 +410,19 @@ def test_detach_keys_leave_it_running(cluster):
 
 
 def test_wait_conditions(cluster):
-    run(cluster, "ww", "sh", "-c", "sleep 0.5; exit 5")
+    run(cluster, "ww", "sh", "-c", "sleep 4; exit 5")
     assert api(cluster, "POST", "/containers/ww/wait?condition=next-exit")[1]["StatusCode"] == 5
     assert api(cluster, "POST", "/containers/ww/wait?condition=not-running")[1]["StatusCode"] == 5
     assert api(cluster, "POST", "/containers/ww/wait?condition=bogus")[0] == 400
-    waiting = subprocess.Popen(["curl", "-s", "--unix-socket", str(cluster.socket), "-X", "POST",
-                                "http://x/containers/ww/wait?condition=removed"], stdout=subprocess.PIPE, text=True)
-    time.sleep(0.3)
-    cluster.docker("rm", "ww")
-    assert json.loads(waiting.communicate(timeout=10)[0])["StatusCode"] == 5
+    with socket.socket(socket.AF_UNIX) as waiting:
+        waiting.settimeout(30)
+        waiting.connect(str(cluster.socket))
+        waiting.sendall(b"POST /containers/ww/wait?condition=removed HTTP/1.0\r\n\r\n")
+        answer = waiting.makefile("rb")
+        while answer.readline().strip():  # the head comes when it waits
+            continue
+        cluster.docker("rm", "ww")
+        assert json.loads(answer.read())["StatusCode"] == 5
 
 
 def test_native_client(cluster, tmp_path):

@@ -107,11 +107,10 @@ def test_no_descriptor_leaks(cluster, options):
 
 def test_processes_of_the_host_cannot_be_read(cluster):
     """Even with the host's pid namespace: no ptrace over what has other capabilities."""
-    supervisor = next(pid for pid in pathlib.Path("/proc").iterdir() if pid.name.isdigit() and
-                      str(cluster.run_dir).encode() in (pid / "cmdline").read_bytes() and b"agent" in (pid / "cmdline").read_bytes())
+    agent = cluster.pid("agent")
     run = cluster.docker("run", "--rm", "--pid", "host", "busybox", "sh", "-c",
-                         f"cat /proc/{supervisor.name}/environ; readlink /proc/{supervisor.name}/fd/3; ls /proc/{supervisor.name}/root/; "
-                         f"readlink /proc/{supervisor.name}/exe; head -c1 /proc/{supervisor.name}/mem", check=False)
+                         f"cat /proc/{agent}/environ; readlink /proc/{agent}/fd/3; ls /proc/{agent}/root/; "
+                         f"readlink /proc/{agent}/exe; head -c1 /proc/{agent}/mem", check=False)
     assert run.stdout == "" and run.stderr.lower().count("denied") >= 3, (run.stdout, run.stderr)
 
 

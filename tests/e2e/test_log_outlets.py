@@ -5,11 +5,13 @@ import contextlib
 import json
 import os
 import re
+import socket
 import subprocess
 
 import images
 import pytest
 from cluster import free_port_range, wait_until
+from npm import node_env
 from peers import Peer
 
 SCRIPT = "i=0; while [ $i -lt {lines} ]; do i=$((i+1)); echo line $i of a container; done; usleep 50000; echo bad >&2"
@@ -39,6 +41,19 @@ input(type="imptcp" address="127.0.0.1" port="{self.ports['tcp']}" ruleset="keep
 input(type="imtcp" address="127.0.0.1" port="{self.ports['tcp+tls']}" ruleset="keep")
 """)
         self.start("rsyslogd", "-n", "-f", config, "-i", self.dir / "pid")
+        wait_until(self.listens, lambda: f"rsyslogd listens: {self.log()}", 30)
+
+    def listens(self):
+        """A datagram that comes before the socket is lost, and nobody is told."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(("127.0.0.1", self.ports["udp"]))
+            with contextlib.suppress(OSError):
+                probe.send(b"<13>1 - - probe - - - x")
+        for transport in ("tcp", "tcp+tls"):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.ports[transport]), 5):
+                continue
+            return False
+        return bool(self.received("probe"))
 
     def certify(self):
         def openssl(*arguments):
@@ -110,11 +125,9 @@ server.listen().then(() => console.log("[]"));
 
     def __init__(self):
         super().__init__("fluent")
-        subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", self.dir, "@fluent-org/logger@1.0.10"], check=True,
-                       capture_output=True, timeout=120)
         (self.dir / "server.js").write_text(self.SCRIPT)
         self.port = free_port_range(1)
-        self.start("node", self.dir / "server.js", self.port)
+        self.start("node", self.dir / "server.js", self.port, env=node_env("@fluent-org/logger@1.0.10"))
         wait_until(lambda: "[]" in self.log(), lambda: f"the server listens: {self.log()}", 30)
 
     def received(self, tag):

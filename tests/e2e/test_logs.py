@@ -13,9 +13,10 @@ from cluster import wait_until
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 
-# Interleaved streams, an unterminated end, NULs, bytes that are no text, control sequences, an empty line.
+# Interleaved streams, an unterminated end, NULs, bytes that are no text, control sequences, an empty line. Each stream has a pipe
+# of its own: what comes next in the other one comes later than any reader.
 SCRIPT = r"""echo one; echo bad >&2; printf 'tw'; usleep 20000; printf 'o\n'; printf 'a\000b\377\n'; printf '\033[31mred\r\n\n';
-usleep 20000; echo worse >&2; usleep 20000; printf 'the end'"""
+usleep 400000; echo worse >&2; usleep 400000; printf 'the end'"""
 
 
 @pytest.fixture(scope="module")
@@ -34,20 +35,27 @@ def logs(docker, *arguments):
     return run.returncode, run.stdout, run.stderr
 
 
+@pytest.fixture(scope="module")
+def talkers(shared_cluster, peer):
+    """Two on each engine that have spoken: by whether they have a terminal."""
+    names = {False: "piped-talker", True: "terminal-talker"}
+    for docker in both(shared_cluster, peer).values():
+        for tty, name in names.items():
+            docker("run", *(["-t"] if tty else []), "-d", "--name", name, "--network", "none", "--label", "zone=a b", "--env", "LEVEL=3",
+                   "--log-driver", "json-file", "--log-opt", "labels=zone", "--log-opt", "env=LEVEL", "busybox", "sh", "-c", SCRIPT)
+            docker("wait", name)
+    yield names
+    for docker in both(shared_cluster, peer).values():
+        docker("rm", "-f", *names.values(), check=False)
+
+
 @pytest.mark.parametrize("tty", [False, True])
 @pytest.mark.parametrize("options", [
     (), ("--tail", "0"), ("--tail", "1"), ("--tail", "2"), ("--tail", "3"), ("--tail", "all"), ("--tail", "nonsense"),
     ("--since", "1h"), ("--until", "1h"), ("--since", "2001-02-03"), ("--until", "2001-02-03T04:05:06Z"),
     ("--since", "1000000000.000000001"), ("--details",), ("--details", "--tail", "2"), ("-f",), ("-f", "--tail", "1")])
-def test_docker_logs_byte_by_byte(cluster, peer, tty, options):
-    seen = {}
-    for name, docker in both(cluster, peer).items():
-        docker("run", "-d", *(["-t"] if tty else []), "--name", "talker", "--network", "none", "--label", "zone=a b",
-               "--env", "LEVEL=3", "--log-driver", "json-file", "--log-opt", "labels=zone", "--log-opt", "env=LEVEL",
-               "busybox", "sh", "-c", SCRIPT)
-        docker("wait", "talker")
-        seen[name] = logs(docker, *options, "talker")
-        docker("rm", "-f", "talker")
+def test_docker_logs_byte_by_byte(shared_cluster, peer, talkers, tty, options):
+    seen = {name: logs(docker, *options, talkers[tty]) for name, docker in both(shared_cluster, peer).items()}
     # dockerd's json-file puts U+FFFD in the place of bytes that are no UTF-8; ours keeps what was written.
     code, out, err = seen["slipway"]
     assert (code, out.replace(b"\xff", b"\xef\xbf\xbd"), err) == seen["dockerd"]
@@ -64,7 +72,7 @@ def test_errors_are_dockerds(cluster, peer, arguments):
 
 
 def test_timestamps_have_nine_digits_and_grow(cluster):
-    cluster.docker("run", "--name", "talker", "busybox", "sh", "-c", "for i in 1 2 3; do echo $i; usleep 2000; done")
+    cluster.docker("run", "--name", "talker", "busybox", "sh", "-c", "for i in 1 2 3; do echo $i; usleep 200000; done")
     lines = cluster.docker("logs", "-t", "talker").stdout.splitlines()
     assert [line.split(" ", 1)[1] for line in lines] == ["1", "2", "3"]
     stamps = [line.split(" ", 1)[0] for line in lines]
@@ -159,7 +167,7 @@ def test_json_file_is_dockers(cluster, peer):
     for name, docker in both(cluster, peer).items():
         docker("run", "--name", "talker", "--network", "none", "--label", "zone=a", "--env", "LEVEL=3", "--log-driver",
                "json-file", "--log-opt", "labels=zone", "--log-opt", "env=LEVEL", "busybox", "sh", "-c",
-               r"echo hi; usleep 20000; echo err >&2; usleep 20000; printf '\377<&>\342\200\250\t\001\n'; "
+               r"echo hi; usleep 400000; echo err >&2; usleep 400000; printf '\377<&>\342\200\250\t\001\n'; "
                r"usleep 20000; head -c 40000 /dev/zero | tr '\0' x; usleep 20000; printf end", text=False)
         path = wait_until(lambda: docker("inspect", "-f", "{{.LogPath}}", "talker").stdout.strip(), "a path")
         wait_until(lambda: b'end"' in pathlib.Path(path).read_bytes(), "it is written")

@@ -188,6 +188,9 @@ def test_answers_of_name_servers_cannot_be_forged(cluster, places):
         try:
             assert server.stdout.readline() == "ready\n"
             cluster.docker("run", "-d", "--name", "asker", "--network", "six", "--dns", "10.94.0.2", "busybox", "sleep", "1000")
+            # All that takes time is done before: the question waits for its answer two seconds.
+            bridge = pathlib.Path(f"/sys/class/net/{bridge_of(cluster, 'six')}/address").read_text().strip()
+            asker = json.loads(cluster.docker("inspect", "asker").stdout)[0]["State"]["Pid"]
             asking = subprocess.Popen(["docker", "exec", "asker", "nslookup", "-type=a", "bank.example"], env=cluster.env,
                                       stdout=subprocess.PIPE, text=True)
             question, address, port = server.stdout.readline().split()
@@ -195,12 +198,9 @@ def test_answers_of_name_servers_cannot_be_forged(cluster, places):
             body = question[12:]
             answer = (question[:2] + bytes.fromhex("81800001000100000000") + body[:body.index(0) + 5]
                       + bytes.fromhex("c00c00010001000003e80004") + socket.inet_aton("6.6.6.6"))
-            bridge = pathlib.Path(f"/sys/class/net/{bridge_of(cluster, 'six')}/address").read_text().strip()
-            for target in (address, "10.95.7.1"):
-                for source in ("10.94.0.2", thief.v4, "127.0.0.1"):
-                    thief.send(udp4(thief.mac, bridge, source, target, 53, int(port), answer))
+            thief.send(*[udp4(thief.mac, bridge, source, target, 53, int(port), answer)
+                         for target in (address, "10.95.7.1") for source in ("10.94.0.2", thief.v4, "127.0.0.1")])
             # To the socket in the sandbox itself, where an answer is no question.
-            asker = json.loads(cluster.docker("inspect", "asker").stdout)[0]["State"]["Pid"]
             subprocess.run(["nsenter", "-t", str(asker), "-n", sys.executable, "-c",
                             f"import socket; socket.socket(2, 2).sendto(bytes.fromhex('{answer.hex()}'), ('127.0.0.11', 53))"], check=True)
             server.stdin.write("now\n")

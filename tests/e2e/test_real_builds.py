@@ -11,7 +11,8 @@ from cluster import free_port_range, wait_until
 from test_build import build, inspect, write_context
 
 APT = ("RUN --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt/lists,sharing=locked "
-       "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends")
+       "apt-get update -qq -o Acquire::Retries=5 && "
+       "DEBIAN_FRONTEND=noninteractive apt-get install -o Acquire::Retries=5 -y -qq --no-install-recommends")
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +144,7 @@ COPY ca.crt /etc/ssl/certs/build-ca.crt
 WORKDIR /app
 COPY package.json .
 RUN --mount=type=cache,target=/root/.npm NODE_EXTRA_CA_CERTS=/etc/ssl/certs/build-ca.crt \\
-    node /opt/npm/package/bin/npm-cli.js install --omit=dev --no-audit --no-fund --cafile=/etc/ssl/certs/build-ca.crt \\
+    node /opt/npm/package/bin/npm-cli.js install --omit=dev --no-audit --no-fund --fetch-retries=5 --cafile=/etc/ssl/certs/build-ca.crt \\
     --registry=$REGISTRY
 COPY server.js .
 USER 1000

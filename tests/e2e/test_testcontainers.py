@@ -1,10 +1,10 @@
 """Testcontainers for Node, as its users write it: a client that waits for ports, logs and health by ways of its own."""
 
 import json
-import os
 import subprocess
 
 import pytest
+from npm import node_env
 
 SCRIPT = """
 const { GenericContainer, Network, Wait } = require("testcontainers");
@@ -52,8 +52,6 @@ main().then(() => console.log(JSON.stringify(seen)), (error) => { console.error(
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
     directory = tmp_path_factory.mktemp("testcontainers")
-    subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", directory, "testcontainers@10.28.0"], check=True,
-                   capture_output=True, timeout=300)
     (directory / "main.js").write_text(SCRIPT)
     (directory / "context").mkdir()
     (directory / "context" / "Dockerfile").write_text("FROM busybox\nARG WHO\nRUN echo hi $WHO >/hi\nCMD cat /hi; sleep 600\n")
@@ -63,7 +61,7 @@ def program(tmp_path_factory):
 # Which of its networks a container is published by depends on the networks' names, which are random.
 @pytest.mark.parametrize("turn", range(3))
 def test_testcontainers(cluster, program, turn):
-    env = {**os.environ, **cluster.env, "TESTCONTAINERS_RYUK_DISABLED": "true"}
+    env = {**node_env("testcontainers@10.28.0"), **cluster.env, "TESTCONTAINERS_RYUK_DISABLED": "true"}
     run = subprocess.run(["node", program / "main.js", program / "context"], env=env, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
     seen = json.loads(run.stdout.splitlines()[-1])

@@ -16,7 +16,7 @@ import time
 import docker
 import pytest
 import requests
-from cluster import SERVICES, wait_until
+from cluster import SERVICES, is_gone, wait_until
 
 LONG = "faults" in os.environ.get("SLIPWAY_LONG", "")
 KILLS = 500 if LONG else 25
@@ -54,14 +54,7 @@ def kill_at_once(pids):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     for pid in alive:
-        wait_until(lambda: is_gone(pid), f"end of process {pid}")
-
-
-def is_gone(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
-    except OSError:
-        return True
+        wait_until(lambda: is_gone(pid), f"end of process {pid}", 30)
 
 
 class Refused(Exception):

@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "absl/strings/escaping.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/logging/logging.h"
@@ -17,6 +16,7 @@
 #include "base/status/errno_status.h"
 #include "base/status/status_macros.h"
 #include "services/build/clients/config_conversion.h"
+#include "services/build/domain/registry_of.h"
 
 namespace slipway::build {
 namespace {
@@ -124,15 +124,6 @@ std::string NewHoldName() {
     return absl::StrCat("build-", absl::GetCurrentTimeNanos());
   }
   return absl::StrCat("build-", absl::BytesToHexString(bytes));
-}
-
-// The registry of "host[:port]/name"; Docker's own otherwise.
-std::string RegistryOf(const std::string& reference) {
-  const std::string first = reference.substr(0, reference.find('/'));
-  const bool is_host =
-      first != reference &&
-      (absl::StrContains(first, '.') || absl::StrContains(first, ':') || first == "localhost");
-  return is_host ? first : "https://index.docker.io/v1/";
 }
 
 std::string PhaseText(pb::PullLayerProgress::Phase phase) {

@@ -22,6 +22,9 @@ struct BuildRequest {
   std::map<std::string, std::string> build_args;
   std::vector<std::pair<std::string, std::string>> labels;
   std::string target;  // stage; empty: the last
+  // Images that take the place of others, or of stages, by the name that the Dockerfile has, as
+  // Docker shortens it ("alpine:3", not "docker.io/library/alpine:3").
+  std::map<std::string, std::string> named_images;
   bool no_cache = false;
   bool pull = false;
   bool squash = false;

@@ -289,6 +289,26 @@ TEST_F(BuildTest, MountsAndSecrets) {
   EXPECT_TRUE(platform_->needs().ssh_agents.empty());
 }
 
+TEST_F(BuildTest, ImagesThatTheRequestNames) {
+  BuildRequest request;
+  request.named_images = {{"alpine:3", "base:1"}, {"tools", "base:1"}, {"made", "base:1"}};
+  const FakePlatform::Made made = Make(
+      "FROM gone:1 AS made\nRUN fail 3\nFROM docker.io/library/alpine:3\nRUN it\n"
+      "RUN --mount=type=bind,from=tools:latest,target=/t --mount=type=bind,from=made,target=/m x\n",
+      {}, request);
+  EXPECT_EQ(platform_->runs().size(), 2u);
+  EXPECT_EQ(platform_->needs().images, std::vector<std::string>{"base:1"});
+  // An image, also where a stage has its name; and what is asked for may be given.
+  request.named_images = {{"alpine", "base:1"}};
+  Make("FROM gone:1 AS base\nRUN fail 3\nFROM index.docker.io/library/alpine:latest\nRUN more\n",
+       {}, request);
+  request.named_images = {{"made", "base:1"}, {"0", "gone:1"}, {"scratch", "gone:1"}};
+  request.target = "made";
+  Make("FROM gone:1 AS made\nRUN fail 3\n", {}, request);
+  request.target = "";
+  Make("FROM base:1 AS one\nRUN it\nFROM scratch\nCOPY --from=0 made/by-run /got\n", {}, request);
+}
+
 TEST_F(BuildTest, ContextsOfElsewhere) {
   BuildRequest request;
   request.remote = "ftp://h/x";

@@ -111,11 +111,13 @@ absl::StatusOr<Owner> StageRun::FindOwner(const std::string& chown) {
 }
 
 absl::StatusOr<std::string> StageRun::SourceImage(const std::string& from) {
-  if (const std::optional<int> stage = plan_.FindStage(from)) {
+  if (const std::optional<int> stage = plan_.FindSource(from)) {
     ASSIGN_OR_RETURN(const StageImage image, results_.Await(*stage));
     return image.id;
   }
-  ASSIGN_OR_RETURN(const ImageInfo image, FindBase(from, parts_.request.platform));
+  const std::string* const named = plan_.FindNamedImage(from);
+  ASSIGN_OR_RETURN(const ImageInfo image,
+                   FindBase(named == nullptr ? from : *named, parts_.request.platform));
   return image.id;
 }
 

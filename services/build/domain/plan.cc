@@ -44,12 +44,13 @@ class Planner {
 
   absl::StatusOr<Plan> Make() {
     plan_.warnings = file_.warnings;
+    plan_.named_images = request_.named_images;
     for (const Instruction& instruction : file_.instructions) {
       if (instruction.verb == Verb::kFrom) {
         RETURN_IF_ERROR(BeginStage(instruction));
       } else if (plan_.stages.empty()) {
         RETURN_IF_ERROR(TakeGlobalArgument(instruction));
-      } else {
+      } else if (!plan_.stages.back().is_given) {
         plan_.stages.back().instructions.push_back(instruction);
       }
     }
@@ -117,6 +118,14 @@ class Planner {
         stage.platform = *parsed;
       }
     }
+    const std::string* const given = plan_.FindNamedImage(stage.name);
+    const std::string* const other = plan_.FindNamedImage(stage.base);
+    stage.is_given = given != nullptr;
+    if (given != nullptr || other != nullptr) {
+      stage.base = given != nullptr ? *given : *other;
+      plan_.stages.push_back(std::move(stage));
+      return absl::OkStatus();
+    }
     // The last one of that name so far.
     for (const Stage& before : plan_.stages) {
       if (!before.name.empty() && before.name == absl::AsciiStrToLower(stage.base)) {
@@ -172,7 +181,7 @@ class Planner {
     for (const Instruction& instruction : stage.instructions) {
       for (const std::string& reference : FromReferences(instruction)) {
         int number = 0;
-        const std::optional<int> found = plan_.FindStage(reference);
+        const std::optional<int> found = plan_.FindSource(reference);
         if (found.has_value()) {
           needs.insert(*found);
         } else if (absl::SimpleAtoi(reference, &number)) {
@@ -239,7 +248,7 @@ class Planner {
         PlannedStep step = {
             number + 1, stage.label(), instruction.text, instruction.first_line, {number}};
         for (const std::string& reference : FromReferences(instruction)) {
-          if (const auto found = plan_.FindStage(reference)) {
+          if (const auto found = plan_.FindSource(reference)) {
             step.depends_on.push_back(LastStep(*found));
           }
         }
@@ -258,6 +267,23 @@ class Planner {
 };
 
 }  // namespace
+
+const std::string* Plan::FindNamedImage(const std::string& reference) const {
+  // As Docker shortens names: those of its own registry have no host.
+  absl::string_view name = reference;
+  absl::ConsumePrefix(&name, "index.docker.io/") || absl::ConsumePrefix(&name, "docker.io/");
+  absl::ConsumePrefix(&name, "library/");
+  absl::ConsumeSuffix(&name, ":latest");
+  const bool can_be = !name.empty() && !absl::EqualsIgnoreCase(name, "scratch") &&
+                      !absl::EqualsIgnoreCase(name, "context") &&
+                      name.find_first_not_of("0123456789") != absl::string_view::npos;
+  const auto found = can_be ? named_images.find(std::string(name)) : named_images.end();
+  return found == named_images.end() ? nullptr : &found->second;
+}
+
+std::optional<int> Plan::FindSource(const std::string& reference) const {
+  return FindNamedImage(reference) != nullptr ? std::nullopt : FindStage(reference);
+}
 
 std::optional<int> Plan::FindStage(const std::string& reference) const {
   std::optional<int> found;

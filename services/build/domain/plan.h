@@ -22,6 +22,7 @@ struct Stage {
   std::string base;               // image, "scratch" or a stage's name; variables replaced
   std::optional<int> base_stage;  // where the base is one
   Platform platform;              // of --platform; empty: none
+  bool is_given = false;          // an image that the request names takes its place
   std::vector<Instruction> instructions;
   std::vector<int> depends_on;  // stages, ascending
   uint32_t first_step = 0;      // number of FROM; 0: the stage is not needed
@@ -37,7 +38,12 @@ struct Plan {
   std::map<std::string, std::string> global_arguments;  // of ARG before the first FROM
   std::vector<PlannedStep> steps;
   std::vector<std::string> warnings;
+  std::map<std::string, std::string> named_images;  // BuildRequest's
 
+  // What takes the place of an image or a stage of that name; null: nothing.
+  const std::string* FindNamedImage(const std::string& reference) const;
+  // The stage that `--from` of COPY or of a mount names; none: it names an image.
+  std::optional<int> FindSource(const std::string& reference) const;
   // By name or number; none: it is no stage of this file.
   std::optional<int> FindStage(const std::string& reference) const;
 };

@@ -127,7 +127,8 @@ absl::Status StageRun::Begin() {
   });
   if (!has_path) env.push_back(kDefaultPath);
   std::vector<std::string> triggers = std::exchange(image_.config.on_build, {});
-  return triggers.empty() ? absl::OkStatus() : RunTriggers(std::move(triggers));
+  // What is given is taken as it is.
+  return triggers.empty() || stage_.is_given ? absl::OkStatus() : RunTriggers(std::move(triggers));
 }
 
 absl::Status StageRun::RunTriggers(std::vector<std::string> triggers) {

@@ -10,6 +10,7 @@
 #include "base/logging/logging.h"
 #include "base/rpc/status_conversion.h"
 #include "services/build/domain/build.h"
+#include "services/build/domain/registry_of.h"
 #include "services/build/rpc/build_service.h"
 #include "services/build/rpc/context_queue.h"
 #include "services/build/rpc/ssh_relay.h"
@@ -31,6 +32,7 @@ absl::StatusOr<BuildRequest> ParseOptions(const v1::BuildOptions& options) {
     request.labels.emplace_back(label.name(), label.value());
   }
   request.target = options.target_stage();
+  request.named_images = {options.named_images().begin(), options.named_images().end()};
   request.no_cache = options.no_cache();
   request.pull = options.pull();
   request.squash = options.squash();
@@ -131,7 +133,9 @@ class BuildCall : public grpc::ServerBidiReactor<v1::BuildImageRequest, v1::Buil
       step.mutable_depends_on()->Add(planned.depends_on.begin(), planned.depends_on.end());
     }
     v1::BuildPlan& plan = *message.mutable_plan();
-    plan.mutable_images()->Add(needs.images.begin(), needs.images.end());
+    std::set<std::string> registries;
+    for (const std::string& image : needs.images) registries.insert(RegistryOf(image));
+    plan.mutable_registries()->Add(registries.begin(), registries.end());
     plan.mutable_secrets()->Add(needs.secrets.begin(), needs.secrets.end());
     plan.mutable_ssh_agents()->Add(needs.ssh_agents.begin(), needs.ssh_agents.end());
     Write(std::move(message));
