@@ -27,7 +27,7 @@ def finish(cluster, name, lines):
 
 def test_each_service_and_then_all_at_once(own_cluster):
     cluster = own_cluster
-    cluster.docker("run", "-d", "--name", "counter", "busybox", "sh", "-c", COUNT.format(10000))
+    cluster.docker("run", "-d", "--name", "counter", "busybox", "sh", "-c", COUNT.format(6000))
     pid = state(cluster, "counter")["Pid"]
     for service in SERVICES:
         cluster.kill(service)
@@ -37,7 +37,7 @@ def test_each_service_and_then_all_at_once(own_cluster):
     cluster.kill(*SERVICES)
     assert pathlib.Path(f"/proc/{pid}").exists()
     cluster.up()
-    finish(cluster, "counter", 10000)
+    finish(cluster, "counter", 6000)
 
 
 def test_a_container_that_ends_while_nobody_is_there(own_cluster):
@@ -53,12 +53,12 @@ def test_a_container_that_ends_while_nobody_is_there(own_cluster):
 
 def test_down_leaves_containers_and_up_finds_them(own_cluster):
     cluster = own_cluster
-    cluster.docker("run", "-d", "--name", "counter", "busybox", "sh", "-c", COUNT.format(10000))
+    cluster.docker("run", "-d", "--name", "counter", "busybox", "sh", "-c", COUNT.format(6000))
     pid = state(cluster, "counter")["Pid"]
     cluster.deploy("down")
     assert pathlib.Path(f"/proc/{pid}").exists()
     cluster.up()
-    finish(cluster, "counter", 10000)
+    finish(cluster, "counter", 6000)
 
 
 def supervisors(cluster):
