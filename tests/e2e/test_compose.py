@@ -76,9 +76,10 @@ DEPLOYED = {
     "secrets": {"s1": {"file": "./conf/a.txt"}}, "configs": {"c1": {"file": "./conf/a.txt"}},
 }
 
+# Of open files the hard limit: runc, as Debian builds it, raises the soft one of an exec now and then (Go 1.19 does so for itself).
 INSIDE = r"""id; pwd; env | grep -v HOSTNAME | sort; grep -v '^#' /etc/resolv.conf; grep somehost /etc/hosts
 ls -ln /conf /data /scratch /etc/a.txt /run /run/secrets /other /c1.conf 2>&1 | sed 's/ [A-Z][a-z][a-z] .*[0-9]:[0-9]* / /'
-grep -E 'Cap|NoNewPrivs' /proc/self/status; ulimit -n; ulimit -u; cat /proc/sys/net/core/somaxconn
+grep -E 'Cap|NoNewPrivs' /proc/self/status; ulimit -Hn; ulimit -u; cat /proc/sys/net/core/somaxconn
 [ ! -e /dev/mynull ] || wc -c </dev/mynull
 mount | grep -E ' (/run|/scratch|/data|/dev/shm) ' | sed 's/^[^ ]* on //; s/,inode64//' | sort
 nslookup linked 2>&1 | grep -c 10.77.5.10; ps -o args | grep -c '^sleep 600'"""
