@@ -63,7 +63,7 @@ def row_publish(bench):
     """A whole life with 32 published ports, and what is more than without."""
     def published(peer):
         client = clients[peer.name]
-        bindings = {f"{port}/tcp": [{"HostPort": str(port + first)}] for port in range(32)}
+        bindings = {f"{port}/tcp": [{"HostPort": str(first + port - 1)}] for port in range(1, 33)}
         return life(client, "bridge", bindings)
     first = free_port_range(32)
     clients = {peer.name: UnixClient(peer.socket) for peer in bench.both}
