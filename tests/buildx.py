@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import tempfile
 
-PLACE = pathlib.Path.home() / ".cache" / "slipway-tests" / "docker-buildx"
+from images import CACHE
+
+PLACE = CACHE / "docker-buildx"
 SUITE = "trixie"
 
 

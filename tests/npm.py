@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 
-CACHE = pathlib.Path.home() / ".cache" / "slipway-tests"
+from images import CACHE
 
 
 def npm_modules(package):

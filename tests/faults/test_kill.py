@@ -7,7 +7,7 @@ import random
 import signal
 
 import pytest
-from cluster import SERVICES, wait_until
+from cluster import SERVICES, is_gone, wait_until
 
 COUNT = "i=0; while [ $i -lt {} ]; do i=$((i+1)); echo line $i; usleep 2000; done; exit 17"
 
@@ -45,7 +45,7 @@ def test_a_container_that_ends_while_nobody_is_there(own_cluster):
     cluster.docker("run", "-d", "--name", "orphan", "busybox", "sh", "-c", COUNT.format(300))
     pid = state(cluster, "orphan")["Pid"]
     cluster.kill(*SERVICES)
-    wait_until(lambda: not pathlib.Path(f"/proc/{pid}/exe").exists(), "the container ends by itself", 60)
+    wait_until(lambda: is_gone(pid), "the container ends by itself", 60)
     cluster.up()
     finish(cluster, "orphan", 300)
     assert state(cluster, "orphan")["Status"] == "exited"

@@ -130,12 +130,7 @@ PlanNeeds NeedsOf(const Plan& plan) {
     if (!stage.base_stage.has_value() && stage.base != "scratch") images.insert(stage.base);
     for (const Instruction& instruction : stage.instructions) {
       for (const std::string& reference : FromReferences(instruction)) {
-        const std::string* const named = plan.FindNamedImage(reference);
-        if (named != nullptr) {
-          images.insert(*named);
-        } else if (!plan.FindSource(reference).has_value()) {
-          images.insert(reference);
-        }
+        if (!plan.FindSource(reference).has_value()) images.insert(plan.ImageOf(reference));
       }
       if (instruction.verb != Verb::kRun) continue;
       const absl::StatusOr<std::vector<MountSpec>> mounts = ParseMounts(instruction);

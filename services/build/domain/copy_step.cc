@@ -115,9 +115,7 @@ absl::StatusOr<std::string> StageRun::SourceImage(const std::string& from) {
     ASSIGN_OR_RETURN(const StageImage image, results_.Await(*stage));
     return image.id;
   }
-  const std::string* const named = plan_.FindNamedImage(from);
-  ASSIGN_OR_RETURN(const ImageInfo image,
-                   FindBase(named == nullptr ? from : *named, parts_.request.platform));
+  ASSIGN_OR_RETURN(const ImageInfo image, FindBase(plan_.ImageOf(from), parts_.request.platform));
   return image.id;
 }
 

@@ -285,6 +285,11 @@ std::optional<int> Plan::FindSource(const std::string& reference) const {
   return FindNamedImage(reference) != nullptr ? std::nullopt : FindStage(reference);
 }
 
+std::string Plan::ImageOf(const std::string& reference) const {
+  const std::string* const named = FindNamedImage(reference);
+  return named == nullptr ? reference : *named;
+}
+
 std::optional<int> Plan::FindStage(const std::string& reference) const {
   std::optional<int> found;
   for (const Stage& stage : stages) {

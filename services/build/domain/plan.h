@@ -42,8 +42,9 @@ struct Plan {
 
   // What takes the place of an image or a stage of that name; null: nothing.
   const std::string* FindNamedImage(const std::string& reference) const;
-  // The stage that `--from` of COPY or of a mount names; none: it names an image.
+  // The stage that `--from` of COPY or of a mount names; none: it names ImageOf().
   std::optional<int> FindSource(const std::string& reference) const;
+  std::string ImageOf(const std::string& reference) const;
   // By name or number; none: it is no stage of this file.
   std::optional<int> FindStage(const std::string& reference) const;
 };
