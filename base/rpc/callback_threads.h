@@ -3,7 +3,7 @@
 
 #include <grpcpp/generic/generic_stub.h>
 
-#include <memory>
+#include <functional>
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
@@ -11,25 +11,34 @@
 
 namespace slipway {
 
-// While there is one, the threads that gRPC's callback API has in this process answer at once.
-// Those of gRPC 1.51 (completion_queue_cc.cc, "nexting_thread") sleep for 100 ms, all of them
-// together, whenever nothing happened for a second: what arrives then waits for so long. A call
-// that fails in this process, twice a second, keeps one of them awake.
-class CallbackThreadsAwake {
+// Looks after the threads that gRPC's callback API has in this process, while there is one.
+//
+// They answer at once: those of gRPC 1.51 (completion_queue_cc.cc, "nexting_thread") sleep for
+// 100 ms, all of them together, whenever nothing happened for a second. A call that fails in this
+// process, twice a second, keeps them awake.
+//
+// Where gRPC has two, one rests: with every event the thread that polled wakes the other to poll in
+// its place (ev_epoll1_linux.cc, end_worker), which few processors feel (docs/adr/0030). It comes
+// back when the one at work has not answered for half a second, until it does again.
+class CallbackThreads {
  public:
-  CallbackThreadsAwake();
-  ~CallbackThreadsAwake();
-  CallbackThreadsAwake(const CallbackThreadsAwake&) = delete;
-  CallbackThreadsAwake& operator=(const CallbackThreadsAwake&) = delete;
+  CallbackThreads();
+  ~CallbackThreads();
+  CallbackThreads(const CallbackThreads&) = delete;
+  CallbackThreads& operator=(const CallbackThreads&) = delete;
 
  private:
   void Run();
-  void Call();
+  void Tick();
+  void Rest();
+  void Call(std::function<void()> done);
 
   grpc::GenericStub stub_;
   absl::Mutex mu_;
   bool stop_ ABSL_GUARDED_BY(mu_) = false;
-  bool under_way_ ABSL_GUARDED_BY(mu_) = false;
+  bool under_way_ ABSL_GUARDED_BY(mu_) = false;  // a tick
+  bool rest_ ABSL_GUARDED_BY(mu_) = false;
+  int calls_ ABSL_GUARDED_BY(mu_) = 0;
   std::thread thread_;  // last: it uses the others
 };
 

@@ -57,7 +57,7 @@ class RpcServer {
 
  private:
   explicit RpcServer(std::unique_ptr<grpc::Server> server) : server_(std::move(server)) {}
-  const CallbackThreadsAwake awake_;
+  const CallbackThreads callback_threads_;
   absl::Mutex mu_;
   std::unique_ptr<grpc::Server> server_ ABSL_GUARDED_BY(mu_);  // null after Shutdown()
 };

@@ -109,5 +109,33 @@ TEST(RpcServerTest, AnswersAtOnceAfterAPause) {
   EXPECT_LT(took[3], absl::Milliseconds(40));
 }
 
+// A callback that waits for another one's end would wait for ever where only one thread runs them.
+TEST(RpcServerTest, CallbackThatBlocksIsHelpedOut) {
+  const std::string path = absl::StrCat("/tmp/slipway_rpc_", getpid(), ".sock");
+  Metrics metrics;
+  Logs logs;
+  auto server = RpcServer::Start({.listeners = {{.path = path}}}, {&logs}, metrics);
+  ASSERT_TRUE(server.ok()) << server.status();
+  auto stub = log::v1::LogService::NewStub(NewChannel(path));
+  struct Call {
+    grpc::ClientContext context;
+    log::v1::GetLogPositionRequest request;
+    log::v1::GetLogPositionResponse response;
+  } first, second;
+  absl::Notification second_answered;
+  absl::Notification first_left;
+  bool helped = false;
+  stub->async()->GetLogPosition(
+      &first.context, &first.request, &first.response, [&](const grpc::Status&) {
+        stub->async()->GetLogPosition(&second.context, &second.request, &second.response,
+                                      [&](const grpc::Status&) { second_answered.Notify(); });
+        helped = second_answered.WaitForNotificationWithTimeout(absl::Seconds(20));
+        first_left.Notify();
+      });
+  first_left.WaitForNotification();
+  second_answered.WaitForNotification();
+  EXPECT_TRUE(helped);
+}
+
 }  // namespace
 }  // namespace slipway

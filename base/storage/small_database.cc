@@ -15,7 +15,9 @@ namespace {
 
 constexpr char kFormatKey[] = "f";
 
-rocksdb::Options SmallOptions() {
+}  // namespace
+
+rocksdb::Options SmallDatabaseOptions() {
   rocksdb::Options options;
   options.create_if_missing = true;
   options.write_buffer_size = 1 << 20;
@@ -23,21 +25,21 @@ rocksdb::Options SmallOptions() {
   options.max_open_files = 32;
   options.max_background_jobs = 1;
   options.max_total_wal_size = 4 << 20;
+  options.max_manifest_file_size = 1 << 20;
   options.keep_log_file_num = 2;
   options.max_log_file_size = 1 << 20;
   options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   options.compression = rocksdb::kNoCompression;
-  // The end of the log that a power cut tore is dropped, nothing before it.
-  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  // Writers of a small batch each, on few processors: handing parts of the work on costs more.
+  options.allow_concurrent_memtable_write = false;
+  options.enable_write_thread_adaptive_yield = false;
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = rocksdb::NewLRUCache(1 << 20, 0);
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return options;
 }
-
-}  // namespace
 
 absl::Status FromRocks(const rocksdb::Status& status, absl::string_view what) {
   if (status.ok()) return absl::OkStatus();
@@ -62,9 +64,12 @@ rocksdb::Status OpenWhenUnlocked(const rocksdb::Options& options, const std::str
 absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenSmallDatabase(const std::string& directory,
                                                                absl::string_view format) {
   RETURN_IF_ERROR(MakeDirectories(directory, 0700));
+  rocksdb::Options options = SmallDatabaseOptions();
+  // The end of the log that a power cut tore is dropped, nothing before it.
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   rocksdb::DB* opened = nullptr;
-  RETURN_IF_ERROR(FromRocks(OpenWhenUnlocked(SmallOptions(), directory, &opened),
-                            absl::StrCat("open ", directory)));
+  RETURN_IF_ERROR(
+      FromRocks(OpenWhenUnlocked(options, directory, &opened), absl::StrCat("open ", directory)));
   std::unique_ptr<rocksdb::DB> db(opened);
   std::string found;
   const rocksdb::Status read = db->Get(rocksdb::ReadOptions(), kFormatKey, &found);

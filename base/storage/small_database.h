@@ -13,6 +13,8 @@
 // A service's RocksDB that costs a few MB of memory.
 namespace slipway {
 
+rocksdb::Options SmallDatabaseOptions();
+
 // ResourceExhausted: no space is left. DataLoss: what is stored is damaged. `what` was being done.
 absl::Status FromRocks(const rocksdb::Status& status, absl::string_view what);
 

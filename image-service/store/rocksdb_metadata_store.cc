@@ -1,8 +1,6 @@
 #include "image-service/store/rocksdb_metadata_store.h"
 
-#include <rocksdb/cache.h>
 #include <rocksdb/db.h>
-#include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
 #include <utility>
@@ -15,24 +13,6 @@
 
 namespace slipway::image {
 namespace {
-
-rocksdb::Options DatabaseOptions() {
-  rocksdb::Options options;
-  options.create_if_missing = true;
-  options.write_buffer_size = 1 << 20;
-  options.max_write_buffer_number = 2;
-  options.max_open_files = 32;
-  options.max_background_jobs = 1;
-  options.max_total_wal_size = 4 << 20;
-  options.keep_log_file_num = 2;
-  options.max_log_file_size = 1 << 20;
-  options.max_manifest_file_size = 1 << 20;
-  options.compression = rocksdb::kNoCompression;
-  rocksdb::BlockBasedTableOptions table;
-  table.block_cache = rocksdb::NewLRUCache(512 << 10);
-  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
-  return options;
-}
 
 absl::Status FromRocksdb(const rocksdb::Status& status, absl::string_view what) {
   if (status.ok()) return absl::OkStatus();
@@ -116,7 +96,7 @@ RocksdbMetadataStore::~RocksdbMetadataStore() = default;
 absl::StatusOr<std::unique_ptr<RocksdbMetadataStore>> RocksdbMetadataStore::Open(
     const std::string& path) {
   rocksdb::DB* db = nullptr;
-  RETURN_IF_ERROR(FromRocksdb(OpenWhenUnlocked(DatabaseOptions(), path, &db),
+  RETURN_IF_ERROR(FromRocksdb(OpenWhenUnlocked(SmallDatabaseOptions(), path, &db),
                               absl::StrCat("open database ", path)));
   return std::unique_ptr<RocksdbMetadataStore>(
       new RocksdbMetadataStore(std::unique_ptr<rocksdb::DB>(db)));

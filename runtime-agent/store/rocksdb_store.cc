@@ -28,28 +28,12 @@ std::string EventKey(uint64_t sequence) {
   return key;
 }
 
-rocksdb::Options SmallDatabase() {
-  rocksdb::Options options;
-  options.create_if_missing = true;
-  options.write_buffer_size = 1 << 20;
-  options.max_write_buffer_number = 2;
-  options.max_total_wal_size = 4 << 20;
-  options.max_background_jobs = 2;
-  options.max_open_files = 64;
-  options.keep_log_file_num = 2;
-  options.max_log_file_size = 1 << 20;
-  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
-  options.stats_dump_period_sec = 0;
-  options.stats_persist_period_sec = 0;
-  return options;
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RocksdbStore>> RocksdbStore::Open(const std::string& directory) {
   RETURN_IF_ERROR(MakeDirectories(directory, 0700));
   rocksdb::DB* raw = nullptr;
-  const rocksdb::Status opened = OpenWhenUnlocked(SmallDatabase(), directory, &raw);
+  const rocksdb::Status opened = OpenWhenUnlocked(SmallDatabaseOptions(), directory, &raw);
   RETURN_IF_ERROR(FromRocks(opened, absl::StrCat("open ", directory)));
   return std::unique_ptr<RocksdbStore>(new RocksdbStore(std::unique_ptr<rocksdb::DB>(raw)));
 }

@@ -128,18 +128,17 @@ absl::Status AgentClient::WaitForConnection() {
   return absl::OkStatus();
 }
 
-template <typename Request, typename Response>
-absl::StatusOr<Response> AgentClient::Call(grpc::Status (agent::v1::AgentService::Stub::*method)(
-                                               grpc::ClientContext*, const Request&, Response*),
+template <typename Async, typename Request, typename Response>
+absl::StatusOr<Response> AgentClient::Call(void (Async::*method)(grpc::ClientContext*,
+                                                                 const Request*, Response*,
+                                                                 std::function<void(grpc::Status)>),
                                            const Request& request) {
   absl::Status status;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     RETURN_IF_ERROR(WaitForConnection());
-    grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + kCallTime));
-    Response response;
-    status = FromGrpc((stub_.get()->*method)(&context, request, &response));
-    if (status.ok()) return response;
+    PendingCall<Request, Response> call(stub_->async(), method, request, absl::Now() + kCallTime);
+    status = FromGrpc(call.Finish());
+    if (status.ok()) return std::move(call.response());
     if (!absl::IsUnavailable(status)) return status;
   }
   return absl::UnavailableError(
@@ -147,8 +146,8 @@ absl::StatusOr<Response> AgentClient::Call(grpc::Status (agent::v1::AgentService
 }
 
 absl::StatusOr<HostInfo> AgentClient::GetHost() {
-  ASSIGN_OR_RETURN(const auto response,
-                   Call(&agent::v1::AgentService::Stub::GetHost, agent::v1::GetHostRequest()));
+  ASSIGN_OR_RETURN(const auto response, Call(&agent::v1::AgentService::Stub::async::GetHost,
+                                             agent::v1::GetHostRequest()));
   if (response.host_id().empty()) return absl::InternalError("the agent named no host id");
   return HostInfo{response.host_id(),       response.hostname(),
                   response.cpu_count(),     response.volumes_directory(),
@@ -188,14 +187,13 @@ std::function<absl::StatusOr<std::vector<std::string>>()> AgentClient::BeginPrep
   if (const absl::Status connected = WaitForConnection(); !connected.ok()) {
     return [connected] { return connected; };
   }
-  auto pending = std::make_shared<
-      PendingCall<agent::v1::PrepareContainerRequest, agent::v1::PrepareContainerResponse>>(
-      *stub_, &Stub::AsyncPrepareContainer, request, absl::Now() + kCallTime);
+  auto pending =
+      BeginCall(stub_->async(), &Stub::async::PrepareContainer, request, absl::Now() + kCallTime);
   return [this, pending, request]() -> absl::StatusOr<std::vector<std::string>> {
     const absl::Status status = FromGrpc(pending->Finish());
     if (status.ok()) return codec::GetList(pending->response().warnings());
     if (!absl::IsUnavailable(status)) return status;
-    ASSIGN_OR_RETURN(const auto response, Call(&Stub::PrepareContainer, request));
+    ASSIGN_OR_RETURN(const auto response, Call(&Stub::async::PrepareContainer, request));
     return codec::GetList(response.warnings());
   };
 }
@@ -212,7 +210,7 @@ absl::StatusOr<StartResult> AgentClient::Start(const std::string& container_id,
     PutAttachment(attachment, request.add_attachments());
   }
   ASSIGN_OR_RETURN(const auto response,
-                   Call(&agent::v1::AgentService::Stub::StartContainer, request));
+                   Call(&agent::v1::AgentService::Stub::async::StartContainer, request));
   return StartResult{.pid = response.pid(),
                      .started_unix_ns = response.started_unix_ns(),
                      .endpoints = GetEndpoints(response),
@@ -223,17 +221,17 @@ absl::Status AgentClient::PutNetwork(const VirtualNetwork& network, bool refuse_
   agent::v1::PutNetworkRequest request;
   codec::PutVirtualNetwork(network, request.mutable_network());
   request.set_refuse_overlap(refuse_overlap);
-  return Call(&agent::v1::AgentService::Stub::PutNetwork, request).status();
+  return Call(&agent::v1::AgentService::Stub::async::PutNetwork, request).status();
 }
 
 absl::Status AgentClient::RemoveNetwork(const std::string& network_id) {
   agent::v1::RemoveNetworkRequest request;
   request.set_network_id(network_id);
-  return Call(&agent::v1::AgentService::Stub::RemoveNetwork, request).status();
+  return Call(&agent::v1::AgentService::Stub::async::RemoveNetwork, request).status();
 }
 
 absl::StatusOr<std::vector<std::string>> AgentClient::ListNetworks() {
-  ASSIGN_OR_RETURN(const auto response, Call(&agent::v1::AgentService::Stub::ListNetworks,
+  ASSIGN_OR_RETURN(const auto response, Call(&agent::v1::AgentService::Stub::async::ListNetworks,
                                              agent::v1::ListNetworksRequest()));
   return codec::GetList(response.network_ids());
 }
@@ -244,7 +242,7 @@ absl::StatusOr<std::vector<Endpoint>> AgentClient::Connect(const std::string& co
   request.set_container_id(container_id);
   PutAttachment(attachment, request.mutable_attachment());
   ASSIGN_OR_RETURN(const auto response,
-                   Call(&agent::v1::AgentService::Stub::ConnectContainer, request));
+                   Call(&agent::v1::AgentService::Stub::async::ConnectContainer, request));
   return GetEndpoints(response);
 }
 
@@ -254,7 +252,7 @@ absl::StatusOr<std::vector<Endpoint>> AgentClient::Disconnect(const std::string&
   request.set_container_id(container_id);
   request.set_network_id(network_id);
   ASSIGN_OR_RETURN(const auto response,
-                   Call(&agent::v1::AgentService::Stub::DisconnectContainer, request));
+                   Call(&agent::v1::AgentService::Stub::async::DisconnectContainer, request));
   return GetEndpoints(response);
 }
 
@@ -290,26 +288,26 @@ absl::StatusOr<bool> AgentClient::Signal(const std::string& container_id, int si
   request.set_container_id(container_id);
   request.set_signal_number(signal);
   ASSIGN_OR_RETURN(const auto response,
-                   Call(&agent::v1::AgentService::Stub::SignalContainer, request));
+                   Call(&agent::v1::AgentService::Stub::async::SignalContainer, request));
   return response.was_running();
 }
 
 absl::Status AgentClient::Remove(const std::string& container_id) {
   agent::v1::RemoveContainerRequest request;
   request.set_container_id(container_id);
-  return Call(&agent::v1::AgentService::Stub::RemoveContainer, request).status();
+  return Call(&agent::v1::AgentService::Stub::async::RemoveContainer, request).status();
 }
 
 absl::Status AgentClient::Pause(const std::string& container_id) {
   agent::v1::PauseContainerRequest request;
   request.set_container_id(container_id);
-  return Call(&agent::v1::AgentService::Stub::PauseContainer, request).status();
+  return Call(&agent::v1::AgentService::Stub::async::PauseContainer, request).status();
 }
 
 absl::Status AgentClient::Unpause(const std::string& container_id) {
   agent::v1::UnpauseContainerRequest request;
   request.set_container_id(container_id);
-  return Call(&agent::v1::AgentService::Stub::UnpauseContainer, request).status();
+  return Call(&agent::v1::AgentService::Stub::async::UnpauseContainer, request).status();
 }
 
 absl::StatusOr<std::vector<std::string>> AgentClient::Update(const std::string& container_id,
@@ -318,7 +316,7 @@ absl::StatusOr<std::vector<std::string>> AgentClient::Update(const std::string& 
   request.set_container_id(container_id);
   codec::PutResources(resources, request.mutable_resources());
   ASSIGN_OR_RETURN(const auto response,
-                   Call(&agent::v1::AgentService::Stub::UpdateContainer, request));
+                   Call(&agent::v1::AgentService::Stub::async::UpdateContainer, request));
   return codec::GetList(response.warnings());
 }
 
@@ -326,7 +324,7 @@ absl::StatusOr<int64_t> AgentClient::Measure(const std::string& container_id) {
   agent::v1::MeasureContainerRequest request;
   request.set_container_id(container_id);
   ASSIGN_OR_RETURN(const auto response,
-                   Call(&agent::v1::AgentService::Stub::MeasureContainer, request));
+                   Call(&agent::v1::AgentService::Stub::async::MeasureContainer, request));
   return response.written_bytes();
 }
 
@@ -337,17 +335,17 @@ absl::Status AgentClient::CreateVolume(const std::string& name, const VolumeSour
   request.set_device(source.device);
   request.set_mount_options(source.mount_options);
   request.set_size_bytes(source.size_bytes);
-  return Call(&agent::v1::AgentService::Stub::CreateVolume, request).status();
+  return Call(&agent::v1::AgentService::Stub::async::CreateVolume, request).status();
 }
 
 absl::Status AgentClient::RemoveVolume(const std::string& name) {
   agent::v1::RemoveVolumeRequest request;
   request.set_name(name);
-  return Call(&agent::v1::AgentService::Stub::RemoveVolume, request).status();
+  return Call(&agent::v1::AgentService::Stub::async::RemoveVolume, request).status();
 }
 
 absl::StatusOr<std::vector<std::string>> AgentClient::ListVolumes() {
-  ASSIGN_OR_RETURN(const auto response, Call(&agent::v1::AgentService::Stub::ListVolumes,
+  ASSIGN_OR_RETURN(const auto response, Call(&agent::v1::AgentService::Stub::async::ListVolumes,
                                              agent::v1::ListVolumesRequest()));
   return codec::GetList(response.names());
 }
@@ -357,7 +355,7 @@ absl::StatusOr<std::vector<int64_t>> AgentClient::MeasureVolumes(
   agent::v1::MeasureVolumesRequest request;
   codec::PutList(names, request.mutable_names());
   ASSIGN_OR_RETURN(const auto response,
-                   Call(&agent::v1::AgentService::Stub::MeasureVolumes, request));
+                   Call(&agent::v1::AgentService::Stub::async::MeasureVolumes, request));
   return std::vector<int64_t>(response.sizes_bytes().begin(), response.sizes_bytes().end());
 }
 
@@ -392,7 +390,7 @@ void AgentClient::RunProbe(const ProbeCommand& command,
 }
 
 absl::StatusOr<ActualList> AgentClient::List() {
-  ASSIGN_OR_RETURN(const auto response, Call(&agent::v1::AgentService::Stub::ListContainers,
+  ASSIGN_OR_RETURN(const auto response, Call(&agent::v1::AgentService::Stub::async::ListContainers,
                                              agent::v1::ListContainersRequest()));
   ActualList list;
   list.sequence = response.sequence();
@@ -414,14 +412,16 @@ absl::StatusOr<int64_t> AgentClient::StartExec(const ExecCommand& command) {
   request.set_detach(command.detach);
   request.mutable_terminal_size()->set_rows(command.terminal_size.rows);
   request.mutable_terminal_size()->set_columns(command.terminal_size.columns);
-  ASSIGN_OR_RETURN(const auto response, Call(&agent::v1::AgentService::Stub::StartExec, request));
+  ASSIGN_OR_RETURN(const auto response,
+                   Call(&agent::v1::AgentService::Stub::async::StartExec, request));
   return response.pid();
 }
 
 absl::StatusOr<ExecStatus> AgentClient::GetExec(const std::string& exec_id) {
   agent::v1::GetExecRequest request;
   request.set_exec_id(exec_id);
-  ASSIGN_OR_RETURN(const auto response, Call(&agent::v1::AgentService::Stub::GetExec, request));
+  ASSIGN_OR_RETURN(const auto response,
+                   Call(&agent::v1::AgentService::Stub::async::GetExec, request));
   ExecStatus status{.container_id = response.container_id(),
                     .running = response.running(),
                     .pid = response.pid()};

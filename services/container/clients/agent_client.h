@@ -61,9 +61,9 @@ class AgentClient : public AgentPort {
  private:
   absl::Status WaitForConnection();
   void AddNames(ActualList& list);
-  template <typename Request, typename Response>
-  absl::StatusOr<Response> Call(grpc::Status (agent::v1::AgentService::Stub::*method)(
-                                    grpc::ClientContext*, const Request&, Response*),
+  template <typename Async, typename Request, typename Response>
+  absl::StatusOr<Response> Call(void (Async::*method)(grpc::ClientContext*, const Request*,
+                                                      Response*, std::function<void(grpc::Status)>),
                                 const Request& request);
 
   const std::shared_ptr<grpc::Channel> channel_;

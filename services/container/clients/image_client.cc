@@ -52,18 +52,17 @@ absl::Status ImageClient::WaitForConnection() {
   return absl::UnavailableError("the image service does not answer");
 }
 
-template <typename Request, typename Response>
-absl::StatusOr<Response> ImageClient::Call(grpc::Status (image::v1::ImageService::Stub::*method)(
-                                               grpc::ClientContext*, const Request&, Response*),
+template <typename Async, typename Request, typename Response>
+absl::StatusOr<Response> ImageClient::Call(void (Async::*method)(grpc::ClientContext*,
+                                                                 const Request*, Response*,
+                                                                 std::function<void(grpc::Status)>),
                                            const Request& request) {
   absl::Status status;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     RETURN_IF_ERROR(WaitForConnection());
-    grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + kCallTime));
-    Response response;
-    status = FromGrpc((stub_.get()->*method)(&context, request, &response));
-    if (status.ok()) return response;
+    PendingCall<Request, Response> call(stub_->async(), method, request, absl::Now() + kCallTime);
+    status = FromGrpc(call.Finish());
+    if (status.ok()) return std::move(call.response());
     if (!absl::IsUnavailable(status)) return status;
   }
   return absl::UnavailableError(
@@ -71,7 +70,7 @@ absl::StatusOr<Response> ImageClient::Call(grpc::Status (image::v1::ImageService
 }
 
 absl::StatusOr<Image> ImageClient::Acquire(const std::string& reference, const std::string& owner) {
-  ASSIGN_OR_RETURN(const auto response, Call(&image::v1::ImageService::Stub::AcquireImage,
+  ASSIGN_OR_RETURN(const auto response, Call(&image::v1::ImageService::Stub::async::AcquireImage,
                                              AcquireRequest(reference, owner)));
   return GetImage(response.image());
 }
@@ -82,9 +81,8 @@ std::function<absl::StatusOr<Image>()> ImageClient::BeginAcquire(const std::stri
   if (const absl::Status connected = WaitForConnection(); !connected.ok()) {
     return [connected] { return connected; };
   }
-  auto pending = std::make_shared<
-      PendingCall<image::v1::AcquireImageRequest, image::v1::AcquireImageResponse>>(
-      *stub_, &Stub::AsyncAcquireImage, AcquireRequest(reference, owner), absl::Now() + kCallTime);
+  auto pending = BeginCall(stub_->async(), &Stub::async::AcquireImage,
+                           AcquireRequest(reference, owner), absl::Now() + kCallTime);
   return [this, pending, reference, owner]() -> absl::StatusOr<Image> {
     const absl::Status status = FromGrpc(pending->Finish());
     if (absl::IsUnavailable(status)) return Acquire(reference, owner);
@@ -96,7 +94,7 @@ std::function<absl::StatusOr<Image>()> ImageClient::BeginAcquire(const std::stri
 absl::Status ImageClient::Release(const std::string& owner) {
   image::v1::ReleaseImageRequest request;
   request.set_owner(owner);
-  return Call(&image::v1::ImageService::Stub::ReleaseImage, request).status();
+  return Call(&image::v1::ImageService::Stub::async::ReleaseImage, request).status();
 }
 
 std::function<absl::Status()> ImageClient::BeginRelease(const std::string& owner) {
@@ -106,9 +104,8 @@ std::function<absl::Status()> ImageClient::BeginRelease(const std::string& owner
   }
   image::v1::ReleaseImageRequest request;
   request.set_owner(owner);
-  auto pending = std::make_shared<
-      PendingCall<image::v1::ReleaseImageRequest, image::v1::ReleaseImageResponse>>(
-      *stub_, &Stub::AsyncReleaseImage, request, absl::Now() + kCallTime);
+  auto pending =
+      BeginCall(stub_->async(), &Stub::async::ReleaseImage, request, absl::Now() + kCallTime);
   return [this, pending, owner] {
     const absl::Status status = FromGrpc(pending->Finish());
     return absl::IsUnavailable(status) ? Release(owner) : status;
@@ -116,7 +113,7 @@ std::function<absl::Status()> ImageClient::BeginRelease(const std::string& owner
 }
 
 absl::StatusOr<std::vector<std::string>> ImageClient::ListOwners() {
-  ASSIGN_OR_RETURN(const auto response, Call(&image::v1::ImageService::Stub::ListImageOwners,
+  ASSIGN_OR_RETURN(const auto response, Call(&image::v1::ImageService::Stub::async::ListImageOwners,
                                              image::v1::ListImageOwnersRequest()));
   return codec::GetList(response.owners());
 }
@@ -124,14 +121,16 @@ absl::StatusOr<std::vector<std::string>> ImageClient::ListOwners() {
 absl::StatusOr<int64_t> ImageClient::SizeOf(const std::string& image_id) {
   image::v1::GetImageRequest request;
   request.set_reference(image_id);
-  ASSIGN_OR_RETURN(const auto response, Call(&image::v1::ImageService::Stub::GetImage, request));
+  ASSIGN_OR_RETURN(const auto response,
+                   Call(&image::v1::ImageService::Stub::async::GetImage, request));
   return response.image().size_bytes();
 }
 
 absl::StatusOr<std::string> ImageClient::Resolve(const std::string& reference) {
   image::v1::GetImageRequest request;
   request.set_reference(reference);
-  ASSIGN_OR_RETURN(const auto response, Call(&image::v1::ImageService::Stub::GetImage, request));
+  ASSIGN_OR_RETURN(const auto response,
+                   Call(&image::v1::ImageService::Stub::async::GetImage, request));
   return response.image().id();
 }
 

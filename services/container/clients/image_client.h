@@ -29,9 +29,9 @@ class ImageClient : public ImagePort {
 
  private:
   absl::Status WaitForConnection();
-  template <typename Request, typename Response>
-  absl::StatusOr<Response> Call(grpc::Status (image::v1::ImageService::Stub::*method)(
-                                    grpc::ClientContext*, const Request&, Response*),
+  template <typename Async, typename Request, typename Response>
+  absl::StatusOr<Response> Call(void (Async::*method)(grpc::ClientContext*, const Request*,
+                                                      Response*, std::function<void(grpc::Status)>),
                                 const Request& request);
 
   const std::shared_ptr<grpc::Channel> channel_;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/time/time.h"
+#include "base/os/thread.h"
 
 namespace slipway::container {
 namespace {
@@ -44,6 +45,7 @@ void Executor::Shutdown() {
 }
 
 void Executor::Run() {
+  NameThread("worker");
   absl::MutexLock lock(&mu_);
   while (true) {
     while (tasks_.empty() && !stopped_) {
