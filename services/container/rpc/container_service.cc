@@ -207,10 +207,11 @@ grpc::ServerUnaryReactor* ContainerServiceImpl::ListContainers(Async*,
     if (!good.ok()) return call->End(FromGrpc(good));
     core_.executor().Post([this, call, response, parsed = std::move(parsed)] {
       const auto listed = verbs::ListContainers(core_, GetListQuery(parsed));
-      call->End(listed.status(), [&] {
-        *response = parsed.with_size() ? EncodeWithSizes(core_, *listed)
-                                       : list_encoder_.Encode(*listed, core_.table().size());
-      });
+      if (!listed.ok()) return call->End(listed.status());
+      grpc::ByteBuffer encoded = parsed.with_size()
+                                     ? EncodeWithSizes(core_, *listed)
+                                     : list_encoder_.Encode(*listed, core_.table().size());
+      call->End(absl::OkStatus(), [&] { response->Swap(&encoded); });
     });
   });
 }
