@@ -36,7 +36,7 @@ class LogShipper {
   // How far an attached reader may be behind before its bytes are given up.
   static constexpr uint64_t kReaderPatienceBytes = 16 << 20;
   // How long a container may run and print nothing before the log service hears of it.
-  static constexpr absl::Duration kSilentFor = absl::Milliseconds(100);
+  static constexpr absl::Duration kSilentFor = absl::Seconds(1);
 
   struct Options {
     LogSink* sink = nullptr;
