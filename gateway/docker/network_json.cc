@@ -20,6 +20,11 @@ namespace pb = slipway::container::v1;
 
 constexpr size_t kShortIdLength = 12;
 
+bool HasProcess(const pb::Container& container) {
+  return container.state().status() == pb::CONTAINER_STATUS_RUNNING ||
+         container.state().status() == pb::CONTAINER_STATUS_PAUSED;
+}
+
 std::string NetworkNameOf(const pb::Container& container) {
   const std::string mode = NetworkModeOf(container.spec());
   return mode == "default" ? "bridge" : mode;
@@ -158,8 +163,7 @@ json::object EndpointsToJson(const pb::Container& container, ApiVersion version)
 }
 
 json::object NetworkSettingsToJson(const pb::Container& container, ApiVersion version) {
-  const bool running = container.state().status() == pb::CONTAINER_STATUS_RUNNING ||
-                       container.state().status() == pb::CONTAINER_STATUS_PAUSED;
+  const bool running = HasProcess(container);
   static const auto& no_endpoint = *new pb::Endpoint();
   const pb::Endpoint* bridge = &no_endpoint;
   for (const pb::Endpoint& endpoint : container.endpoints()) {
@@ -168,7 +172,9 @@ json::object NetworkSettingsToJson(const pb::Container& container, ApiVersion ve
   json::object out;
   out["Bridge"] = "";
   out["SandboxID"] = running ? container.sandbox_id() : "";
-  out["SandboxKey"] = "";
+  // For nsenter --net.
+  out["SandboxKey"] =
+      running ? absl::StrCat("/proc/", container.state().pid(), "/ns/net") : std::string();
   out["Ports"] = running ? Ports(container) : json::object();
   out["HairpinMode"] = false;
   out["LinkLocalIPv6Address"] = "";
@@ -189,7 +195,7 @@ json::object NetworkSettingsToJson(const pb::Container& container, ApiVersion ve
 
 json::array PortSummaryToJson(const pb::Container& container) {
   json::array out;
-  if (container.state().status() != pb::CONTAINER_STATUS_RUNNING) return out;
+  if (!HasProcess(container)) return out;
   std::set<std::string> bound;
   for (const pb::Endpoint& endpoint : container.endpoints()) {
     for (const pb::PortBinding& port : endpoint.ports()) {

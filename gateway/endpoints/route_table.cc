@@ -76,6 +76,7 @@ constexpr Route kRoutes[] = {
     Yes("POST", "/grpc", BuildGrpc),
 
     Yes("GET", "/networks", NetworkList),
+    Yes("GET", "/networks/", NetworkList),
     Yes("GET", "/networks/{name}", NetworkInspect),
     Yes("POST", "/networks/create", NetworkCreate),
     Yes("POST", "/networks/prune", NetworkPrune),
