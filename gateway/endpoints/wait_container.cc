@@ -61,6 +61,7 @@ Awaitable<absl::Status> ContainerWait(ApiRequest& request) {
     if (more) response = next;
     stream = again;
   }
+  if (condition == pb::WaitContainerRequest::CONDITION_REMOVED) response.clear_error();  // likewise
   std::string outcome;
   if (more) {
     outcome = Outcome(response);

@@ -49,7 +49,10 @@ def test_unknown_command(cluster):
     run = cluster.docker("run", "--name", "unknown", "busybox", "nosuch", check=False)
     assert run.returncode == 127
     assert 'exec: "nosuch": executable file not found in $PATH' in run.stderr
+    assert "Error waiting" not in run.stderr  # the client's word for a wait that tells of the failure once more
     assert cluster.docker("inspect", "-f", "{{.State.ExitCode}} {{.State.Status}}", "unknown").stdout == "127 created\n"
+    run = cluster.docker("run", "--rm", "busybox", "nosuch", check=False)
+    assert run.returncode == 127 and "not found in $PATH" in run.stderr and "Error waiting" not in run.stderr
 
 
 def test_command_that_is_not_executable(cluster):
