@@ -96,12 +96,14 @@ absl::Status ReadNetworking(JsonFields& body, pb::ContainerSpec& spec) {
           AttachmentFromJson(*endpoint, absl::StrCat("NetworkingConfig.EndpointsConfig.", name)));
     }
     const bool is_default = network.mode().empty() || network.mode() == "default";
-    // "host" and "none" take no endpoint: the mode says it all.
+    // "host" and "none" take no endpoint: the mode says it all. What they cannot have is refused
+    // by the container service.
     if (is_default && name != "default" && endpoints->size() == 1) network.set_mode(name);
     if (name == "default") name = "bridge";
     if (name == "host" || name == "none") {
       if (!attachment.mac_address().empty()) network.set_mac_address(attachment.mac_address());
-      if (name == network.mode()) continue;
+      const bool has_address = !attachment.address().empty() || !attachment.address6().empty();
+      if (name == network.mode() && !has_address) continue;
     }
     attachment.set_network(name);
     *network.add_attachments() = std::move(attachment);

@@ -122,6 +122,21 @@ TEST(CreateContainerTest, TakesSeveralNetworks) {
   EXPECT_EQ(spec->network().ports(0).host_port_last(), 8010u);
 }
 
+// An address in a network that has none is for the container service to refuse.
+TEST(CreateContainerTest, KeepsAnAddressInTheHostsNetwork) {
+  const auto parse = [](const std::string& endpoint) {
+    return Parse(absl::StrCat(R"({"Image":"i","HostConfig":{"NetworkMode":"host"},
+        "NetworkingConfig":{"EndpointsConfig":{"host":)",
+                              endpoint, "}}}"));
+  };
+  const auto spec = parse(R"({"IPAMConfig":{"IPv4Address":"1.2.3.4"}})");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  ASSERT_EQ(spec->network().attachments_size(), 1);
+  EXPECT_EQ(spec->network().attachments(0).network(), "host");
+  EXPECT_EQ(spec->network().attachments(0).address(), "1.2.3.4");
+  EXPECT_EQ(parse("{}")->network().attachments_size(), 0);
+}
+
 // What the CLI sends for `docker run image true`: nothing of it asks for anything.
 TEST(CreateContainerTest, TakesTheDefaultsOfTheCli) {
   const auto spec = Parse(R"({"Hostname":"","Domainname":"","User":"","AttachStdin":false,

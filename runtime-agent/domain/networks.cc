@@ -310,7 +310,9 @@ absl::Status Runtime::AdoptNetworks(const std::vector<EntryInfo>& entries,
 void Runtime::SettleNetworks(Container& container) {
   std::vector<Endpoint> endpoints = container.actual().endpoints;
   const bool only_default = endpoints.size() == 1 && endpoints[0].network_id == kDefaultNetworkId;
-  if (container.definition().network.kind != Kind::kBridge || only_default) return;
+  const Kind kind = container.definition().network.kind;
+  const bool connected = kind == Kind::kBridge || (kind == Kind::kNone && !endpoints.empty());
+  if (!connected || only_default) return;
   const auto netns = NetworkNamespaceOf(container);
   if (!netns.ok()) return;  // it has just ended
   const absl::Status settled = FollowGateway(container, netns->get(), endpoints);

@@ -30,10 +30,11 @@ std::optional<StatsSampler::Subject> Runtime::SubjectOf(const std::string& id) c
   if (actual.state != ContainerState::kRunning || actual.pid == 0) return std::nullopt;
   using Kind = NamespaceMode::Kind;
   const Kind kind = (*found)->definition().network.kind;
-  return StatsSampler::Subject{.pid = actual.pid,
-                               .run = actual.runs,
-                               .group = (*found)->definition().cgroup_name(),
-                               .has_interfaces = kind != Kind::kHost && kind != Kind::kNone};
+  return StatsSampler::Subject{
+      .pid = actual.pid,
+      .run = actual.runs,
+      .group = (*found)->definition().cgroup_name(),
+      .has_interfaces = kind == Kind::kNone ? !actual.endpoints.empty() : kind != Kind::kHost};
 }
 
 std::vector<std::string> Runtime::RunningContainers() const {

@@ -101,16 +101,16 @@ absl::Status Runtime::Connect(Container& container, RunState& run) {
       ASSIGN_OR_RETURN(run.bindings.network_namespace, OpenNamespace(pid, "net"));
       return absl::OkStatus();
     }
-    case Kind::kNone: {
-      ASSIGN_OR_RETURN(NetworkNamespace isolated, parts_.network->CreateIsolatedNamespace());
-      run.bindings.network_namespace = isolated.Release();
-      return absl::OkStatus();
-    }
+    // Taken out of "none", it may be in others.
+    case Kind::kNone:
     case Kind::kBridge: {
-      const std::vector<AttachmentSpec> only_default = {
-          {.network_id = kDefaultNetworkId, .mac_address = definition.mac_address}};
+      std::vector<AttachmentSpec> unless_told;
+      if (definition.network.kind == Kind::kBridge) {
+        unless_told.push_back(
+            {.network_id = kDefaultNetworkId, .mac_address = definition.mac_address});
+      }
       ASSIGN_OR_RETURN(ConnectedSandbox sandbox,
-                       ConnectSandbox(definition, run.attachments.value_or(only_default)));
+                       ConnectSandbox(definition, run.attachments.value_or(unless_told)));
       run.bindings.network_namespace = sandbox.network_namespace.Release();
       run.endpoints = std::move(sandbox.leases);
       for (const EndpointLease& lease : run.endpoints) run.connected.push_back(lease.endpoint());

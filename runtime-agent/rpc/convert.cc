@@ -149,8 +149,9 @@ const char* ProtocolName(PortProtocol protocol) {
 void AddEndpoint(const ContainerReport& report, v1::ContainerActual* out) {
   using Kind = NamespaceMode::Kind;
   const Kind kind = report.network.kind;
-  if (kind == Kind::kNone || kind == Kind::kHost) {
-    out->add_endpoints()->set_network(kind == Kind::kNone ? "none" : "host");
+  const bool in_none = kind == Kind::kNone && report.actual.endpoints.empty();
+  if (in_none || kind == Kind::kHost) {
+    out->add_endpoints()->set_network(in_none ? "none" : "host");
     return;
   }
   for (const Endpoint& from : report.actual.endpoints) {

@@ -51,6 +51,11 @@ absl::Status CheckAddress(const VirtualNetwork& network, const std::string& text
   return Bad("no configured subnet or ip-range contain the IP address ", text);
 }
 
+absl::Status CheckNoAddress(const Attachment& attachment) {
+  if (attachment.address.empty() && attachment.address6.empty()) return absl::OkStatus();
+  return Bad("user specified IP address is supported on user defined networks only");
+}
+
 // By name or id, of what the client wrote.
 bool Names(const Attachment& attachment, const NetworkPtr& network, absl::string_view reference) {
   if (attachment.network == reference) return true;
@@ -79,6 +84,11 @@ bool IsDefaultBridge(absl::string_view mode) {
   return mode.empty() || mode == "default" || mode == "bridge";
 }
 
+bool IsInNone(const Definition& definition) {
+  const Network& network = definition.spec.network;
+  return network.mode == "none" && !network.attachments_are_all;
+}
+
 std::vector<Attachment> AttachmentsOf(const Definition& definition) {
   const Network& network = definition.spec.network;
   if (network.attachments_are_all) return network.attachments;
@@ -93,9 +103,7 @@ absl::Status CheckAttachment(const VirtualNetwork& network, const Attachment& at
     if (!attachment.aliases.empty()) {
       return Bad("network-scoped alias is supported only for containers in user defined networks");
     }
-    if (!attachment.address.empty() || !attachment.address6.empty()) {
-      return Bad("user specified IP address is supported on user defined networks only");
-    }
+    RETURN_IF_ERROR(CheckNoAddress(attachment));
     if (!attachment.links.empty()) {
       return Bad("links of an endpoint are supported only in user defined networks");
     }
@@ -122,6 +130,7 @@ absl::Status ResolveAttachments(Core& core, ContainerSpec& spec) {
   Network& network = spec.network;
   if (!IsNetworked(network.mode)) {
     for (const Attachment& attachment : network.attachments) {
+      if (!IsNetworked(attachment.network)) RETURN_IF_ERROR(CheckNoAddress(attachment));
       if (attachment.network == network.mode) continue;
       return Bad("conflicting options: cannot attach both user-defined and non-user-defined ",
                  "network-modes");
@@ -167,11 +176,21 @@ absl::Status ResolveAttachments(Core& core, ContainerSpec& spec) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<NetworkPtr> NetworkOf(Core& core, const Attachment& attachment) {
+  if (NetworkPtr known = core.networks().FindById(attachment.network)) return known;
+  const absl::StatusOr<NetworkPtr> network = core.networks().Find(attachment.network);
+  // It may have been made again since, or for the first time.
+  return network.ok() ? network : core.networks().Find(attachment.network_name);
+}
+
+bool IsOf(Core& core, const Attachment& attachment, const VirtualNetwork& network) {
+  const auto now = NetworkOf(core, attachment);
+  return now.ok() && (*now)->id == network.id;
+}
+
 absl::StatusOr<HostAttachment> ToHost(Core& core, const Container& container,
                                       const Attachment& attachment) {
-  absl::StatusOr<NetworkPtr> network = core.networks().Find(attachment.network);
-  // It may have been made again since, or for the first time.
-  if (!network.ok()) network = core.networks().Find(attachment.network_name);
+  const absl::StatusOr<NetworkPtr> network = NetworkOf(core, attachment);
   if (!network.ok()) return network.status();
   RETURN_IF_ERROR(CheckAttachment(**network, attachment));
   HostAttachment to{.network_id = (*network)->id,
@@ -206,10 +225,9 @@ absl::StatusOr<std::vector<HostAttachment>> AllToHost(Core& core, const Containe
 void ReconcileAttachments(Core& core, const EntryPtr& entry, const Actual& host) {
   const std::vector<Endpoint>& actual = host.endpoints;
   const ContainerPtr now = entry->snapshot();
-  if (entry->removed() || !HasProcess(now->state) ||
-      !IsNetworked(now->definition->spec.network.mode)) {
-    return;
-  }
+  const std::string& mode = now->definition->spec.network.mode;
+  const bool left_none = mode == "none" && !IsInNone(*now->definition);
+  if (entry->removed() || !HasProcess(now->state) || (!IsNetworked(mode) && !left_none)) return;
   const auto warn = [&](const absl::Status& status) {
     core.observer().Warning("networks of a container", now->id(), status);
   };
@@ -227,7 +245,8 @@ void ReconcileAttachments(Core& core, const EntryPtr& entry, const Actual& host)
     const bool keep = std::any_of(wanted->begin(), wanted->end(), [&](const HostAttachment& one) {
       return one.network_id == endpoint.network_id;
     });
-    if (keep) continue;
+    // What is in "none" names no network.
+    if (keep || endpoint.network_id.empty()) continue;
     auto left = core.agent().Disconnect(now->id(), endpoint.network_id);
     if (!left.ok()) return warn(left.status());
     endpoints = *std::move(left);
@@ -257,14 +276,13 @@ Event MakeNetworkEvent(Core& core, const VirtualNetwork& network, absl::string_v
 
 void AddNetworkEvents(Core& core, const Container& container, absl::string_view action,
                       std::vector<Event>& events) {
-  const std::string& mode = container.definition->spec.network.mode;
-  std::vector<std::string> networks;
-  if (mode == "host" || mode == "none") networks.push_back(mode);
-  for (const Attachment& attachment : AttachmentsOf(*container.definition)) {
-    networks.push_back(attachment.network);
+  std::vector<Attachment> attachments = AttachmentsOf(*container.definition);
+  if (container.definition->spec.network.mode == "host") {
+    attachments.push_back({.network = kHostNetworkId});
   }
-  for (const std::string& reference : networks) {
-    const auto network = core.networks().Find(reference);
+  if (IsInNone(*container.definition)) attachments.push_back({.network = kNoneNetworkId});
+  for (const Attachment& attachment : attachments) {
+    const auto network = NetworkOf(core, attachment);
     if (!network.ok()) continue;
     events.push_back(MakeNetworkEvent(core, **network, action, container.id()));
   }

@@ -16,6 +16,9 @@ bool IsNetworked(absl::string_view mode);
 // "", "default" and "bridge".
 bool IsDefaultBridge(absl::string_view mode);
 
+// Whether it is in "none". A container of that mode that was taken out of it may be in others.
+bool IsInNone(const Definition& definition);
+
 // All of them, in the order of the container's interfaces.
 std::vector<Attachment> AttachmentsOf(const Definition& definition);
 
@@ -28,6 +31,11 @@ absl::Status CheckAttachment(const VirtualNetwork& network, const Attachment& at
 
 // Links of one endpoint: "name:alias" and "name" become "<id>:<alias>".
 absl::Status ResolveEndpointLinks(Core& core, std::vector<std::string>& links);
+
+// The network that it is in now: one that was removed and made again is known by its name. NotFound
+// names the network that is not there.
+absl::StatusOr<NetworkPtr> NetworkOf(Core& core, const Attachment& attachment);
+bool IsOf(Core& core, const Attachment& attachment, const VirtualNetwork& network);
 
 // For the host. NotFound names the network that is not there.
 absl::StatusOr<HostAttachment> ToHost(Core& core, const Container& container,

@@ -25,7 +25,9 @@ absl::Status CheckModes(const Container& container, const VirtualNetwork& networ
         "container sharing network namespace with another container or host cannot be connected "
         "to any other network");
   }
-  if (mode == "none" || network.id == kNoneNetworkId) {
+  // Only what was made in "none" goes back to it.
+  const bool may_be_none = mode == "none" && AttachmentsOf(*container.definition).empty();
+  if (IsInNone(*container.definition) || (network.id == kNoneNetworkId && !may_be_none)) {
     return absl::InvalidArgumentError(
         "container cannot be connected to multiple networks with one of the networks in private "
         "(none) mode");
@@ -43,10 +45,11 @@ absl::Status CheckState(const Container& container) {
 }
 
 std::shared_ptr<Container> WithAttachments(const Container& now,
-                                           std::vector<Attachment> attachments) {
+                                           std::vector<Attachment> attachments,
+                                           bool are_all = true) {
   auto definition = std::make_shared<Definition>(*now.definition);
   definition->spec.network.attachments = std::move(attachments);
-  definition->spec.network.attachments_are_all = true;
+  definition->spec.network.attachments_are_all = are_all;
   auto next = std::make_shared<Container>(now);
   next->definition = std::move(definition);
   return next;
@@ -62,24 +65,54 @@ absl::Status Save(Core& core, const EntryPtr& entry, const std::shared_ptr<Conta
   return absl::OkStatus();
 }
 
+// What the new request says nothing of stays as it was.
+template <typename T>
+void Keep(const T& before, T& now) {
+  if (now == T()) now = before;
+}
+
+void KeepSettings(const Attachment& before, Attachment& now) {
+  Keep(before.aliases, now.aliases);
+  Keep(before.address, now.address);
+  Keep(before.address6, now.address6);
+  Keep(before.mac_address, now.mac_address);
+  Keep(before.links, now.links);
+  Keep(before.driver_options, now.driver_options);
+  Keep(before.gateway_priority, now.gateway_priority);
+}
+
+// A running one has nothing more than its loopback interface by then.
+absl::Status ConnectToNone(Core& core, const EntryPtr& entry, const VirtualNetwork& network) {
+  const ContainerPtr now = entry->snapshot();
+  const std::shared_ptr<Container> next = WithAttachments(*now, {}, /*are_all=*/false);
+  std::vector<Event> events;
+  if (HasProcess(now->state)) {
+    events.push_back(MakeNetworkEvent(core, network, "connect", now->id()));
+  }
+  return Save(core, entry, next, std::move(events));
+}
+
 absl::Status ConnectNow(Core& core, const EntryPtr& entry, const VirtualNetwork& network,
                         Attachment attachment) {
   const ContainerPtr now = entry->snapshot();
   RETURN_IF_ERROR(CheckModes(*now, network));
   RETURN_IF_ERROR(CheckState(*now));
   RETURN_IF_ERROR(CheckAttachment(network, attachment));
+  if (network.id == kNoneNetworkId) return ConnectToNone(core, entry, network);
   RETURN_IF_ERROR(ResolveEndpointLinks(core, attachment.links));
   attachment.network = network.id;
   attachment.network_name = network.name;
   std::vector<Attachment> attachments = AttachmentsOf(*now->definition);
   const bool runs = HasProcess(now->state);
   const auto same = std::find_if(attachments.begin(), attachments.end(),
-                                 [&](const auto& other) { return other.network == network.id; });
+                                 [&](const auto& other) { return IsOf(core, other, network); });
   if (same != attachments.end()) {
     if (runs) {
       return absl::PermissionDeniedError(absl::StrCat("endpoint with name ", now->name,
                                                       " already exists in network ", network.name));
     }
+    KeepSettings(*same, attachment);
+    RETURN_IF_ERROR(CheckAttachment(network, attachment));
     *same = attachment;
   } else {
     if (attachments.size() >= kMaximumAttachments) {
@@ -109,6 +142,17 @@ absl::Status ConnectNow(Core& core, const EntryPtr& entry, const VirtualNetwork&
   return absl::OkStatus();
 }
 
+absl::Status DisconnectOnHost(Core& core, const EntryPtr& entry, const std::string& network_id,
+                              std::vector<Event> events) {
+  absl::StatusOr<std::vector<Endpoint>> left =
+      core.agent().Disconnect(entry->snapshot()->id(), network_id);
+  if (!left.ok()) return left.status();
+  auto next = std::make_shared<Container>(*entry->snapshot());
+  next->endpoints = *std::move(left);
+  core.Record(*entry, std::move(next), std::move(events), Entry::Fire::kNothing);
+  return absl::OkStatus();
+}
+
 absl::Status DisconnectNow(Core& core, const EntryPtr& entry, const VirtualNetwork& network) {
   const ContainerPtr now = entry->snapshot();
   if (network.id == kHostNetworkId) {
@@ -117,64 +161,79 @@ absl::Status DisconnectNow(Core& core, const EntryPtr& entry, const VirtualNetwo
   }
   RETURN_IF_ERROR(CheckState(*now));
   std::vector<Attachment> attachments = AttachmentsOf(*now->definition);
-  const size_t before = attachments.size();
-  std::erase_if(attachments, [&](const Attachment& one) {
-    return one.network == network.id || one.network == network.name;
-  });
-  if (attachments.size() == before) {
+  const bool leaves_none = network.id == kNoneNetworkId && IsInNone(*now->definition);
+  const size_t erased =
+      std::erase_if(attachments, [&](const Attachment& one) { return IsOf(core, one, network); });
+  if (erased == 0 && !leaves_none) {
     return absl::InternalError(
         absl::StrCat("container ", now->id(), " is not connected to network ", network.name));
   }
-  std::shared_ptr<Container> next = WithAttachments(*now, std::move(attachments));
-  if (!HasProcess(now->state)) return Save(core, entry, next, {});
-  RETURN_IF_ERROR(Save(core, entry, next, {}));
-  absl::StatusOr<std::vector<Endpoint>> left = core.agent().Disconnect(now->id(), network.id);
-  if (!left.ok()) return left.status();
-  next = std::make_shared<Container>(*entry->snapshot());
-  next->endpoints = *std::move(left);
-  core.Record(*entry, std::move(next), {MakeNetworkEvent(core, network, "disconnect", now->id())},
-              Entry::Fire::kNothing);
+  RETURN_IF_ERROR(Save(core, entry, WithAttachments(*now, std::move(attachments)), {}));
+  if (!HasProcess(now->state)) return absl::OkStatus();
+  return DisconnectOnHost(core, entry, network.id,
+                          {MakeNetworkEvent(core, network, "disconnect", now->id())});
+}
+
+// From a network that is there no more: `missing` says so.
+absl::Status DisconnectFromGone(Core& core, const EntryPtr& entry, const std::string& reference,
+                                bool force, const absl::Status& missing) {
+  const ContainerPtr now = entry->snapshot();
+  const bool runs = HasProcess(now->state);
+  if (!absl::IsNotFound(missing) || (runs && !force)) return missing;
+  RETURN_IF_ERROR(CheckState(*now));
+  std::vector<Attachment> attachments = AttachmentsOf(*now->definition);
+  const auto gone =
+      std::stable_partition(attachments.begin(), attachments.end(), [&](const Attachment& one) {
+        return one.network != reference && one.network_name != reference;
+      });
+  const std::vector<Attachment> erased(gone, attachments.end());
+  if (erased.empty()) return missing;
+  attachments.erase(gone, attachments.end());
+  RETURN_IF_ERROR(Save(core, entry, WithAttachments(*now, std::move(attachments)), {}));
+  if (!runs) return absl::OkStatus();
+  for (const Attachment& one : erased) {
+    RETURN_IF_ERROR(DisconnectOnHost(core, entry, one.network, {}));
+  }
   return absl::OkStatus();
 }
 
-// Finds both, and runs `operation` in the container's turn.
-void WithBoth(Core& core, const std::string& network, const std::string& container,
-              std::function<absl::Status(const EntryPtr&, const VirtualNetwork&)> operation,
-              DoneStatus done) {
-  const auto found = core.networks().Find(network);
-  if (!found.ok()) return done(found.status());
+// Finds the container, and runs `operation` in its turn.
+void InTurn(Core& core, const std::string& container,
+            std::function<absl::Status(const EntryPtr&)> operation, DoneStatus done) {
   const absl::StatusOr<EntryPtr> entry = core.table().Find(container);
   if (!entry.ok()) return done(entry.status());
-  (*entry)->Post([entry = *entry, found = *found, container, operation = std::move(operation),
-                  done = std::move(done)] {
-    if (entry->removed()) {
-      return done(absl::NotFoundError(absl::StrCat("No such container: ", container)));
-    }
-    done(operation(entry, *found));
-  });
+  (*entry)->Post(
+      [entry = *entry, container, operation = std::move(operation), done = std::move(done)] {
+        if (entry->removed()) {
+          return done(absl::NotFoundError(absl::StrCat("No such container: ", container)));
+        }
+        done(operation(entry));
+      });
 }
 
 }  // namespace
 
 void ConnectNetwork(Core& core, const std::string& network, const std::string& container,
                     Attachment attachment, DoneStatus done) {
-  WithBoth(
-      core, network, container,
-      [&core, attachment = std::move(attachment)](const EntryPtr& entry,
-                                                  const VirtualNetwork& found) {
-        return ConnectNow(core, entry, found, attachment);
+  done = Observed(core, "connect_network", std::move(done));
+  const auto found = core.networks().Find(network);
+  if (!found.ok()) return done(found.status());
+  InTurn(
+      core, container,
+      [&core, found = *found, attachment = std::move(attachment)](const EntryPtr& entry) {
+        return ConnectNow(core, entry, *found, attachment);
       },
-      Observed(core, "connect_network", std::move(done)));
+      std::move(done));
 }
 
 void DisconnectNetwork(Core& core, const std::string& network, const std::string& container,
                        bool force, DoneStatus done) {
-  // There is nothing that force would overcome: a host that does not answer is asked again later.
-  (void)force;
-  WithBoth(
-      core, network, container,
-      [&core](const EntryPtr& entry, const VirtualNetwork& found) {
-        return DisconnectNow(core, entry, found);
+  // A host that does not answer is no matter for force: it is asked again later.
+  InTurn(
+      core, container,
+      [&core, network, force, found = core.networks().Find(network)](const EntryPtr& entry) {
+        return found.ok() ? DisconnectNow(core, entry, **found)
+                          : DisconnectFromGone(core, entry, network, force, found.status());
       },
       Observed(core, "disconnect_network", std::move(done)));
 }

@@ -1,3 +1,5 @@
+#include <net/if.h>
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -77,6 +79,18 @@ absl::Status CheckOptions(const StringMap& options) {
   return absl::OkStatus();
 }
 
+// As Linux has it of names of interfaces.
+absl::Status CheckBridgeName(const VirtualNetwork& network) {
+  const std::string name = BridgeNameOf(network);
+  const bool clean = std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return absl::ascii_isgraph(c) && c != '/' && c != ':';
+  });
+  if (clean && name.size() < IFNAMSIZ && name != "." && name != "..") {
+    return absl::OkStatus();
+  }
+  return Bad("invalid bridge name: \"", name.substr(0, kMaximumNameBytes), "\"");
+}
+
 absl::Status CheckSubnets(VirtualNetwork& network) {
   std::array<int, 2> count = {};
   for (Subnet& subnet : network.subnets) {
@@ -142,6 +156,7 @@ absl::StatusOr<NetworkPtr> Claim(Core& core, const VirtualNetwork& asked,
     }
     const absl::Status claimed = core.networks().Claim(network);
     if (claimed.ok()) return network;
+    if (absl::IsFailedPrecondition(claimed)) return absl::PermissionDeniedError(claimed.message());
     if (!absl::IsPermissionDenied(claimed) || OverlapsAny(asked, core.networks().TakenBlocks())) {
       return claimed;
     }
@@ -153,6 +168,7 @@ absl::StatusOr<std::string> CreateNow(Core& core, VirtualNetwork asked) {
   RETURN_IF_ERROR(CheckName(asked.name));
   RETURN_IF_ERROR(CheckDriver(asked.driver));
   RETURN_IF_ERROR(CheckOptions(asked.options));
+  RETURN_IF_ERROR(CheckBridgeName(asked));
   RETURN_IF_ERROR(CheckSubnets(asked));
   if (asked.ipam_driver.empty()) asked.ipam_driver = "default";
   if (asked.ipam_driver != "default") {

@@ -50,6 +50,19 @@ absl::Status CheckInside(const AddressBlock& block, const std::string& text, IpA
   return absl::OkStatus();
 }
 
+// The network's own address and the broadcast address, which only IPv4 has.
+bool IsReserved(const AddressBlock& block, const IpAddress& address) {
+  if (block.first.v6) return false;
+  return address == block.first ||
+         address == block.At((uint64_t{1} << (32 - block.prefix_length)) - 1);
+}
+
+template <typename... Parts>
+absl::Status InUse(const Parts&... parts) {
+  return absl::PermissionDeniedError(
+      absl::StrCat("failed to allocate ", parts..., ": Address already in use"));
+}
+
 }  // namespace
 
 absl::StatusOr<IpAddress> ParseAddress(absl::string_view text) {
@@ -135,6 +148,7 @@ absl::Status CompleteSubnet(Subnet& subnet) {
   IpAddress gateway = block.At(1);
   if (!subnet.gateway.empty()) RETURN_IF_ERROR(CheckInside(block, subnet.gateway, &gateway));
   subnet.gateway = FormatAddress(gateway);
+  if (IsReserved(block, gateway)) return InUse("gateway (", subnet.gateway, ")");
   if (!subnet.ip_range.empty()) {
     const auto range = AddressBlock::Parse(subnet.ip_range);
     if (!range.ok()) return range.status();
@@ -149,6 +163,9 @@ absl::Status CompleteSubnet(Subnet& subnet) {
       return Bad("no matching subnet for aux-address ", text);
     }
     text = FormatAddress(*address);
+    if (*address == gateway || IsReserved(block, *address)) {
+      return InUse("secondary ip address (", name, ":", text, ")");
+    }
   }
   return absl::OkStatus();
 }

@@ -47,6 +47,7 @@ absl::StatusOr<AddressBlock> FindFreeBlock(const AddressBlock& pool, int prefix_
 std::vector<AddressBlock> BlocksOf(const VirtualNetwork& network);
 
 // Checks what the client says of a subnet whose block is known, and fills in the gateway.
+// PermissionDenied for an address that something else has.
 absl::Status CompleteSubnet(Subnet& subnet);
 
 // The pool of a host's IPv6 networks (RFC 4193), made of its id.

@@ -66,6 +66,32 @@ TEST(NetworkAddressesTest, ChecksWhatBelongsToASubnet) {
   EXPECT_EQ(good.ip_range, "10.0.0.128/25");
 }
 
+TEST(NetworkAddressesTest, AddressesThatAreNobodysToGive) {
+  const Subnet bad[] = {{.subnet = "10.86.1.0/24", .gateway = "10.86.1.0"},
+                        {.subnet = "10.86.1.0/24", .gateway = "10.86.1.255"},
+                        {.subnet = "10.86.0.0/15", .gateway = "10.87.255.255"},
+                        {.subnet = "10.86.3.0/24", .auxiliary_addresses = {{"a", "10.86.3.0"}}},
+                        {.subnet = "10.86.3.0/24", .auxiliary_addresses = {{"a", "10.86.3.1"}}},
+                        {.subnet = "10.86.3.0/24", .auxiliary_addresses = {{"a", "10.86.3.255"}}},
+                        {.subnet = "10.86.3.0/30",
+                         .gateway = "10.86.3.2",
+                         .auxiliary_addresses = {{"a", "10.86.3.2"}}},
+                        {.subnet = "fd00::/64", .auxiliary_addresses = {{"a", "fd00::1"}}}};
+  for (Subnet subnet : bad) {
+    EXPECT_TRUE(absl::IsPermissionDenied(CompleteSubnet(subnet))) << subnet.subnet;
+  }
+  Subnet gateway = bad[0];
+  EXPECT_EQ(CompleteSubnet(gateway).message(),
+            "failed to allocate gateway (10.86.1.0): Address already in use");
+  Subnet auxiliary = bad[4];
+  EXPECT_EQ(CompleteSubnet(auxiliary).message(),
+            "failed to allocate secondary ip address (a:10.86.3.1): Address already in use");
+  Subnet good[] = {{.subnet = "10.86.0.0/23", .gateway = "10.86.0.255"},
+                   {.subnet = "10.86.0.0/30", .auxiliary_addresses = {{"a", "10.86.0.2"}}},
+                   {.subnet = "fd00::/64", .auxiliary_addresses = {{"a", "fd00::"}}}};
+  for (Subnet& subnet : good) EXPECT_TRUE(CompleteSubnet(subnet).ok()) << subnet.subnet;
+}
+
 TEST(NetworkAddressesTest, EveryHostHasAPoolOfItsOwn) {
   const AddressBlock one = UniqueLocalPool("a");
   EXPECT_EQ(one.first.bytes[0], 0xfd);

@@ -21,6 +21,11 @@ NetworkPtr Builtin(const char* id, const char* name, const char* driver) {
 
 }  // namespace
 
+std::string BridgeNameOf(const VirtualNetwork& network) {
+  const auto found = network.options.find("com.docker.network.bridge.name");
+  return network.driver != "bridge" || found == network.options.end() ? "" : found->second;
+}
+
 NetworkTable::NetworkTable() {
   for (NetworkPtr builtin :
        {Builtin(kBridgeNetworkId, "bridge", "bridge"), Builtin(kHostNetworkId, "host", "host"),
@@ -82,12 +87,19 @@ std::vector<NetworkPtr> NetworkTable::All() const {
 
 absl::Status NetworkTable::Claim(NetworkPtr network) {
   const std::vector<AddressBlock> wanted = BlocksOf(*network);
+  const std::string bridge = BridgeNameOf(*network);
   absl::MutexLock lock(&mu_);
   for (const auto& [id, row] : rows_) {
     if (row.network->name == network->name) {
       return absl::AlreadyExistsError(
           absl::StrCat("network with name ", network->name, " already exists"));
     }
+  }
+  for (const auto& [id, row] : rows_) {
+    if (bridge.empty() || BridgeNameOf(*row.network) != bridge) continue;
+    return absl::FailedPreconditionError(absl::StrCat(
+        "cannot create network ", network->id, " (", bridge, "): conflicts with network ", id, " (",
+        bridge, "): networks have same bridge name"));
   }
   for (const auto& [id, row] : rows_) {
     for (const AddressBlock& theirs : BlocksOf(*row.network)) {

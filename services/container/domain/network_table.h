@@ -15,6 +15,9 @@
 
 namespace slipway::container {
 
+// What the client called the network's bridge; empty: nothing.
+std::string BridgeNameOf(const VirtualNetwork& network);
+
 // All networks by id, name and id prefix, with those that every host has. Thread-safe; no call
 // blocks.
 class NetworkTable {
@@ -29,8 +32,9 @@ class NetworkTable {
   // The oldest first; those of every host before them.
   std::vector<NetworkPtr> All() const ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Takes name and addresses for a network that is being made; nobody finds it before Add().
-  // ALREADY_EXISTS for the name, PERMISSION_DENIED for addresses that another network has.
+  // Takes names and addresses for a network that is being made; nobody finds it before Add().
+  // ALREADY_EXISTS for the name, FAILED_PRECONDITION for the bridge's name, PERMISSION_DENIED for
+  // addresses that another network has.
   absl::Status Claim(NetworkPtr network) ABSL_LOCKS_EXCLUDED(mu_);
   // What all networks have, and those that are being made.
   std::vector<AddressBlock> TakenBlocks() const ABSL_LOCKS_EXCLUDED(mu_);

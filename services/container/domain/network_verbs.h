@@ -24,14 +24,15 @@ struct PruneNetworksCommand {
 // Names.
 void PruneNetworks(Core& core, PruneNetworksCommand command, Done<std::vector<std::string>> done);
 
-// connect_network.cc
+// connect_network.cc. To connect again what does not run changes what is named and keeps the rest.
+// A network that is gone can be disconnected from what does not run, and by `force` from all.
 void ConnectNetwork(Core& core, const std::string& network, const std::string& container,
                     Attachment attachment, DoneStatus done);
 void DisconnectNetwork(Core& core, const std::string& network, const std::string& container,
                        bool force, DoneStatus done);
 
 // The containers that are attached to a network, whether they run or not.
-std::vector<ContainerPtr> ContainersOf(Core& core, const std::string& network_id);
+std::vector<ContainerPtr> ContainersOf(Core& core, const VirtualNetwork& network);
 
 }  // namespace slipway::container
 

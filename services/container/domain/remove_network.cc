@@ -37,7 +37,7 @@ bool IsPruned(Core& core, const VirtualNetwork& network, const PruneNetworksComm
   if (network.builtin) return false;
   if (command.until_unix_ns != 0 && network.created_unix_ns > command.until_unix_ns) return false;
   if (!LabelsPass(network.labels, command.labels, command.not_labels)) return false;
-  for (const ContainerPtr& container : ContainersOf(core, network.id)) {
+  for (const ContainerPtr& container : ContainersOf(core, network)) {
     if (HasProcess(container->state)) return false;
   }
   return true;
@@ -45,13 +45,13 @@ bool IsPruned(Core& core, const VirtualNetwork& network, const PruneNetworksComm
 
 }  // namespace
 
-std::vector<ContainerPtr> ContainersOf(Core& core, const std::string& network_id) {
+std::vector<ContainerPtr> ContainersOf(Core& core, const VirtualNetwork& network) {
   std::vector<ContainerPtr> found;
   for (const EntryPtr& entry : core.table().All()) {
     ContainerPtr container = entry->snapshot();
     const std::vector<Attachment> attachments = AttachmentsOf(*container->definition);
     const bool in = std::any_of(attachments.begin(), attachments.end(),
-                                [&](const Attachment& one) { return one.network == network_id; });
+                                [&](const Attachment& one) { return IsOf(core, one, network); });
     if (in) found.push_back(std::move(container));
   }
   return found;

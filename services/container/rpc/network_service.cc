@@ -28,13 +28,14 @@ void PutNetwork(const VirtualNetwork& from, v1::VirtualNetwork* to) {
 }
 
 // The networks that a container is in, those that every host has included.
-std::vector<std::string> NetworksOf(const Container& container) {
-  const std::string& mode = container.definition->spec.network.mode;
-  if (mode == "host") return {kHostNetworkId};
-  if (mode == "none") return {kNoneNetworkId};
+std::vector<std::string> NetworksOf(Core& core, const Container& container) {
+  if (container.definition->spec.network.mode == "host") return {kHostNetworkId};
+  if (IsInNone(*container.definition)) return {kNoneNetworkId};
   std::vector<std::string> networks;
   for (const Attachment& attachment : AttachmentsOf(*container.definition)) {
-    networks.push_back(attachment.network);
+    if (const auto network = NetworkOf(core, attachment); network.ok()) {
+      networks.push_back((*network)->id);
+    }
   }
   return networks;
 }
@@ -100,7 +101,7 @@ grpc::Status NetworkServiceImpl::GetNetwork(grpc::ServerContext*,
   for (const EntryPtr& entry : core_.table().All()) {
     const ContainerPtr container = entry->snapshot();
     if (!HasProcess(container->state)) continue;
-    for (const std::string& id : NetworksOf(*container)) {
+    for (const std::string& id : NetworksOf(core_, *container)) {
       if (id == (*network)->id) PutContainer(*container, false, response->add_containers());
     }
   }
@@ -111,7 +112,7 @@ grpc::Status NetworkServiceImpl::ListNetworks(grpc::ServerContext*, const v1::Li
                                               v1::ListNetworksResponse* response) {
   absl::flat_hash_map<std::string, int> counts;
   for (const EntryPtr& entry : core_.table().All()) {
-    for (const std::string& id : NetworksOf(*entry->snapshot())) ++counts[id];
+    for (const std::string& id : NetworksOf(core_, *entry->snapshot())) ++counts[id];
   }
   for (const NetworkPtr& network : core_.networks().All()) {
     v1::NetworkSummary* summary = response->add_networks();

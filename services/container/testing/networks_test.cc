@@ -53,6 +53,32 @@ TEST(NetworksTest, RefusesWhatMakesNoNetwork) {
   EXPECT_TRUE(absl::IsPermissionDenied(overlaps6)) << overlaps6;
 }
 
+TEST(NetworksTest, BridgesHaveNamesOfTheirOwn) {
+  World world;
+  const auto create = [&](const std::string& name, const std::string& bridge,
+                          const std::string& driver = "") {
+    VirtualNetwork network = Named(name);
+    network.driver = driver;
+    network.options["com.docker.network.bridge.name"] = bridge;
+    return world.CreateNetwork(network).status();
+  };
+  for (const char* bridge : {".", "..", "a/b", "a b", "a:b", "a\n", "sixteen-bytes-xx"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(create("n", bridge))) << bridge;
+  }
+  ASSERT_TRUE(create("n", "fifteen-bytes-x").ok());
+  const absl::Status taken = create("m", "fifteen-bytes-x");
+  EXPECT_TRUE(absl::IsPermissionDenied(taken)) << taken;
+  EXPECT_TRUE(absl::EndsWith(taken.message(),
+                             absl::StrCat("conflicts with network ", world.agent.NetworkIds()[0],
+                                          " (fifteen-bytes-x): networks have same bridge name")))
+      << taken;
+  EXPECT_EQ(world.agent.NetworkIds().size(), 1u);
+  EXPECT_TRUE(create("other", "other-bridge").ok());
+  EXPECT_TRUE(create("wire", "fifteen-bytes-x", "macvlan").ok()) << "it has no bridge";
+  ASSERT_TRUE(world.RemoveNetwork("n").ok());
+  EXPECT_TRUE(create("m", "fifteen-bytes-x").ok());
+}
+
 TEST(NetworksTest, BlocksComeFromThePoolAndKeepOffTheHostsRoutes) {
   World world;
   world.agent.overlaps = 2;
@@ -133,6 +159,19 @@ TEST(NetworksTest, PlacesThatCannotBe) {
   host.network.mode = "host";
   host.network.attachments = {{.network = "own"}};
   EXPECT_TRUE(absl::IsInvalidArgument(refused(host)));
+  world.Run("joined");
+  for (const char* mode : {"host", "none", "container:joined"}) {
+    for (const Attachment& with : {Attachment{.network = mode, .address = "1.2.3.4"},
+                                   Attachment{.network = mode, .address6 = "fd00::4"}}) {
+      ContainerSpec spec = World::Spec();
+      spec.network.mode = mode;
+      spec.network.attachments = {with};
+      EXPECT_EQ(refused(spec),
+                absl::InvalidArgumentError(
+                    "user specified IP address is supported on user defined networks only"))
+          << mode;
+    }
+  }
   // What is not there is found missing by the start.
   ASSERT_TRUE(world.Create("early", On("later")).ok());
   EXPECT_EQ(world.Start("early").status().message(), "network later not found");
@@ -220,6 +259,101 @@ TEST(NetworksTest, ConnectAndDisconnectOfWhatRuns) {
   ASSERT_TRUE(world.Kill("one").ok());
   ASSERT_TRUE(world.Start("one").ok());
   EXPECT_TRUE(world.Get("one")->endpoints.empty());
+}
+
+TEST(NetworksTest, ANetworkThatIsGoneCanBeLeft) {
+  World world;
+  const std::string fm = *world.CreateNetwork(Named("fm"));
+  for (const char* name : {"fi", "fo"}) ASSERT_TRUE(world.CreateNetwork(Named(name)).ok());
+  world.Make("m1", On("fm"));
+  ASSERT_TRUE(world.Connect("fi", "m1").ok());
+  ASSERT_TRUE(world.Connect("fo", "m1").ok());
+  for (const char* name : {"fm", "fi"}) ASSERT_TRUE(world.RemoveNetwork(name).ok());
+  EXPECT_TRUE(absl::IsNotFound(world.Disconnect("nobody", "m1", /*force=*/true)));
+  EXPECT_TRUE(absl::IsNotFound(world.Disconnect("fm", "nobody")));
+  ASSERT_TRUE(world.Disconnect(fm, "m1").ok());
+  EXPECT_TRUE(absl::IsNotFound(world.Disconnect("fm", "m1")));
+  EXPECT_TRUE(absl::IsNotFound(world.Start("m1").status()));
+  ASSERT_TRUE(world.Disconnect("fi", "m1", /*force=*/true).ok());
+  ASSERT_TRUE(world.Start("m1").ok());
+  EXPECT_EQ(world.Get("m1")->endpoints.size(), 1u);
+}
+
+TEST(NetworksTest, ANetworkMadeAgainIsTheSameToItsContainers) {
+  World world;
+  ASSERT_TRUE(world.CreateNetwork(Named("pa")).ok());
+  world.Run("z2");
+  ASSERT_TRUE(world.Connect("pa", "z2").ok());
+  const auto make_again = [&] {
+    EXPECT_TRUE(world.Kill("z2").ok());
+    EXPECT_TRUE(world.Reaches("z2", State::kExited));
+    EXPECT_TRUE(world.RemoveNetwork("pa").ok());
+    return *world.CreateNetwork(Named("pa"));
+  };
+  std::string id = make_again();
+  ASSERT_TRUE(world.Start("z2").ok());
+  EXPECT_EQ(ContainersOf(world.core(), *world.core().networks().FindById(id)).size(), 1u);
+  EXPECT_EQ(world.Connect("pa", "z2").message(),
+            "endpoint with name z2 already exists in network pa");
+  ASSERT_TRUE(world.Disconnect("pa", "z2").ok());
+  EXPECT_EQ(world.Get("z2")->endpoints.size(), 1u);
+  EXPECT_EQ(AttachmentsOf(*world.Get("z2")->definition).size(), 1u);
+  // Connected again before the start it is in it once.
+  ASSERT_TRUE(world.Connect("pa", "z2").ok());
+  id = make_again();
+  ASSERT_TRUE(world.Connect("pa", "z2").ok());
+  const std::vector<Attachment> attachments = AttachmentsOf(*world.Get("z2")->definition);
+  ASSERT_EQ(attachments.size(), 2u);
+  EXPECT_EQ(attachments[1].network, id);
+}
+
+TEST(NetworksTest, ConnectingAgainKeepsWhatIsNotNamed) {
+  World world;
+  ASSERT_TRUE(world.CreateNetwork(Named("fb", "10.83.0.0/16")).ok());
+  world.Make("m1");
+  ASSERT_TRUE(world.Connect("fb", "m1", {.aliases = {"offline"}, .address = "10.83.2.77"}).ok());
+  const auto kept = [&] { return AttachmentsOf(*world.Get("m1")->definition).back(); };
+  const Attachment before = kept();
+  ASSERT_TRUE(world.Connect("fb", "m1").ok());
+  EXPECT_EQ(kept(), before);
+  EXPECT_TRUE(absl::IsPermissionDenied(world.Connect("fb", "m1", {.address = "10.83.0.1"})));
+  ASSERT_TRUE(world.Connect("fb", "m1", {.address = "10.83.2.78"}).ok());
+  EXPECT_EQ(kept().address, "10.83.2.78");
+  EXPECT_EQ(kept().aliases, before.aliases);
+}
+
+TEST(NetworksTest, WhatLeavesNoneMayBeInOthersAndComeBack) {
+  for (const bool runs : {false, true}) {
+    World world;
+    ASSERT_TRUE(world.CreateNetwork(Named("pa")).ok());
+    ContainerSpec spec = World::Spec();
+    spec.network.mode = "none";
+    const std::string id = runs ? world.Run("nc", spec) : world.Make("nc", spec);
+    EXPECT_TRUE(absl::IsInvalidArgument(world.Connect("pa", "nc")));
+    ASSERT_TRUE(world.Disconnect("none", "nc").ok());
+    EXPECT_FALSE(world.Disconnect("none", "nc").ok());
+    ASSERT_TRUE(world.Connect("pa", "nc").ok());
+    EXPECT_TRUE(absl::IsInvalidArgument(world.Connect("none", "nc")));
+    // Kept, and made so again on a host that has lost it.
+    const int connects = world.agent.connects;
+    world.Down();
+    if (runs) world.agent.LoseEndpoints(id);
+    world.Up();
+    if (!runs) {
+      ASSERT_TRUE(world.Start("nc").ok());
+    }
+    EXPECT_TRUE(World::Eventually(
+        [&] { return world.agent.connects > connects && world.Get("nc")->endpoints.size() == 1; }));
+    ASSERT_TRUE(world.Disconnect("pa", "nc").ok());
+    EXPECT_TRUE(world.Get("nc")->endpoints.empty());
+    ASSERT_TRUE(world.Connect("none", "nc").ok());
+    EXPECT_TRUE(IsInNone(*world.Get("nc")->definition));
+    EXPECT_TRUE(absl::IsInvalidArgument(world.Connect("pa", "nc")));
+  }
+  World world;
+  world.Make("other");
+  EXPECT_FALSE(world.Disconnect("none", "other").ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(world.Connect("none", "other")));
 }
 
 TEST(NetworksTest, WhatTheHostRefusesIsNotKept) {

@@ -165,9 +165,10 @@ class World {
       ConnectNetwork(core(), network, container, attachment, std::move(done));
     });
   }
-  absl::Status Disconnect(const std::string& network, const std::string& container) {
+  absl::Status Disconnect(const std::string& network, const std::string& container,
+                          bool force = false) {
     return AwaitStatus([&](DoneStatus done) {
-      DisconnectNetwork(core(), network, container, false, std::move(done));
+      DisconnectNetwork(core(), network, container, force, std::move(done));
     });
   }
   bool HealthIs(const std::string& reference, Health::Status status) {
