@@ -21,6 +21,8 @@ constexpr size_t kMaxForwardsOfSandbox = 256;
 constexpr size_t kMaxUpstreams = 8;
 constexpr int kAttempts = 2;
 constexpr int64_t kAttemptMs = 2000;
+// As long as a resolver waits by itself (resolv.conf(5), timeout).
+constexpr int64_t kUdpMs = 5000;
 constexpr int64_t kTcpMs = 4000;
 constexpr uint16_t kPort = 53;
 
@@ -43,7 +45,8 @@ void Server::Pass(Sandbox& sandbox, const Asker& asker, const Query& query,
   Forward forward{.asker = asker, .query = query, .request = std::string(request)};
   forward.cache_key = Cache::KeyOf(query, sandbox.upstream_key);
   std::string kept = cache_.Find(forward.cache_key, NowMs() / 1000);
-  if (!kept.empty() && (asker.connection != 0 || kept.size() <= query.udp_bytes)) {
+  if (!kept.empty() && (asker.connection != 0 || kept.size() <= query.udp_bytes) &&
+      UseSpellingOf(request, query, kept)) {
     Write16(kept, 0, query.id);
     return Reply(asker, std::move(kept));
   }
@@ -86,32 +89,33 @@ int Server::OpenUpstream(const std::string& address, bool tcp) {
   return fd;
 }
 
+// Asking again is the same question by the same socket: who is slow to answer the first one may
+// still do so.
 void Server::AskUpstreams(uint64_t number, Forward& forward) {
   const bool tcp = forward.asker.connection != 0;
-  ++forward.attempts;
+  if (forward.attempts == 0) forward.give_up_ms = NowMs() + (tcp ? kTcpMs : kUdpMs);
+  forward.attempts = tcp ? kAttempts : forward.attempts + 1;
   forward.failures = 0;
-  forward.deadline_ms = NowMs() + (tcp ? kTcpMs : kAttemptMs);
-  if (tcp) forward.attempts = kAttempts;
-  forward.sockets.assign(forward.upstreams.size(), -1);
-  forward.ids.assign(forward.upstreams.size(), 0);
+  forward.deadline_ms = forward.attempts < kAttempts ? NowMs() + kAttemptMs : forward.give_up_ms;
+  forward.sockets.resize(forward.upstreams.size(), -1);
+  forward.ids.resize(forward.upstreams.size(), 0);
   for (size_t i = 0; i < forward.upstreams.size(); ++i) {
-    const int fd = OpenUpstream(forward.upstreams[i], tcp);
+    int& fd = forward.sockets[i];
     if (fd < 0) {
-      ++forward.failures;
-      continue;
+      fd = OpenUpstream(forward.upstreams[i], tcp);
+      if (fd < 0) {
+        ++forward.failures;
+        continue;
+      }
+      forward.ids[i] = RandomId();
+      // By TCP it is sent when the connection is there.
+      Watch(fd, tcp ? EPOLLOUT : EPOLLIN, {.role = Role::kUpstream, .number = number});
     }
-    forward.sockets[i] = fd;
-    forward.ids[i] = RandomId();
+    if (tcp) continue;
     std::string request = forward.request;
     Write16(request, 0, forward.ids[i]);
-    if (tcp) {
-      // Sent when the connection is there.
-      Watch(fd, EPOLLOUT, {.role = Role::kUpstream, .number = number});
-    } else {
-      Watch(fd, EPOLLIN, {.role = Role::kUpstream, .number = number});
-      // A refusal comes back as an event.
-      send(fd, request.data(), request.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    }
+    // A refusal comes back as an event.
+    send(fd, request.data(), request.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   }
   if (forward.failures == static_cast<int>(forward.upstreams.size())) {
     UpstreamFailed(number, forward);
@@ -197,8 +201,8 @@ bool Server::TakeAnswer(uint64_t number, Forward& forward, size_t index, std::st
   return true;
 }
 
+// None of them will answer, or none has for some time.
 void Server::UpstreamFailed(uint64_t number, Forward& forward) {
-  CloseSockets(forward);
   if (forward.attempts < kAttempts) return AskUpstreams(number, forward);
   std::string refusal = std::move(forward.refusal);
   if (refusal.empty()) {

@@ -213,6 +213,20 @@ std::string BuildAnswer(std::string_view request, const Query& query, uint8_t rc
   return answer;
 }
 
+bool UseSpellingOf(std::string_view request, const Query& query, std::string& answer) {
+  const size_t end = query.question_end;
+  if (end < kHeaderBytes + 4 || end > request.size() || end > answer.size()) return false;
+  // There is nothing before the first name that it could point at: both are written out. What is
+  // not a letter is a length, below all letters.
+  const std::string_view name = request.substr(kHeaderBytes, end - 4 - kHeaderBytes);
+  const std::string_view other = std::string_view(answer).substr(kHeaderBytes, name.size());
+  const bool same = std::equal(name.begin(), name.end(), other.begin(), other.end(),
+                               [](char a, char b) { return Lower(a) == Lower(b); });
+  if (!same || Read32(request, end - 4) != Read32(answer, end - 4)) return false;
+  answer.replace(kHeaderBytes, name.size(), name);
+  return true;
+}
+
 std::string BuildFormatError(std::string_view request) {
   if (request.size() < 4 || (Read16(request, 2) & kFlagResponse) != 0) return "";
   std::string answer(kHeaderBytes, '\0');

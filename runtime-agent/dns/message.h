@@ -65,6 +65,9 @@ struct Record {
 // what UDP takes, with the bit that says so, unless `tcp`.
 std::string BuildAnswer(std::string_view request, const Query& query, uint8_t rcode,
                         const std::vector<Record>& records, uint32_t ttl_seconds, bool tcp);
+// Gives an answer to the same question, that somebody else asked, the spelling that the name has in
+// `request`. False, and nothing changes, where it answers another question.
+bool UseSpellingOf(std::string_view request, const Query& query, std::string& answer);
 // Only a header, for what cannot be understood.
 std::string BuildFormatError(std::string_view request);
 

@@ -1,6 +1,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <string>
 #include <string_view>
 
 #include "runtime-agent/dns/cache.h"
@@ -20,6 +21,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       if (!tcp && answer.size() > query->udp_bytes && query->question_end < 400) abort();
       const auto read = ParseAnswer(answer);
       if (!read.has_value() || read->name != query->name || read->id != query->id) abort();
+      std::string same = answer;
+      if (!UseSpellingOf(bytes, *query, same) || same != answer) abort();
+      std::string other(bytes);
+      UseSpellingOf(bytes, *query, other);
+      if (other != bytes) abort();
     }
     AddressOfReverseName(query->name);
   }

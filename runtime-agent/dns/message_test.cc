@@ -90,6 +90,33 @@ TEST(MessageTest, AnswersCanBeRead) {
   }
 }
 
+TEST(MessageTest, SpellsTheNameAsItIsAsked) {
+  const std::string request = QueryFor("www.test", kTypeA);
+  const std::string answer = BuildAnswer(request, *ParseQuery(request), kNoError,
+                                         {{kTypeA, "\x0a\x01\x01\x02"}}, 5, false);
+  const std::string other = QueryFor("WwW.TeSt", kTypeA);
+  std::string spelt = answer;
+  ASSERT_TRUE(UseSpellingOf(other, *ParseQuery(other), spelt));
+  EXPECT_EQ(spelt, answer.substr(0, kHeaderBytes) + other.substr(kHeaderBytes) +
+                       answer.substr(other.size()));
+  // Another name, a longer and a shorter one, another type; with 65 and 97 as if they were letters.
+  for (const std::string& wrong :
+       {QueryFor("www.best", kTypeA), QueryFor("www.tests", kTypeA), QueryFor("www.tes", kTypeA),
+        QueryFor("wwwwtest", kTypeA), QueryFor("www.test", kTypeAaaa), QueryFor("", kTypeA)}) {
+    std::string same = answer;
+    EXPECT_FALSE(UseSpellingOf(wrong, *ParseQuery(wrong), same));
+    EXPECT_EQ(same, answer);
+  }
+  const std::string https = QueryFor("a", 65), lower = QueryFor("a", 97);
+  std::string of_https = BuildAnswer(https, *ParseQuery(https), kNoError, {}, 5, false);
+  EXPECT_FALSE(UseSpellingOf(lower, *ParseQuery(lower), of_https));
+  for (size_t size = 0; size < request.size(); ++size) {
+    std::string cut = answer.substr(0, size);
+    EXPECT_FALSE(UseSpellingOf(other, *ParseQuery(other), cut)) << size;
+    EXPECT_EQ(cut, answer.substr(0, size));
+  }
+}
+
 TEST(MessageTest, WhatUdpDoesNotTakeIsCut) {
   const std::string request = QueryFor("web", kTypeA);
   const auto query = ParseQuery(request);

@@ -69,8 +69,9 @@ class Server {
     std::vector<uint16_t> ids;
     int failures = 0;
     int attempts = 0;
-    std::string refusal;  // the best of the answers that say no
-    int64_t deadline_ms = 0;
+    std::string refusal;      // the best of the answers that say no
+    int64_t deadline_ms = 0;  // of the attempt
+    int64_t give_up_ms = 0;   // of all
   };
   enum class Role { kControl, kUdp, kListener, kConnection, kUpstream };
   struct Watched {

@@ -146,7 +146,7 @@ std::thread Outside(int fd, int times, Make make) {
       sockaddr_in from = {};
       socklen_t length = sizeof(from);
       pollfd wait = {.fd = fd, .events = POLLIN};
-      if (poll(&wait, 1, 4000) != 1) return;
+      if (poll(&wait, 1, 5000) != 1) return;
       const ssize_t size =
           recvfrom(fd, buffer, sizeof(buffer), 0, reinterpret_cast<sockaddr*>(&from), &length);
       const std::string answer = make(std::string(buffer, static_cast<size_t>(size)));
@@ -217,6 +217,54 @@ TEST_F(ServerTest, PassesOnKeepsAndDoesNotBelieveOthers) {
   EXPECT_EQ(answer.substr(answer.size() - 4), "\x05\x05\x05\x05");
   EXPECT_EQ(asked, 2);
   EXPECT_EQ(Ask(QueryFor("OUTSIDE.example", kTypeA, 78)).size(), answer.size()) << "kept";
+  close(outside);
+}
+
+TEST_F(ServerTest, AnAnswerFromTheCacheHasTheSpellingOfItsQuestion) {
+  const int outside = Listener(SOCK_DGRAM, "127.0.0.1", 53);
+  std::thread server =
+      Outside(outside, 1, [](const std::string& request) { return AnswerTo(request, "\1\1\1\1"); });
+  const std::string first = QueryFor("www.test", kTypeA), second = QueryFor("WwW.TeSt", kTypeA);
+  const std::string answer = Ask(first);
+  server.join();
+  close(outside);  // what comes now was kept
+  ASSERT_TRUE(ParseAnswer(answer).has_value());
+  std::string other = Ask(second);
+  ASSERT_EQ(other.size(), answer.size());
+  const size_t length = first.size() - kHeaderBytes;
+  EXPECT_EQ(answer.substr(kHeaderBytes, length), first.substr(kHeaderBytes));
+  EXPECT_EQ(other.substr(kHeaderBytes, length), second.substr(kHeaderBytes));
+  EXPECT_EQ(other.substr(second.size()), answer.substr(first.size()));
+}
+
+TEST_F(ServerTest, WhoIsSlowerThanAnAttemptStillAnswers) {
+  const int outside = Listener(SOCK_DGRAM, "127.0.0.1", 53);
+  std::vector<std::string> requests;
+  std::thread server = Outside(outside, 1, [&requests](const std::string& request) {
+    requests.push_back(request);
+    std::this_thread::sleep_for(std::chrono::seconds(3));
+    return AnswerTo(request, "\1\1\1\1");
+  });
+  const std::string answer = Ask(QueryFor("slow.example", kTypeA), 6000);
+  server.join();
+  ASSERT_TRUE(ParseAnswer(answer).has_value());
+  EXPECT_EQ(ParseAnswer(answer)->rcode, kNoError);
+  EXPECT_EQ(answer.substr(answer.size() - 4), "\1\1\1\1");
+  // Meanwhile it was asked again, in the same words.
+  char again[4096];
+  const ssize_t size = recv(outside, again, sizeof(again), MSG_DONTWAIT);
+  ASSERT_GT(size, 0);
+  EXPECT_EQ(std::string(again, static_cast<size_t>(size)), requests.at(0));
+  close(outside);
+}
+
+TEST_F(ServerTest, ADeafServerIsGivenUpAfterFiveSeconds) {
+  const int outside = Listener(SOCK_DGRAM, "127.0.0.1", 53);
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(ParseAnswer(Ask(QueryFor("deaf.example", kTypeA), 8000))->rcode, kServFail);
+  const auto took = std::chrono::steady_clock::now() - start;
+  EXPECT_GE(took, std::chrono::milliseconds(4900));
+  EXPECT_LT(took, std::chrono::milliseconds(6500));
   close(outside);
 }
 

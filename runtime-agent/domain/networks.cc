@@ -126,7 +126,8 @@ absl::Status Runtime::PutNetwork(const NetworkDefinition& network, bool refuse_o
   const absl::Status put = parts_.network->PutNetwork(network, refuse_overlap);
   if (put.ok()) return put;
   if (!present.ok()) parts_.store->Save({.remove_network_id = network.id}).IgnoreError();
-  return put;
+  // An interface of the bridge's name that is none: an error of the server's with Docker.
+  return absl::IsFailedPrecondition(put) ? absl::InternalError(put.message()) : put;
 }
 
 absl::Status Runtime::RemoveNetwork(const std::string& network_id) {

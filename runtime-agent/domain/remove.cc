@@ -55,6 +55,7 @@ void Runtime::Reap(const std::shared_ptr<Container>& container, absl::Time since
   }
   if (!container->ClaimReaping()) return;
   parts_.network->Disconnect(id).IgnoreError();
+  parts_.network->ForgetAddresses(id);
   parts_.cgroups->Remove(container->definition().cgroup_name()).IgnoreError();
   bool has_log = false;
   if (container->actual().runs > 0 && container->definition().ship_log) {

@@ -1,5 +1,6 @@
 #include "runtime-agent/network/attached_network.h"
 
+#include <arpa/inet.h>
 #include <linux/if.h>
 #include <linux/rtnetlink.h>
 #include <sys/random.h>
@@ -48,6 +49,11 @@ bool IsHostInterfaceName(const std::string& prefix, absl::string_view name) {
          });
 }
 
+bool IsHexadecimal(absl::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](unsigned char c) { return absl::ascii_isxdigit(c); });
+}
+
 absl::Status DeleteInterface(NetlinkSocket& socket, const std::string& name) {
   NetlinkBatch batch;
   DeleteLink(batch, name);
@@ -56,6 +62,13 @@ absl::Status DeleteInterface(NetlinkSocket& socket, const std::string& name) {
   if (absl::StrContains(deleted.message(), "ENODEV")) return absl::OkStatus();
   return deleted;
 }
+
+std::string BytesOf(uint32_t address) {
+  const uint32_t bytes = htonl(address);
+  return std::string(reinterpret_cast<const char*>(&bytes), sizeof(bytes));
+}
+
+std::string BytesOf(const Address6& address) { return std::string(address.begin(), address.end()); }
 
 std::string NewEndpointId() {
   char bytes[32] = {};
@@ -82,6 +95,18 @@ absl::StatusOr<MacAddress> ParseMac(const std::string& text) {
 std::string FormatMac(const MacAddress& mac) {
   return absl::StrFormat("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
                          mac[5]);
+}
+
+bool IsNameOfOurs(const std::string& prefix, absl::string_view name) {
+  if (IsHostInterfaceName(prefix, name)) return true;
+  if (!absl::ConsumePrefix(&name, prefix.substr(0, kNamePrefixBytes))) return false;
+  // "-<9 digits of an id>" or "<b, n, t or u><number>-<6 digits>".
+  const size_t dash = name.find('-');
+  if (dash == 0) return name.size() == 10 && IsHexadecimal(name.substr(1));
+  return dash != absl::string_view::npos && dash >= 2 && name.size() - dash == 7 &&
+         absl::string_view("bntu").find(name[0]) != absl::string_view::npos &&
+         std::all_of(name.begin() + 1, name.begin() + dash, absl::ascii_isdigit) &&
+         IsHexadecimal(name.substr(dash + 1));
 }
 
 std::string AliasOf(const std::string& prefix, const std::string& network_id) {
@@ -111,22 +136,23 @@ absl::Status AttachedNetwork::MakeLocked() {
 
 absl::Status AttachedNetwork::MakeBridge(NetlinkSocket& socket) {
   const std::string& name = compiled_.link;
-  absl::StatusOr<int> index = FindLink(socket, name);
-  if (absl::IsNotFound(index.status())) {
+  const std::string alias = AliasOf(prefix_, id());
+  absl::StatusOr<Link> link = ReadLink(socket, name);
+  if (absl::IsNotFound(link.status())) {
     NetlinkBatch batch;
-    AddBridge(batch, name, MacOf(compiled_.gateway), compiled_.mtu, AliasOf(prefix_, id()));
+    AddBridge(batch, name, MacOf(compiled_.gateway), compiled_.mtu, alias);
     absl::Status made = socket.Run(batch);
     if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
-    index = FindLink(socket, name);
+    link = ReadLink(socket, name);
   }
-  RETURN_IF_ERROR(index.status());
-  NetlinkBatch batch;
-  SetLinkUp(batch, *index);
-  AddAddress(batch, *index, compiled_.gateway, compiled_.subnet.prefix_length);
-  if (compiled_.subnet6.has_value()) {
-    AddAddress6(batch, *index, compiled_.gateway6, compiled_.subnet6->prefix_length);
+  RETURN_IF_ERROR(link.status());
+  if (link->kind != "bridge") {
+    return absl::FailedPreconditionError(
+        absl::StrCat("existing interface ", name, " is not a bridge"));
   }
-  RETURN_IF_ERROR(socket.Run(batch));
+  borrowed_ = link->alias != alias;
+  const int index = link->index;
+  RETURN_IF_ERROR(AddGateways(socket, index));
   RETURN_IF_ERROR(WriteKernelFile("/proc/sys/net/ipv4/ip_forward", "1"));
   // For the host's connections to published ports by 127.0.0.1; the firewall's guard chain is its
   // other half.
@@ -135,12 +161,50 @@ absl::Status AttachedNetwork::MakeBridge(NetlinkSocket& socket) {
   if (compiled_.subnet6.has_value()) {
     RETURN_IF_ERROR(WriteKernelFile("/proc/sys/net/ipv6/conf/all/forwarding", "1"));
   }
-  bridges_ = {Bridge{.name = name, .index = *index}};
+  bridges_ = {Bridge{.name = name, .index = index}};
   for (size_t number = 1; number < kMaxBridges; ++number) {
     const std::string extra = ExtraName('b', number);
     const absl::StatusOr<int> found = FindLink(socket, extra);
     if (!found.ok()) break;
     bridges_.push_back(Bridge{.name = extra, .index = *found});
+  }
+  return absl::OkStatus();
+}
+
+// An address that is there already is not ours to mark.
+absl::Status AttachedNetwork::AddGateways(NetlinkSocket& socket, int index) {
+  ASSIGN_OR_RETURN(const std::vector<LinkAddress> present, ListAddresses(socket, index));
+  const auto lacks = [&](const std::string& bytes, uint32_t prefix_length) {
+    return std::none_of(present.begin(), present.end(), [&](const LinkAddress& one) {
+      return one.bytes == bytes && one.prefix_length == prefix_length;
+    });
+  };
+  NetlinkBatch batch;
+  SetLinkUp(batch, index);
+  if (lacks(BytesOf(compiled_.gateway), compiled_.subnet.prefix_length)) {
+    AddAddress(batch, index, compiled_.gateway, compiled_.subnet.prefix_length, /*marked=*/true);
+  }
+  if (compiled_.subnet6.has_value() &&
+      lacks(BytesOf(compiled_.gateway6), compiled_.subnet6->prefix_length)) {
+    AddAddress6(batch, index, compiled_.gateway6, compiled_.subnet6->prefix_length,
+                /*marked=*/true);
+  }
+  return socket.Run(batch);
+}
+
+absl::Status AttachedNetwork::TakeGatewaysOff(NetlinkSocket& socket) {
+  const absl::StatusOr<int> index = FindLink(socket, compiled_.link);
+  if (absl::IsNotFound(index.status())) return absl::OkStatus();
+  RETURN_IF_ERROR(index.status());
+  ASSIGN_OR_RETURN(const std::vector<LinkAddress> present, ListAddresses(socket, *index));
+  for (const LinkAddress& one : present) {
+    const bool gateway =
+        one.bytes == BytesOf(compiled_.gateway) ||
+        (compiled_.subnet6.has_value() && one.bytes == BytesOf(compiled_.gateway6));
+    if (!gateway || !one.marked) continue;
+    NetlinkBatch batch;
+    DeleteAddress(batch, *index, one);
+    RETURN_IF_ERROR(socket.Run(batch));
   }
   return absl::OkStatus();
 }
@@ -222,7 +286,7 @@ absl::Status AttachedNetwork::Remove() {
   ASSIGN_OR_RETURN(const auto ours, ListAliased(socket, AliasOf(prefix_, id())));
   for (const auto& [name, alias] : ours) RETURN_IF_ERROR(DeleteInterface(socket, name));
   bridges_.clear();
-  return absl::OkStatus();
+  return std::exchange(borrowed_, false) ? TakeGatewaysOff(socket) : absl::OkStatus();
 }
 
 FirewallNetwork AttachedNetwork::firewall() const {
@@ -243,18 +307,23 @@ std::vector<FirewallElement> AttachedNetwork::GuardsOf(const Wire& wire) const {
   return elements;
 }
 
+// Those of the default bridge are taken before anybody asks for a namespace.
+std::string AttachedNetwork::OwnerOf(const std::string& sandbox_id) const {
+  return id() == kDefaultNetworkId ? "" : sandbox_id;
+}
+
 absl::Status AttachedNetwork::ReserveAddresses(const EndpointRequest& request, Wire& wire) {
   absl::MutexLock lock(&mutex_);
   if (!request.address.empty()) {
     ASSIGN_OR_RETURN(wire.address, ParseIpv4(request.address));
-    RETURN_IF_ERROR(addresses_.ReserveAddress(wire.address));
+    RETURN_IF_ERROR(addresses_.ReserveAddress(wire.address, OwnerOf(request.id)));
   } else {
     // Addresses of interfaces that are being deleted are as good as free.
     const auto found = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
       return addresses_.free_count() > 0 || releasing_ == 0;
     };
     mutex_.AwaitWithTimeout(absl::Condition(&found), kReapTimeout);
-    ASSIGN_OR_RETURN(wire.address, addresses_.Reserve());
+    ASSIGN_OR_RETURN(wire.address, addresses_.Reserve(OwnerOf(request.id)));
   }
   if (!compiled_.subnet6.has_value()) {
     if (request.address6.empty()) return absl::OkStatus();
@@ -272,11 +341,11 @@ absl::Status AttachedNetwork::ReserveAddresses(const EndpointRequest& request, W
   if (!request.address6.empty()) {
     const absl::StatusOr<Address6> asked = ParseIpv6(request.address6);
     absl::Status status = asked.status();
-    if (status.ok() && (!subnet6.Contains(*asked) || fixed(*asked))) {
+    if (status.ok() && !subnet6.Contains(*asked)) {
       status =
           absl::InvalidArgumentError(absl::StrCat("address ", request.address6, " cannot be used"));
     }
-    if (status.ok() && addresses6_.contains(*asked)) {
+    if (status.ok() && (fixed(*asked) || addresses6_.contains(*asked))) {
       status = absl::AlreadyExistsError(
           absl::StrCat("address ", request.address6, " is already in use"));
     }
@@ -450,9 +519,9 @@ absl::StatusOr<Wire> AttachedNetwork::WireOf(const Endpoint& endpoint) {
   return wire;
 }
 
-absl::Status AttachedNetwork::TakeOver(const Wire& wire) {
+absl::Status AttachedNetwork::TakeOver(const std::string& sandbox_id, const Wire& wire) {
   absl::MutexLock lock(&mutex_);
-  RETURN_IF_ERROR(addresses_.ReserveAddress(wire.address));
+  RETURN_IF_ERROR(addresses_.ReserveAddress(wire.address, OwnerOf(sandbox_id)));
   if (wire.address6.has_value()) addresses6_.insert(*wire.address6);
   return absl::OkStatus();
 }
@@ -478,6 +547,16 @@ absl::Status AttachedNetwork::ReapPorts(const std::set<std::string>& live) {
     }
   }
   return absl::OkStatus();
+}
+
+std::optional<uint32_t> AttachedNetwork::LastAddressOf(const std::string& sandbox_id) const {
+  absl::MutexLock lock(&mutex_);
+  return addresses_.LastOf(sandbox_id);
+}
+
+void AttachedNetwork::ForgetAddressOf(const std::string& sandbox_id) {
+  absl::MutexLock lock(&mutex_);
+  addresses_.Forget(sandbox_id);
 }
 
 void AttachedNetwork::BeginRelease() {

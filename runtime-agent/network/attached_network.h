@@ -12,6 +12,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "runtime-agent/network/address_pool.h"
 #include "runtime-agent/network/firewall_rules.h"
@@ -34,6 +35,9 @@ struct Wire {
 absl::StatusOr<MacAddress> ParseMac(const std::string& text);
 std::string FormatMac(const MacAddress& mac);
 
+// Whether interfaces are named so that are made for networks and containers, of any network.
+bool IsNameOfOurs(const std::string& prefix, absl::string_view name);
+
 // Interfaces of the network's own on this host are marked with this (ip-link(8), alias).
 std::string AliasOf(const std::string& prefix, const std::string& network_id);
 
@@ -50,8 +54,10 @@ class AttachedNetwork {
   const std::string& id() const { return compiled_.definition.id; }
   bool is_bridge() const { return compiled_.kind == NetworkKind::kBridge; }
 
-  // Idempotent; done again by MakeWire() where it has failed before.
+  // Idempotent; done again by MakeWire() where it has failed before. FailedPrecondition, in
+  // Docker's words, when what has its bridge's name is no bridge: nothing of it was touched.
   absl::Status Make() ABSL_LOCKS_EXCLUDED(mutex_);
+  // What somebody else had made stays, without the addresses that were added to it.
   absl::Status Remove() ABSL_LOCKS_EXCLUDED(mutex_);
 
   FirewallNetwork firewall() const;
@@ -68,7 +74,12 @@ class AttachedNetwork {
   static absl::StatusOr<Wire> WireOf(const Endpoint& endpoint);
 
   // The addresses of a wire that an earlier process made.
-  absl::Status TakeOver(const Wire& wire) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status TakeOver(const std::string& sandbox_id, const Wire& wire)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  // The one that a sandbox gets again where it is free; none where it had none, or another has it.
+  std::optional<uint32_t> LastAddressOf(const std::string& sandbox_id) const
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  void ForgetAddressOf(const std::string& sandbox_id) ABSL_LOCKS_EXCLUDED(mutex_);
   // Deletes the ends on the host that are not among `live`.
   absl::Status ReapPorts(const std::set<std::string>& live) ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -87,6 +98,8 @@ class AttachedNetwork {
 
   absl::Status MakeLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status MakeBridge(NetlinkSocket& socket) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status AddGateways(NetlinkSocket& socket, int index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status TakeGatewaysOff(NetlinkSocket& socket) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status MakeParent(NetlinkSocket& socket) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string ExtraName(char kind, size_t number) const;
   absl::StatusOr<Bridge> AddExtraBridge(NetlinkSocket& socket)
@@ -95,6 +108,8 @@ class AttachedNetwork {
   absl::StatusOr<Bridge> TakePort(NetlinkSocket& socket, const std::string& port)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Who an address is remembered for; empty: nobody.
+  std::string OwnerOf(const std::string& sandbox_id) const;
   absl::Status ReserveAddresses(const EndpointRequest& request, Wire& wire)
       ABSL_LOCKS_EXCLUDED(mutex_);
   void ReleaseAddresses(const Wire& wire) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -111,6 +126,8 @@ class AttachedNetwork {
   std::set<Address6> addresses6_ ABSL_GUARDED_BY(mutex_);  // in use
   size_t releasing_ ABSL_GUARDED_BY(mutex_) = 0;
   bool made_ ABSL_GUARDED_BY(mutex_) = false;
+  // The bridge was there before: somebody else's.
+  bool borrowed_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<Bridge> bridges_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, size_t> bridge_of_ ABSL_GUARDED_BY(mutex_);  // by the host's end
   int parent_index_ ABSL_GUARDED_BY(mutex_) = 0;

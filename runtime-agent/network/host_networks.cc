@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/logging/logging.h"
@@ -103,6 +104,29 @@ absl::StatusOr<NetworkDefinition> HostNetworks::FindNetwork(const std::string& n
   return network->compiled().definition;
 }
 
+absl::Status HostNetworks::ClaimLink(const CompiledNetwork& compiled) {
+  const NetworkDefinition& definition = compiled.definition;
+  const auto option = definition.options.find("com.docker.network.bridge.name");
+  const bool named = option != definition.options.end() && !option->second.empty();
+  if (named && IsNameOfOurs(options_.prefix, compiled.link)) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("cannot create network ", definition.id, " (", compiled.link,
+                     "): this host's networks name their interfaces so"));
+  }
+  absl::MutexLock lock(&mutex_);
+  std::string other;
+  for (const auto& [id, network] : networks_) {
+    if (network->compiled().link == compiled.link && id != definition.id) other = id;
+  }
+  const auto [claim, inserted] = claimed_links_.try_emplace(compiled.link, definition.id);
+  if (!inserted && claim->second != definition.id) other = claim->second;
+  if (other.empty()) return absl::OkStatus();
+  if (inserted) claimed_links_.erase(claim);
+  return absl::PermissionDeniedError(absl::StrCat(
+      "cannot create network ", definition.id, " (", compiled.link, "): conflicts with network ",
+      other, " (", compiled.link, "): networks have same bridge name"));
+}
+
 absl::Status HostNetworks::PutNetwork(const NetworkDefinition& definition, bool refuse_overlap) {
   ASSIGN_OR_RETURN(CompiledNetwork compiled, CompileNetwork(definition, options_.prefix));
   const auto network = std::make_shared<AttachedNetwork>(std::move(compiled), options_.prefix,
@@ -125,6 +149,11 @@ absl::Status HostNetworks::PutNetwork(const NetworkDefinition& definition, bool 
           "the host has a route into ", FormatIpv4(subnet.network), "/", subnet.prefix_length));
     }
   }
+  RETURN_IF_ERROR(ClaimLink(network->compiled()));
+  const absl::Cleanup unclaim = [&] {
+    absl::MutexLock lock(&mutex_);
+    claimed_links_.erase(network->compiled().link);
+  };
   std::vector<FirewallElement> elements;
   if (network->is_bridge()) AppendElements(network->firewall(), elements);
   absl::Status made = network->Make();
@@ -158,6 +187,19 @@ absl::Status HostNetworks::RemoveNetwork(const std::string& network_id) {
   ReapNow(network, [](const Wire&) { return true; });
   std::vector<FirewallElement> elements;
   if (network->is_bridge()) AppendElements(network->firewall(), elements);
+  // Not what another network has too: an earlier version let two name the same bridge.
+  std::vector<FirewallElement> others;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [id, other] : networks_) {
+      if (other->is_bridge()) AppendElements(other->firewall(), others);
+    }
+  }
+  std::erase_if(elements, [&](const FirewallElement& element) {
+    return std::any_of(others.begin(), others.end(), [&](const FirewallElement& other) {
+      return other.set == element.set && other.key == element.key;
+    });
+  });
   const absl::Status unruled = firewall_->Remove(elements);
   const absl::Status removed = network->Remove();
   return removed.ok() ? unruled : removed;
@@ -171,12 +213,13 @@ absl::StatusOr<Wire> HostNetworks::MakeWire(const NetworkRef& network,
     many = records_.size() > kFewEndpoints && !std::exchange(limits_raised_, true);
   }
   if (many) RaiseHostLimits();
-  if (!request.address.empty() || !request.address6.empty()) {
+  std::optional<uint32_t> address = network->LastAddressOf(request.id);
+  if (const auto asked = ParseIpv4(request.address); asked.ok()) address = *asked;
+  if (address.has_value() || !request.address6.empty()) {
     // The address of a container that has just ended, its own maybe.
-    const auto address = ParseIpv4(request.address);
     const auto address6 = ParseIpv6(request.address6);
     ReapNow(network, [&](const Wire& wire) {
-      return (address.ok() && wire.address == *address) ||
+      return wire.address == address ||
              (address6.ok() && wire.address6.has_value() && *wire.address6 == *address6);
     });
   }
@@ -251,6 +294,18 @@ absl::Status HostNetworks::ReservePorts(const std::vector<PublishedPort>& group,
   }
 }
 
+// Best effort: a client that pauses for half a minute is heard all the same.
+void HostNetworks::ForgetUntranslated(const std::vector<PublishedPort>& ports) {
+  std::vector<UdpPort> forgotten;
+  for (const PublishedPort& port : ports) {
+    if (port.protocol != PortProtocol::kUdp) continue;
+    UdpPort udp{.port = port.host_port, .v6 = IsIpv6(port)};
+    if (const auto host = ParseIpv4(port.host_address); host.ok()) udp.address = *host;
+    forgotten.push_back(udp);
+  }
+  if (!forgotten.empty()) connections_->ForgetUntranslated(forgotten).IgnoreError();
+}
+
 // One that is not relayed is as good as without that: it is published in IPv4 all the same.
 void HostNetworks::RelayPorts(const std::vector<PublishedPort>& ports, const Wire& wire) {
   for (const PublishedPort& port : ports) {
@@ -281,6 +336,7 @@ absl::StatusOr<std::vector<PublishedPort>> HostNetworks::PublishPorts(
   };
   absl::Status status = publish();
   if (status.ok()) {
+    ForgetUntranslated(bound);
     RelayPorts(bound, wire);
     return bound;
   }
@@ -418,6 +474,15 @@ absl::Status HostNetworks::DisconnectFrom(const std::string& network_id, const s
   absl::MutexLock lock(&mutex_);
   Bury(network, wire);
   return status;
+}
+
+void HostNetworks::ForgetAddresses(const std::string& id) {
+  std::vector<NetworkRef> all;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [network_id, network] : networks_) all.push_back(network);
+  }
+  for (const NetworkRef& network : all) network->ForgetAddressOf(id);
 }
 
 absl::StatusOr<Endpoint> HostNetworks::Publish(const std::string& network_id, const std::string& id,

@@ -55,6 +55,7 @@ class HostNetworks : public NetworkDriver {
   absl::Status Disconnect(const std::string& id) override;
   absl::Status DisconnectFrom(const std::string& network_id, const std::string& id,
                               int netns_fd) override;
+  void ForgetAddresses(const std::string& id) override;
   absl::StatusOr<Endpoint> Publish(const std::string& network_id, const std::string& id,
                                    const std::vector<PublishedPort>& ports) override;
   absl::Status Arrange(int netns_fd, const std::vector<Endpoint>& endpoints) override;
@@ -76,6 +77,8 @@ class HostNetworks : public NetworkDriver {
   using Record = std::optional<Endpoint>;
 
   absl::StatusOr<NetworkRef> Find(const std::string& network_id) const ABSL_LOCKS_EXCLUDED(mutex_);
+  // PermissionDenied, as Docker says it, when the name of its bridge is taken.
+  absl::Status ClaimLink(const CompiledNetwork& compiled) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<Wire> MakeWire(const NetworkRef& network, const EndpointRequest& request,
                                 int netns_fd);
   absl::StatusOr<Record> Begin(const EndpointRequest& request);
@@ -83,6 +86,7 @@ class HostNetworks : public NetworkDriver {
                                        const Wire& wire);
   absl::Status ReservePorts(const std::vector<PublishedPort>& group,
                             std::vector<PublishedPort>& bound);
+  void ForgetUntranslated(const std::vector<PublishedPort>& ports);
   void RelayPorts(const std::vector<PublishedPort>& ports, const Wire& wire);
   absl::StatusOr<std::vector<PublishedPort>> PublishPorts(const NetworkRef& network,
                                                           const std::vector<PublishedPort>& ports,
@@ -122,6 +126,8 @@ class HostNetworks : public NetworkDriver {
 
   mutable absl::Mutex mutex_;
   std::map<std::string, NetworkRef> networks_ ABSL_GUARDED_BY(mutex_);
+  // Of networks that are being made: their ids, by the names of their bridges.
+  std::map<std::string, std::string> claimed_links_ ABSL_GUARDED_BY(mutex_);
   // By sandbox, then by network.
   absl::flat_hash_map<std::string, std::map<std::string, Record>> records_ ABSL_GUARDED_BY(mutex_);
   std::deque<ReadyEndpoint> ready_connected_ ABSL_GUARDED_BY(mutex_);

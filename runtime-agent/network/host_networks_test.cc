@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <iostream>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -97,6 +98,167 @@ TEST_F(HostNetworksTest, RefusesWhatIsNoNetwork) {
   EXPECT_TRUE(absl::IsNotFound(
       driver_->CreateConnectedNamespace({.id = "x", .network_id = "nobody"}).status()));
   EXPECT_TRUE(absl::IsFailedPrecondition(driver_->RemoveNetwork(kDefaultNetworkId)));
+}
+
+// IPv6 ones come by themselves.
+std::vector<LinkAddress> AddressesOf(const std::string& name) {
+  NetlinkSocket socket = *NetlinkSocket::Open(NETLINK_ROUTE);
+  auto all = *ListAddresses(socket, static_cast<int>(if_nametoindex(name.c_str())));
+  std::erase_if(all, [](const LinkAddress& one) { return one.bytes.size() != 4; });
+  return all;
+}
+
+NetworkDefinition OnBridge(NetworkDefinition definition, const std::string& name) {
+  definition.options["com.docker.network.bridge.name"] = name;
+  return definition;
+}
+
+TEST_F(HostNetworksTest, TakesNoInterfaceThatIsNoBridge) {
+  NetlinkSocket socket = *NetlinkSocket::Open(NETLINK_ROUTE);
+  NetlinkBatch batch;
+  AddCable(batch, {.first_name = "hosteth0", .second_name = "far0"});
+  ASSERT_TRUE(socket.Run(batch).ok());
+  for (const std::string name : {"hosteth0", "lo"}) {
+    const std::vector<LinkAddress> before = AddressesOf(name);
+    const absl::Status put = driver_->PutNetwork(OnBridge(Network(1, "10.1.0.0/24"), name), false);
+    EXPECT_TRUE(absl::IsFailedPrecondition(put)) << put;
+    EXPECT_EQ(put.message(), "existing interface " + name + " is not a bridge");
+    EXPECT_EQ(AddressesOf(name).size(), before.size());
+    EXPECT_NE(if_nametoindex(name.c_str()), 0u);
+  }
+  // Nor when it was saved by an agent that did.
+  Start({OnBridge(Network(1, "10.1.0.0/24"), "hosteth0")}, {});
+  EXPECT_TRUE(AddressesOf("hosteth0").empty());
+  EXPECT_TRUE(driver_->RemoveNetwork(Network(1, "").id).ok());
+  EXPECT_NE(if_nametoindex("hosteth0"), 0u);
+}
+
+TEST_F(HostNetworksTest, TakesNoNameOfItsOwn) {
+  const NetworkDefinition one = Put(OnBridge(Network(1, "10.1.0.0/24"), "named0"));
+  const NetworkDefinition two = Put(Network(2, "10.2.0.0/24"));
+  ConnectedNamespace made = Container("a", one);
+  const std::string veth = made.lease.endpoint().host_interface;
+  for (const std::string& name :
+       {std::string("swtest0"), std::string("named0"), std::string("swtes-201234567"), veth,
+        std::string("swtesb1-012345"), std::string("swtes0a0b0c0d")}) {
+    const absl::Status put = driver_->PutNetwork(OnBridge(Network(3, "10.3.0.0/24"), name), false);
+    EXPECT_TRUE(absl::IsPermissionDenied(put)) << name << ": " << put;
+  }
+  EXPECT_EQ(driver_->PutNetwork(OnBridge(Network(3, "10.3.0.0/24"), "named0"), false).message(),
+            absl::StrCat("cannot create network ", Network(3, "").id,
+                         " (named0): conflicts with network ", one.id,
+                         " (named0): networks have same bridge name"));
+  // Nothing of the others was touched.
+  PeerNameServer server(made.network_namespace.fd(), kStream, 80);
+  EXPECT_EQ(Ask(kStream, made.lease.endpoint().address, 80), "10.1.0.1");
+  for (const char* name : {"swtes", "swtesbridge", "swtes-mine", "swtesb-012345"}) {
+    EXPECT_FALSE(IsNameOfOurs("swtest", name)) << name;
+  }
+}
+
+TEST_F(HostNetworksTest, LeavesABridgeOfSomebodyElsesAsItWas) {
+  NetlinkSocket socket = *NetlinkSocket::Open(NETLINK_ROUTE);
+  NetlinkBatch batch;
+  AddBridge(batch, "theirs0", {2, 0, 0, 0, 0, 1}, 1500, "");
+  ASSERT_TRUE(socket.Run(batch).ok());
+  NetlinkBatch addresses;
+  AddAddress(addresses, static_cast<int>(if_nametoindex("theirs0")), *ParseIpv4("10.9.0.1"), 24);
+  ASSERT_TRUE(socket.Run(addresses).ok());
+  const size_t before = AddressesOf("theirs0").size();
+  // With an address of the network's own, also by an agent that is another by then, and with one
+  // that was there.
+  for (const bool restart : {false, true}) {
+    const NetworkDefinition network = Put(OnBridge(Network(1, "10.1.0.0/24"), "theirs0"));
+    EXPECT_EQ(AddressesOf("theirs0").size(), before + 1);
+    if (restart) Start({network}, {});
+    EXPECT_TRUE(driver_->RemoveNetwork(network.id).ok());
+    EXPECT_EQ(AddressesOf("theirs0").size(), before) << "restart: " << restart;
+    const NetworkDefinition present = Put(OnBridge(Network(2, "10.9.0.0/24"), "theirs0"));
+    EXPECT_EQ(AddressesOf("theirs0").size(), before);
+    EXPECT_TRUE(driver_->RemoveNetwork(present.id).ok());
+    EXPECT_EQ(AddressesOf("theirs0").size(), before);
+  }
+  EXPECT_NE(if_nametoindex("theirs0"), 0u);
+}
+
+// As an earlier version let them be made.
+TEST_F(HostNetworksTest, OneOfTwoNetworksOfABridgeGoesAlone) {
+  NetlinkSocket socket = *NetlinkSocket::Open(NETLINK_ROUTE);
+  NetlinkBatch batch;
+  AddBridge(batch, "theirs0", {2, 0, 0, 0, 0, 1}, 1500, "");
+  ASSERT_TRUE(socket.Run(batch).ok());
+  const NetworkDefinition one = OnBridge(Network(1, "10.1.0.0/24"), "theirs0");
+  const NetworkDefinition two = OnBridge(Network(2, "10.2.0.0/24"), "theirs0");
+  Start({one, two}, {});
+  ConnectedNamespace client = Container("client", two);
+  ConnectedNamespace server = Container("server", two);
+  EXPECT_TRUE(driver_->RemoveNetwork(one.id).ok());
+  PeerNameServer names(server.network_namespace.fd(), kStream, 80);
+  const ConnectedNamespace other = Container("other", Put(Network(3, "10.3.0.0/24")),
+                                             {{.container_port = 80, .host_port = 8080}});
+  PeerNameServer published(other.network_namespace.fd(), kStream, 80);
+  // The bridge is still one of ours: nobody else's container is reached but by a port.
+  EXPECT_EQ(AskFrom(client.network_namespace.fd(), kStream, server.lease.endpoint().address, 80),
+            client.lease.endpoint().address);
+  EXPECT_EQ(
+      AskFrom(other.network_namespace.fd(), kStream, server.lease.endpoint().address, 80, 300), "");
+  EXPECT_NE(AskFrom(client.network_namespace.fd(), kStream, "10.2.0.1", 8080), "");
+}
+
+TEST_F(HostNetworksTest, WhoComesBackHasTheSameAddress) {
+  const NetworkDefinition network = Put(Network(1, "10.1.0.0/29"));
+  ConnectedNamespace first = Container("first", network);
+  ConnectedNamespace second = Container("second", network);
+  EXPECT_EQ(second.lease.endpoint().address, "10.1.0.3");
+  first = {};
+  second = {};
+  // At once, and others meanwhile get others.
+  ConnectedNamespace third = Container("third", network);
+  EXPECT_EQ(third.lease.endpoint().address, "10.1.0.4");
+  const absl::Time start = absl::Now();
+  second = Container("second", network);
+  std::cout << "[ NUMBER   ] connected again after " << absl::Now() - start << "\n";
+  EXPECT_EQ(second.lease.endpoint().address, "10.1.0.3");
+  PeerNameServer server(second.network_namespace.fd(), kStream, 80);
+  EXPECT_EQ(AskFrom(third.network_namespace.fd(), kStream, "10.1.0.3", 80), "10.1.0.4");
+  // One that does not come back leaves its address to the round.
+  driver_->ForgetAddresses("first");
+  std::set<std::string> rest;
+  std::vector<ConnectedNamespace> more;
+  for (int i = 0; i < 3; ++i) {
+    more.push_back(Container(absl::StrCat("more", i), network));
+    rest.insert(more.back().lease.endpoint().address);
+  }
+  EXPECT_EQ(rest, (std::set<std::string>{"10.1.0.2", "10.1.0.5", "10.1.0.6"}));
+  // After a restart of the agent too.
+  const Endpoint saved = second.lease.Release();
+  for (ConnectedNamespace* one : {&third, &more[0], &more[1], &more[2]}) *one = {};
+  Start({network}, {saved});
+  ASSERT_TRUE(driver_->Disconnect("second").ok());
+  EXPECT_EQ(Container("other", network).lease.endpoint().address, "10.1.0.2");
+  EXPECT_EQ(Container("second", network).lease.endpoint().address, "10.1.0.3");
+}
+
+TEST_F(HostNetworksTest, ReservedAddressesAreInUse) {
+  NetworkDefinition network = Network(1, "10.85.1.0/24");
+  network.subnets[0].reserved = {"10.85.1.65"};
+  network.subnets.push_back({.subnet = "fd85::/64", .reserved = {"fd85::65"}});
+  network.enable_ipv6 = true;
+  Put(network);
+  const auto connect = [&](EndpointRequest request) {
+    request.id = "a";
+    request.network_id = network.id;
+    return driver_->CreateConnectedNamespace(request).status();
+  };
+  for (const char* address : {"10.85.1.65", "10.85.1.0", "10.85.1.1", "10.85.1.255"}) {
+    const absl::Status status = connect({.address = address});
+    EXPECT_TRUE(absl::IsAlreadyExists(status)) << address;
+    EXPECT_EQ(status.message(), absl::StrCat("address ", address, " is already in use"));
+  }
+  EXPECT_TRUE(absl::IsInvalidArgument(connect({.address = "10.85.2.1"})));
+  EXPECT_TRUE(absl::IsAlreadyExists(connect({.address6 = "fd85::65"})));
+  EXPECT_TRUE(absl::IsAlreadyExists(connect({.address6 = "fd85::1"})));
+  EXPECT_TRUE(absl::IsInvalidArgument(connect({.address6 = "fd86::1"})));
 }
 
 TEST_F(HostNetworksTest, NetworksAreApartButForPublishedPorts) {

@@ -42,7 +42,7 @@ absl::Status HostNetworks::TakeOver(const std::vector<Endpoint>& live,
     const absl::StatusOr<NetworkRef> network = Find(endpoint.network_id);
     if (!network.ok()) continue;  // its interface goes with the network
     ASSIGN_OR_RETURN(const Wire wire, AttachedNetwork::WireOf(endpoint));
-    RETURN_IF_ERROR((*network)->TakeOver(wire));
+    RETURN_IF_ERROR((*network)->TakeOver(endpoint.id, wire));
     for (const PublishedPort& port : endpoint.ports) {
       AppendPort(port, wire, elements);
       RETURN_IF_ERROR(ports_.Restore(port));
@@ -95,8 +95,10 @@ absl::Status HostNetworks::Recover(const std::vector<NetworkDefinition>& network
   }
   for (const NetworkRef& network : all) {
     // One whose parent is gone is made when somebody connects to it.
-    network->Make().IgnoreError();
-    if (network->is_bridge()) AppendElements(network->firewall(), elements);
+    const absl::Status made = network->Make();
+    // What is no bridge is none of ours: no rule is for it.
+    const bool refused = absl::IsFailedPrecondition(made);
+    if (network->is_bridge() && !refused) AppendElements(network->firewall(), elements);
   }
   std::set<std::string> interfaces;
   RETURN_IF_ERROR(TakeOver(live, interfaces, elements));

@@ -9,6 +9,7 @@
 #include <net/if.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -16,6 +17,9 @@
 
 namespace slipway::agent {
 namespace {
+
+// Of addresses that are marked, as routes have one (ip-address(8), proto). Ours by no registry.
+constexpr uint8_t kAddressProtocol = 0x53;
 
 // An RTM_NEWLINK request's head; `up` sets IFF_UP.
 nlmsghdr* StartLink(NetlinkBatch& batch, uint16_t type, uint16_t flags, int index, bool up,
@@ -160,7 +164,8 @@ void DeleteLink(NetlinkBatch& batch, const std::string& name) {
   mnl_attr_put_strz(header, IFLA_IFNAME, name.c_str());
 }
 
-void AddAddress(NetlinkBatch& batch, int index, uint32_t address, uint32_t prefix_length) {
+void AddAddress(NetlinkBatch& batch, int index, uint32_t address, uint32_t prefix_length,
+                bool marked) {
   nlmsghdr* header = batch.Add(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE,
                                absl::StrCat("add address to interface ", index));
   auto* info = static_cast<ifaddrmsg*>(batch.AddExtra(sizeof(ifaddrmsg)));
@@ -172,6 +177,7 @@ void AddAddress(NetlinkBatch& batch, int index, uint32_t address, uint32_t prefi
   mnl_attr_put_u32(header, IFA_ADDRESS, htonl(address));
   uint32_t broadcast = prefix_length >= 31 ? address : address | (0xffffffffu >> prefix_length);
   mnl_attr_put_u32(header, IFA_BROADCAST, htonl(broadcast));
+  if (marked) mnl_attr_put_u8(header, IFA_PROTO, kAddressProtocol);
 }
 
 void AddDefaultRoute(NetlinkBatch& batch, uint32_t gateway, int index) {
@@ -186,7 +192,8 @@ void AddDefaultRoute(NetlinkBatch& batch, uint32_t gateway, int index) {
   mnl_attr_put_u32(header, RTA_OIF, static_cast<uint32_t>(index));
 }
 
-void AddAddress6(NetlinkBatch& batch, int index, const Address6& address, uint32_t prefix_length) {
+void AddAddress6(NetlinkBatch& batch, int index, const Address6& address, uint32_t prefix_length,
+                 bool marked) {
   nlmsghdr* header = batch.Add(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE,
                                absl::StrCat("add IPv6 address to interface ", index));
   auto* info = static_cast<ifaddrmsg*>(batch.AddExtra(sizeof(ifaddrmsg)));
@@ -198,6 +205,16 @@ void AddAddress6(NetlinkBatch& batch, int index, const Address6& address, uint32
   info->ifa_index = static_cast<uint32_t>(index);
   mnl_attr_put(header, IFA_LOCAL, address.size(), address.data());
   mnl_attr_put(header, IFA_ADDRESS, address.size(), address.data());
+  if (marked) mnl_attr_put_u8(header, IFA_PROTO, kAddressProtocol);
+}
+
+void DeleteAddress(NetlinkBatch& batch, int index, const LinkAddress& address) {
+  nlmsghdr* header = batch.Add(RTM_DELADDR, 0, absl::StrCat("delete address of interface ", index));
+  auto* info = static_cast<ifaddrmsg*>(batch.AddExtra(sizeof(ifaddrmsg)));
+  info->ifa_family = address.bytes.size() == sizeof(in_addr) ? AF_INET : AF_INET6;
+  info->ifa_prefixlen = static_cast<uint8_t>(address.prefix_length);
+  info->ifa_index = static_cast<uint32_t>(index);
+  mnl_attr_put(header, IFA_LOCAL, address.bytes.size(), address.bytes.data());
 }
 
 void AddDefaultRoute6(NetlinkBatch& batch, const Address6& gateway, int index) {
@@ -260,19 +277,56 @@ void SetRate(NetlinkBatch& batch, int index, uint64_t bytes_per_second, uint32_t
   mnl_attr_nest_end(header, nest);
 }
 
-absl::StatusOr<int> FindLink(NetlinkSocket& socket, const std::string& name) {
+absl::StatusOr<Link> ReadLink(NetlinkSocket& socket, const std::string& name) {
   NetlinkBatch batch;
   nlmsghdr* header =
       StartLink(batch, RTM_GETLINK, 0, 0, /*up=*/false, absl::StrCat("find interface ", name));
   mnl_attr_put_strz(header, IFLA_IFNAME, name.c_str());
-  int index = 0;
-  absl::Status status =
-      socket.Query(batch, [&index](const nlmsghdr* answer) { index = LinkIndex(answer); });
-  if (status.ok()) return index;
+  Link link;
+  absl::Status status = socket.Query(batch, [&link](const nlmsghdr* answer) {
+    link.index = LinkIndex(answer);
+    ForEachAttribute(answer, sizeof(ifinfomsg), [&link](const nlattr* attribute) {
+      const uint16_t type = mnl_attr_get_type(attribute);
+      if (type == IFLA_IFALIAS) link.alias = mnl_attr_get_str(attribute);
+      if (type != IFLA_LINKINFO) return;
+      ForEachNested(attribute, [&link](const nlattr* part) {
+        if (mnl_attr_get_type(part) == IFLA_INFO_KIND) link.kind = mnl_attr_get_str(part);
+      });
+    });
+  });
+  if (status.ok()) return link;
   if (absl::StrContains(status.message(), "ENODEV")) {
     return absl::NotFoundError(absl::StrCat("no interface ", name));
   }
   return status;
+}
+
+absl::StatusOr<int> FindLink(NetlinkSocket& socket, const std::string& name) {
+  ASSIGN_OR_RETURN(const Link link, ReadLink(socket, name));
+  return link.index;
+}
+
+absl::StatusOr<std::vector<LinkAddress>> ListAddresses(NetlinkSocket& socket, int index) {
+  NetlinkBatch batch;
+  batch.Add(RTM_GETADDR, NLM_F_DUMP, "list addresses");
+  static_cast<ifaddrmsg*>(batch.AddExtra(sizeof(ifaddrmsg)))->ifa_family = AF_UNSPEC;
+  std::vector<LinkAddress> found;
+  RETURN_IF_ERROR(socket.Query(batch, [&](const nlmsghdr* answer) {
+    const auto* info = static_cast<const ifaddrmsg*>(mnl_nlmsg_get_payload(answer));
+    if (info->ifa_index != static_cast<uint32_t>(index)) return;
+    LinkAddress address{.prefix_length = info->ifa_prefixlen};
+    ForEachAttribute(answer, sizeof(ifaddrmsg), [&](const nlattr* attribute) {
+      const uint16_t type = mnl_attr_get_type(attribute);
+      // IPv6 has the local one only where there is a peer.
+      if (type == IFA_LOCAL || (type == IFA_ADDRESS && address.bytes.empty())) {
+        address.bytes.assign(static_cast<const char*>(mnl_attr_get_payload(attribute)),
+                             mnl_attr_get_payload_len(attribute));
+      }
+      if (type == IFA_PROTO) address.marked = mnl_attr_get_u8(attribute) == kAddressProtocol;
+    });
+    found.push_back(std::move(address));
+  }));
+  return found;
 }
 
 absl::StatusOr<std::vector<std::string>> ListBridgePorts(NetlinkSocket& socket, int bridge_index) {

@@ -62,18 +62,37 @@ void AddVethPair(NetlinkBatch& batch, const VethPair& pair);
 void AddCable(NetlinkBatch& batch, const Cable& cable);
 void SetLinkUp(NetlinkBatch& batch, int index);
 void DeleteLink(NetlinkBatch& batch, const std::string& name);
-void AddAddress(NetlinkBatch& batch, int index, uint32_t address, uint32_t prefix_length);
+// `marked`: ListAddresses() tells it from addresses that others added (Linux 5.18 on).
+void AddAddress(NetlinkBatch& batch, int index, uint32_t address, uint32_t prefix_length,
+                bool marked = false);
 void AddDefaultRoute(NetlinkBatch& batch, uint32_t gateway, int index);
 // The same for IPv6; an address is usable at once.
-void AddAddress6(NetlinkBatch& batch, int index, const Address6& address, uint32_t prefix_length);
+void AddAddress6(NetlinkBatch& batch, int index, const Address6& address, uint32_t prefix_length,
+                 bool marked = false);
 void AddDefaultRoute6(NetlinkBatch& batch, const Address6& gateway, int index);
 // Of both families; there may be none.
 void DeleteDefaultRoutes(NetlinkSocket& socket);
 // Limits what leaves by an interface, in bytes per second (tc-tbf(8)); zero: no limit.
 void SetRate(NetlinkBatch& batch, int index, uint64_t bytes_per_second, uint32_t mtu);
 
+struct Link {
+  int index = 0;
+  std::string kind;   // "bridge", "veth"; empty: of hardware, or lo
+  std::string alias;  // empty: none
+};
+
+struct LinkAddress {
+  std::string bytes;  // 4 or 16, in network order
+  uint32_t prefix_length = 0;
+  bool marked = false;
+};
+
 // NotFound when there is none of that name.
+absl::StatusOr<Link> ReadLink(NetlinkSocket& socket, const std::string& name);
 absl::StatusOr<int> FindLink(NetlinkSocket& socket, const std::string& name);
+// Of an interface, in both families.
+absl::StatusOr<std::vector<LinkAddress>> ListAddresses(NetlinkSocket& socket, int index);
+void DeleteAddress(NetlinkBatch& batch, int index, const LinkAddress& address);
 // The interfaces in a bridge.
 absl::StatusOr<std::vector<std::string>> ListBridgePorts(NetlinkSocket& socket, int bridge_index);
 

@@ -60,6 +60,15 @@ void ForEachAttribute(const nlmsghdr* message, size_t extra_bytes,
   }
 }
 
+void ForEachNested(const nlattr* nest, const std::function<void(const nlattr*)>& see) {
+  const auto* attribute = static_cast<const nlattr*>(mnl_attr_get_payload(nest));
+  const char* end = reinterpret_cast<const char*>(attribute) + mnl_attr_get_payload_len(nest);
+  while (mnl_attr_ok(attribute, static_cast<int>(end - reinterpret_cast<const char*>(attribute)))) {
+    see(attribute);
+    attribute = mnl_attr_next(attribute);
+  }
+}
+
 absl::StatusOr<NetlinkSocket> NetlinkSocket::Open(int protocol) {
   NetlinkSocket result;
   result.fd_ = UniqueFd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));

@@ -44,6 +44,9 @@ class NetlinkBatch {
 void ForEachAttribute(const nlmsghdr* message, size_t extra_bytes,
                       const std::function<void(const nlattr*)>& see);
 
+// The same with each attribute in `nest`.
+void ForEachNested(const nlattr* nest, const std::function<void(const nlattr*)>& see);
+
 // A netlink socket, bound in the network namespace of the thread that opened it. Use from one
 // thread at a time. Calls end after 5 s at the latest (DeadlineExceeded).
 class NetlinkSocket {

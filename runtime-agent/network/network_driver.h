@@ -134,6 +134,11 @@ class NetworkDriver {
   virtual absl::Status DisconnectFrom(const std::string& network_id, const std::string& id,
                                       int netns_fd) = 0;
 
+  // A sandbox that was disconnected gets the addresses again that it had last, where they are free
+  // (not on the default bridge, where namespaces are made before they are asked for). This one does
+  // not come back.
+  virtual void ForgetAddresses(const std::string& id) = 0;
+
   // Publishes other ports than before, or none. The endpoint as it is then.
   virtual absl::StatusOr<Endpoint> Publish(const std::string& network_id, const std::string& id,
                                            const std::vector<PublishedPort>& ports) = 0;

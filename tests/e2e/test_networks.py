@@ -223,8 +223,9 @@ def test_networks_survive_every_service(own_cluster):
     assert reaches(cluster, "one", "two")
     assert cluster.docker("network", "ls", "-q", "--filter", "label=a=b").stdout
     cluster.docker("network", "rm", "gone")
+    before = address(cluster, "two", "kept")
     cluster.docker("restart", "-t", "0", "two")
-    assert reaches(cluster, "one", "two")
+    assert address(cluster, "two", "kept") == before and reaches(cluster, "one", "two")
     cluster.docker("rm", "-f", "one", "two")
     cluster.docker("network", "rm", "kept")
     assert wait_until(lambda: cluster.links() == [f"{cluster.prefix}0"], "the bridges are gone")
@@ -238,6 +239,7 @@ def test_networks_survive_every_service(own_cluster):
     ("network create -d weave x", 'plugin "weave" not found'),
     ("network create -o com.docker.network.driver.mtu=huge x", "com.docker.network.driver.mtu"),
     ("network create -d macvlan -o parent=nothere0 x", "nothere0"),
+    ("network create -o com.docker.network.bridge.name=lo x", "existing interface lo is not a bridge"),
     ("network create --subnet 10.97.0.0/24 --gateway 10.96.0.1 x", "no matching subnet for gateway 10.96.0.1"),
     ("network rm bridge", "bridge is a pre-defined network and cannot be removed"),
     ("network rm nobody", "nobody"),
@@ -246,6 +248,8 @@ def test_networks_survive_every_service(own_cluster):
     ("network connect nobody inside", "network nobody not found"),
     ("network connect taken nobody", "No such container: nobody"),
     ("network connect --ip 10.98.1.2 taken outside", "Address already in use"),
+    ("network connect --ip 10.98.1.65 taken outside", "Address already in use"),
+    ("network connect --ip 10.98.1.255 taken outside", "Address already in use"),
     ("network connect --ip 10.98.2.2 taken outside", "10.98.2.2"),
     ("network connect --alias x bridge inside", "network-scoped alias is supported only for containers in user defined networks"),
     ("network disconnect bridge inside", "is not connected to network bridge"),
@@ -263,7 +267,7 @@ def test_what_cannot_be_is_refused_in_dockers_words(refusing, command, expected)
 @pytest.fixture(scope="module")
 def refusing(shared_cluster):
     cluster = shared_cluster
-    cluster.docker("network", "create", "--subnet", "10.98.1.0/24", "taken")
+    cluster.docker("network", "create", "--subnet", "10.98.1.0/24", "--aux-address", "router=10.98.1.65", "taken")
     cluster.docker("network", "create", "--subnet", "10.98.9.0/30", "tiny")
     cluster.docker("run", "-d", "--name", "inside", "--network", "taken", "--ip", "10.98.1.2", "busybox", "sleep", "1000")
     cluster.docker("run", "-d", "--name", "outside", "busybox", "sleep", "1000")
