@@ -82,6 +82,8 @@ TEST(CreateContainerTest, RefusesAndNamesTheOption) {
       {R"({"ConsoleSize":[1]})", invalid, "ConsoleSize"},
       {R"({"Tmpfs":{"relative":""}})", invalid, "relative"},
       {R"({"Tmpfs":{"/t":"size=lots"}})", invalid, "size=lots"},
+      {R"({"Tmpfs":{"/t":"size=%"}})", invalid, "size=%"},
+      {R"({"Tmpfs":{"/t":"size=8e"}})", invalid, "size=8e"},
   };
   for (const BadCase& bad : cases) {
     const auto spec = ParseHost(bad.host_config);
@@ -166,6 +168,33 @@ TEST(CreateContainerTest, TakesTheDefaultsOfTheCli) {
   EXPECT_EQ(spec->network().mode(), "default");
   EXPECT_FALSE(spec->security().has_masked_paths());
   EXPECT_LT(spec->client_data().size(), 300u);
+}
+
+TEST(CreateContainerTest, TmpfsOptions) {
+  struct Case {
+    const char* options;
+    int64_t size_bytes;
+    const char* rest;
+    bool read_only = false;
+  };
+  const Case cases[] = {
+      {"size=10%", 0, "size=10%"},
+      {"size=1m,size=50%", 0, "size=50%"},
+      {"size=0", 0, "size=0"},
+      {"size=2t", int64_t{2} << 40, ""},
+      {"size=1P", int64_t{1} << 50, ""},
+      {"size=1e", int64_t{1} << 60, ""},
+      {"ro,rw", 0, ""},
+      {"rw,ro", 0, "", true},
+      {"defaults,strictatime,rslave", 0, "defaults,strictatime,rslave"},
+  };
+  for (const Case& test : cases) {
+    const auto spec = ParseHost(absl::StrCat(R"({"Tmpfs":{"/t":")", test.options, R"("}})"));
+    ASSERT_TRUE(spec.ok()) << test.options << ": " << spec.status();
+    EXPECT_EQ(spec->mounts(0).tmpfs_size_bytes(), test.size_bytes) << test.options;
+    EXPECT_EQ(spec->mounts(0).tmpfs_options(), test.rest) << test.options;
+    EXPECT_EQ(spec->mounts(0).read_only(), test.read_only) << test.options;
+  }
 }
 
 TEST(CreateContainerTest, MapsEverything) {

@@ -1,14 +1,17 @@
 #include "gateway/docker/create_mounts.h"
 
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "base/status/status_macros.h"
 
 namespace slipway::gateway {
@@ -105,10 +108,35 @@ absl::Status ReadBind(const std::string& bind, pb::Mount& mount) {
   return absl::OkStatus();
 }
 
+// Bytes, with a unit as the kernel reads them.
+bool ParseTmpfsSize(absl::string_view number, int64_t* size) {
+  static constexpr absl::string_view kUnits = "kmgtpe";
+  int64_t unit = 1;
+  if (!number.empty()) {
+    const size_t at = kUnits.find(absl::ascii_tolower(static_cast<unsigned char>(number.back())));
+    if (at != absl::string_view::npos) {
+      unit = int64_t{1} << (10 * (at + 1));
+      number.remove_suffix(1);
+    }
+  }
+  if (!absl::SimpleAtoi(number, size) || *size < 0 ||
+      *size > std::numeric_limits<int64_t>::max() / unit) {
+    return false;
+  }
+  *size *= unit;
+  return true;
+}
+
+// A part of the memory.
+bool IsTmpfsShare(absl::string_view number) {
+  uint32_t percent = 0;
+  return absl::ConsumeSuffix(&number, "%") && absl::SimpleAtoi(number, &percent);
+}
+
 absl::Status ReadTmpfsOption(absl::string_view option, std::vector<absl::string_view>& rest,
                              pb::Mount& mount) {
-  if (option == "ro") {
-    mount.set_read_only(true);
+  if (option == "ro" || option == "rw") {
+    mount.set_read_only(option == "ro");
   } else if (absl::StartsWith(option, "mode=")) {
     uint32_t mode = 0;
     for (const char c : option.substr(5)) {
@@ -119,21 +147,15 @@ absl::Status ReadTmpfsOption(absl::string_view option, std::vector<absl::string_
     }
     mount.set_tmpfs_mode(mode & 07777);
   } else if (absl::StartsWith(option, "size=")) {
-    absl::string_view number = option.substr(5);
-    int64_t unit = 1;
-    if (!number.empty()) {
-      const char last = number.back();
-      if (last == 'k' || last == 'K') unit = int64_t{1} << 10;
-      if (last == 'm' || last == 'M') unit = int64_t{1} << 20;
-      if (last == 'g' || last == 'G') unit = int64_t{1} << 30;
-      if (unit != 1) number.remove_suffix(1);
-    }
     int64_t size = 0;
-    if (!absl::SimpleAtoi(number, &size) || size < 0 || size > (int64_t{1} << 62) / unit) {
+    const bool share = IsTmpfsShare(option.substr(5));
+    if (!share && !ParseTmpfsSize(option.substr(5), &size)) {
       return absl::InvalidArgumentError(absl::StrCat("invalid tmpfs option \"", option, "\""));
     }
-    mount.set_tmpfs_size_bytes(size * unit);
-  } else if (!option.empty() && option != "rw") {
+    // The last one given counts; zero bytes are no limit, which is not the default.
+    if (size == 0) rest.push_back(option);
+    mount.set_tmpfs_size_bytes(size);
+  } else if (!option.empty()) {
     rest.push_back(option);
   }
   return absl::OkStatus();

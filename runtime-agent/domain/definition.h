@@ -24,6 +24,9 @@ struct NamespaceMode {
   friend bool operator==(const NamespaceMode&, const NamespaceMode&) = default;
 };
 
+// Binds and volumes of a container: each is a descriptor of its plan, and others need some as well.
+inline constexpr size_t kMaxBoundMounts = 200;
+
 // A mount that is not one of Docker's own.
 struct DefinedMount {
   enum class Kind { kBind, kVolume, kTmpfs };

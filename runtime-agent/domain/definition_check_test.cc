@@ -5,6 +5,8 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 
+#include "absl/strings/str_cat.h"
+
 namespace slipway::agent {
 namespace {
 
@@ -183,6 +185,57 @@ TEST(Definition, TmpfsOptionsBecomeFlagsAndData) {
   const auto mounts = DefineContainer(command, Facts()).value().definition.mounts;
   EXPECT_EQ(mounts[0].tmpfs_flags, uint64_t{MS_NOSUID | MS_NODEV});
   EXPECT_EQ(mounts[0].tmpfs_data, "uid=5,size=4096,mode=1777");
+}
+
+TEST(Definition, OfTmpfsOptionsTheLastOneWins) {
+  const auto defined = [](const char* options) {
+    PrepareCommand command = Command();
+    command.spec.mounts = {
+        {.type = MountSpec::Type::kTmpfs, .target = "/t", .tmpfs_options = options}};
+    return DefineContainer(command, Facts()).value().definition.mounts[0];
+  };
+  const uint64_t quiet = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  EXPECT_EQ(defined("defaults,ro,rw").tmpfs_flags, quiet);
+  EXPECT_EQ(defined("sync,dirsync").tmpfs_flags, quiet | MS_SYNCHRONOUS | MS_DIRSYNC);
+  EXPECT_EQ(defined("noatime,strictatime").tmpfs_flags, quiet | MS_STRICTATIME);
+  EXPECT_EQ(defined("relatime,norelatime").tmpfs_flags, quiet);
+  EXPECT_EQ(defined("size=10%").tmpfs_data, "size=10%");
+  EXPECT_EQ(defined("rslave,shared").propagation, uint64_t{MS_SHARED});
+  EXPECT_EQ(defined("rslave,shared").tmpfs_data, "");
+}
+
+TEST(Definition, OfDevicesWithOnePathTheFirstStays) {
+  PrepareCommand command = Command();
+  command.spec.devices = {{"/dev/null", "/dev/a", "rwm"}, {"/dev/zero", "/dev/a", "rwm"}};
+  const Definition definition = DefineContainer(command, Facts()).value().definition;
+  ASSERT_EQ(definition.host_devices.size(), 1u);
+  EXPECT_EQ(definition.host_devices[0].minor, 3u);
+  EXPECT_EQ(definition.limits.devices.size(), 2u);
+}
+
+TEST(Definition, MoreMountsThanAPlanHoldsAreRefused) {
+  PrepareCommand command = Command();
+  for (size_t i = 0; i < kMaxBoundMounts; ++i) {
+    command.spec.mounts.push_back({.source = "/s", .target = absl::StrCat("/m", i)});
+  }
+  command.spec.mounts.push_back({.type = MountSpec::Type::kTmpfs, .target = "/t"});
+  EXPECT_TRUE(Define(command).ok());
+  command.spec.volumes = {"/v"};
+  const absl::Status refused = Define(command);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(refused.message(), "too many mounts: 201, at most 200");
+}
+
+TEST(Definition, OnlyProcGoesOverProc) {
+  const auto define = [](const char* source) {
+    PrepareCommand command = Command();
+    command.spec.mounts = {{.source = source, .target = "/proc"}};
+    return Define(command);
+  };
+  EXPECT_TRUE(define("/proc").ok());
+  for (const char* source : {"/tmp", "/nosuch", "/proc/self", "/proc/sys"}) {
+    EXPECT_THAT(std::string(define(source).message()), HasSubstr("not of type proc")) << source;
+  }
 }
 
 TEST(Definition, LimitsAboveTheAgentsOwnAreLoweredWithAWarning) {

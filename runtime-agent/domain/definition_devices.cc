@@ -88,7 +88,12 @@ absl::Status AddDevice(const DeviceSpec& spec, Definition* definition) {
                                           .major = static_cast<int>(device.major),
                                           .minor = static_cast<int>(device.minor),
                                           .access = access});
-    definition->host_devices.push_back(std::move(device));
+    // Of several with one path the first stays; the rules are those of all.
+    const auto& there = definition->host_devices;
+    if (std::none_of(there.begin(), there.end(),
+                     [&](const DefinedDevice& other) { return other.path == device.path; })) {
+      definition->host_devices.push_back(std::move(device));
+    }
   }
   return absl::OkStatus();
 }

@@ -1,4 +1,7 @@
+#include <linux/magic.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
 
 #include <algorithm>
 
@@ -42,11 +45,28 @@ absl::Status ParseTmpfsOptions(const MountSpec& spec, DefinedMount* mount) {
     uint64_t set;
     uint64_t clear;
   } kFlags[] = {
-      {"ro", MS_RDONLY, 0},       {"rw", 0, MS_RDONLY},
-      {"nosuid", MS_NOSUID, 0},   {"suid", 0, MS_NOSUID},
-      {"nodev", MS_NODEV, 0},     {"dev", 0, MS_NODEV},
-      {"noexec", MS_NOEXEC, 0},   {"exec", 0, MS_NOEXEC},
-      {"noatime", MS_NOATIME, 0}, {"nodiratime", MS_NODIRATIME, 0},
+      {"ro", MS_RDONLY, 0},
+      {"rw", 0, MS_RDONLY},
+      {"nosuid", MS_NOSUID, 0},
+      {"suid", 0, MS_NOSUID},
+      {"nodev", MS_NODEV, 0},
+      {"dev", 0, MS_NODEV},
+      {"noexec", MS_NOEXEC, 0},
+      {"exec", 0, MS_NOEXEC},
+      {"sync", MS_SYNCHRONOUS, 0},
+      {"async", 0, MS_SYNCHRONOUS},
+      {"dirsync", MS_DIRSYNC, 0},
+      {"noatime", MS_NOATIME, MS_RELATIME | MS_STRICTATIME},
+      {"atime", 0, MS_NOATIME},
+      {"nodiratime", MS_NODIRATIME, 0},
+      {"diratime", 0, MS_NODIRATIME},
+      {"relatime", MS_RELATIME, MS_NOATIME | MS_STRICTATIME},
+      {"norelatime", 0, MS_RELATIME},
+      {"strictatime", MS_STRICTATIME, MS_NOATIME | MS_RELATIME},
+      {"nostrictatime", 0, MS_STRICTATIME},
+      {"mand", 0, 0},  // nothing since Linux 5.15
+      {"nomand", 0, 0},
+      {"defaults", 0, 0},
   };
   mount->tmpfs_flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
   std::vector<std::string> data;
@@ -55,6 +75,10 @@ absl::Status ParseTmpfsOptions(const MountSpec& spec, DefinedMount* mount) {
                                     [&](const auto& known) { return known.name == option; });
     if (flag != std::end(kFlags)) {
       mount->tmpfs_flags = (mount->tmpfs_flags & ~flag->clear) | flag->set;
+      continue;
+    }
+    if (const auto propagation = ParsePropagation(option); propagation.ok()) {
+      mount->propagation = *propagation;
       continue;
     }
     const absl::string_view name = option.substr(0, option.find('='));
@@ -71,6 +95,16 @@ absl::Status ParseTmpfsOptions(const MountSpec& spec, DefinedMount* mount) {
   return absl::OkStatus();
 }
 
+// The whole of a proc file system, as the host's own is.
+bool IsProc(const DefinedMount& mount) {
+  constexpr ino_t kProcRoot = 1;
+  struct statfs filesystem;
+  struct stat info;
+  return mount.kind == DefinedMount::Kind::kBind &&
+         statfs(mount.source.c_str(), &filesystem) == 0 && filesystem.f_type == PROC_SUPER_MAGIC &&
+         stat(mount.source.c_str(), &info) == 0 && info.st_ino == kProcRoot;
+}
+
 // As runc: nothing but files without power over anybody may be put over what /proc says.
 absl::Status CheckProc(const DefinedMount& mount) {
   static constexpr absl::string_view kAllowed[] = {
@@ -79,6 +113,7 @@ absl::Status CheckProc(const DefinedMount& mount) {
   const bool allowed =
       std::find(std::begin(kAllowed), std::end(kAllowed), mount.target) != std::end(kAllowed);
   const bool whole = mount.target == "/proc";
+  if (whole && IsProc(mount)) return absl::OkStatus();
   if (allowed || (!whole && !absl::StartsWith(mount.target, "/proc/"))) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
       "error mounting \"", mount.source.empty() ? "tmpfs" : mount.source, "\" to rootfs at \"",
@@ -146,6 +181,13 @@ absl::StatusOr<std::vector<DefinedMount>> DefineMounts(const PrepareCommand& com
     MountSpec spec{.type = MountSpec::Type::kVolume, .target = path};
     ASSIGN_OR_RETURN(DefinedMount mount, DefineMount(spec, facts, mounts.size()));
     if (targets.insert(mount.target).second) mounts.push_back(std::move(mount));
+  }
+  const auto trees = static_cast<size_t>(std::count_if(
+      mounts.begin(), mounts.end(),
+      [](const DefinedMount& mount) { return mount.kind != DefinedMount::Kind::kTmpfs; }));
+  if (trees > kMaxBoundMounts) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("too many mounts: ", trees, ", at most ", kMaxBoundMounts));
   }
   std::stable_sort(mounts.begin(), mounts.end(), [](const auto& left, const auto& right) {
     return std::count(left.target.begin(), left.target.end(), '/') <

@@ -20,6 +20,9 @@ using Kind = NamespaceMode::Kind;
 
 constexpr uint64_t kQuiet = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
+// Namespaces, cgroup hierarchies, Docker's own files.
+static_assert(kMaxBoundMounts + 48 <= kMaxPlanFds);
+
 class ContainerPlan {
  public:
   ContainerPlan(const Definition& definition, RunBindings& bindings)
@@ -75,8 +78,9 @@ class ContainerPlan {
   void Root() {
     plan_.Root(plan_.AddFd(std::move(bindings_.root)));
     const bool shared =
-        std::any_of(definition_.mounts.begin(), definition_.mounts.end(),
-                    [](const auto& mount) { return (mount.propagation & MS_SHARED) != 0; });
+        std::any_of(definition_.mounts.begin(), definition_.mounts.end(), [](const auto& mount) {
+          return mount.kind != DefinedMount::Kind::kTmpfs && (mount.propagation & MS_SHARED) != 0;
+        });
     if (shared) plan_.RootPropagation(MS_SHARED);
     if (definition_.read_only_root) plan_.ReadonlyRoot();
   }
@@ -95,12 +99,13 @@ class ContainerPlan {
                    .flags = kQuiet | maybe_read_only});
       if (!HasOwnMount("/sys/fs/cgroup")) Cgroups(maybe_read_only);
     }
-    File(std::move(bindings_.resolv_file), "/etc/resolv.conf");
-    File(std::move(bindings_.hostname_file), "/etc/hostname");
-    File(std::move(bindings_.hosts_file), "/etc/hosts");
     for (size_t i = 0; i < definition_.mounts.size(); ++i) {
       OwnMount(definition_.mounts[i], i < bindings_.mounts.size() ? &bindings_.mounts[i] : nullptr);
     }
+    // A mount over /etc would hide them.
+    File(std::move(bindings_.resolv_file), "/etc/resolv.conf");
+    File(std::move(bindings_.hostname_file), "/etc/hostname");
+    File(std::move(bindings_.hosts_file), "/etc/hosts");
   }
 
   void Devices() {
@@ -213,7 +218,9 @@ class ContainerPlan {
                    .target = mount.target,
                    .flags = mount.tmpfs_flags,
                    .data = mount.tmpfs_data,
-                   .keep_mode = true});
+                   .keep_mode = true,
+                   // Private is what a new mount is.
+                   .propagation = (mount.propagation & MS_PRIVATE) != 0 ? 0 : mount.propagation});
       return;
     }
     if (bound == nullptr) return;

@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/mount.h>
+
+#include <algorithm>
 
 #include "runtime-agent/supervisor/plan.h"
 
@@ -74,6 +77,43 @@ TEST(ContainerPlan, OwnMountsReplaceDockers) {
   EXPECT_THAT(steps, testing::Not(testing::Contains("mount /dev/pts")));
   EXPECT_THAT(steps, testing::Not(testing::Contains("device /dev/null")));
   EXPECT_THAT(steps, testing::Not(testing::Contains("mount /sys")));
+}
+
+UniqueFd SomeFile() { return UniqueFd(open("/dev/null", O_RDONLY | O_CLOEXEC)); }
+
+TEST(ContainerPlan, NoMountHidesTheFilesOfEtc) {
+  Definition definition = Minimal();
+  definition.mounts = {{.source = "/s", .target = "/etc"},
+                       {.source = "/h", .target = "/etc/hosts"}};
+  RunBindings bindings;
+  bindings.mounts.resize(2);
+  bindings.resolv_file = SomeFile();
+  bindings.hostname_file = SomeFile();
+  bindings.hosts_file = SomeFile();
+  const auto plan = CompileContainerPlan(definition, std::move(bindings));
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  const auto steps = StepsOf(*plan);
+  EXPECT_LT(At(steps, "bind mount /etc"), At(steps, "bind mount /etc/resolv.conf"));
+  EXPECT_LT(At(steps, "bind mount /etc"), At(steps, "bind mount /etc/hostname"));
+  // The user's own file stays.
+  EXPECT_EQ(std::count(steps.begin(), steps.end(), "bind mount /etc/hosts"), 1);
+}
+
+TEST(ContainerPlan, ASharedTmpfsLeavesTheRootAlone) {
+  Definition definition = Minimal();
+  definition.mounts = {
+      {.kind = DefinedMount::Kind::kTmpfs, .target = "/t", .propagation = MS_SHARED}};
+  const auto plan = CompileContainerPlan(definition, RunBindings());
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  PlanView view;
+  ASSERT_TRUE(
+      view.Parse(plan->bytes.data(), plan->bytes.size(), static_cast<uint32_t>(plan->fds.size())));
+  EXPECT_EQ(view.Find(PlanStep::kRootPropagation), nullptr);
+  uint64_t propagation = 0;
+  for (uint32_t i = 0; i < view.step_count(); ++i) {
+    if (view.text(view.step(i), 1) == std::string("/t")) propagation = view.step(i).c;
+  }
+  EXPECT_EQ(propagation, uint64_t{MS_SHARED});
 }
 
 TEST(ContainerPlan, HostNamespacesAreNotMade) {

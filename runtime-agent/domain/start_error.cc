@@ -38,6 +38,14 @@ absl::Status DescribeExec(const SpawnFailure& failure, absl::string_view program
       absl::StrCat(kPrefix, "exec: \"", program, "\": ", ErrorWords(failure.error)));
 }
 
+// A directory on a file, or the other way round.
+absl::Status DescribeWrongKind(const SpawnFailure& failure) {
+  return absl::InvalidArgumentError(absl::StrCat(
+      kPrefix, "error mounting to \"", failure.detail, "\": ", ErrorWords(ENOTDIR),
+      ": unknown: Are you trying to mount a directory onto a file (or vice-versa)? Check if the "
+      "specified host path exists and is the expected type"));
+}
+
 }  // namespace
 
 absl::Status DescribeSpawnError(const absl::Status& status, absl::string_view program) {
@@ -51,8 +59,13 @@ absl::Status DescribeSpawnError(const absl::Status& status, absl::string_view pr
       return absl::InvalidArgumentError(
           absl::StrCat(kPrefix, "chdir to cwd (\"", failure->detail,
                        "\") set in config.json failed: ", ErrorWords(failure->error)));
+    case PlanStep::kSysctl:
+      return absl::InternalError(absl::StrCat(kPrefix, failure->error == ENOENT ? "open" : "write",
+                                              " /proc/sys/", failure->detail, ": ",
+                                              ErrorWords(failure->error)));
     case PlanStep::kBind:
     case PlanStep::kMount:
+      if (failure->error == ENOTDIR) return DescribeWrongKind(*failure);
       return absl::InternalError(absl::StrCat(kPrefix, "error mounting to \"", failure->detail,
                                               "\": ", ErrnoName(failure->error), " (",
                                               ErrorWords(failure->error), ")"));

@@ -11,8 +11,9 @@ namespace slipway::agent {
 
 // What to tell a client of a process that did not come to its exec, in words that the docker CLI
 // knows: it exits with 127 for "executable file not found" and "no such file or directory", with
-// 126 for "permission denied". Those of exec and of the working directory are InvalidArgument, the
-// rest Internal with step, object and errno. A status without a SpawnFailure stays as it is.
+// 126 for "permission denied". Those of exec and of the working directory, and of a mount of a
+// directory on a file, are InvalidArgument, the rest Internal with step, object and errno. A status
+// without a SpawnFailure stays as it is.
 absl::Status DescribeSpawnError(const absl::Status& status, absl::string_view program);
 
 // For metrics: the name of the step, or "supervisor".

@@ -369,6 +369,7 @@ int RunStep(Child* child, const PlanStepRecord& step) {
 }
 
 const char* DetailOf(const Child& child, const PlanStepRecord& step) {
+  if (step.step == static_cast<uint16_t>(PlanStep::kSysctl)) return child.plan.text(step, 0);
   const char* path = child.plan.text(step, 1);
   return path[0] != '\0' ? path : child.plan.text(step, 0);
 }

@@ -74,12 +74,77 @@ int MakeLast(Child* child, const char* path, bool file) {
   return OpenInside(child, path, O_PATH);
 }
 
+// What `path` is, where it is there; else it is made.
+int FindOrMake(Child* child, const char* path, bool file) {
+  int found = OpenInside(child, path, O_PATH);
+  if (found >= 0 || errno != ENOENT) return found;
+  char prefix[PATH_MAX];
+  size_t length = strlen(path);
+  if (length >= sizeof(prefix)) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  found = MakeLast(child, path, file);
+  if (found >= 0 || errno != ENOENT) return found;
+  int parent = OpenInside(child, "/", O_PATH);
+  size_t at = 0;
+  while (parent >= 0 && at < length) {
+    while (path[at] == '/') ++at;
+    size_t start = at;
+    while (at < length && path[at] != '/') ++at;
+    if (start == at) break;
+    memcpy(prefix, path, at);
+    prefix[at] = '\0';
+    ScopedFd holder = {parent};
+    parent = OpenInside(child, prefix, O_PATH);
+    if (parent >= 0 || errno != ENOENT) continue;
+    const char* name = prefix + start;
+    if (strcmp(name, "..") == 0) return -1;
+    bool last = path[at + strspn(path + at, "/")] == '\0';
+    if (MakeEntry(holder.fd, name, last && file) != 0) return -1;
+    parent = OpenInside(child, prefix, O_PATH);
+  }
+  return parent;
+}
+
+// Where a link points that leads to nothing. False, and errno as before: there is none, or it has
+// too long a target.
+bool FollowLink(Child* child, const char* path, char (*followed)[PATH_MAX]) {
+  char pointed[PATH_MAX];
+  ScopedFd link = {OpenInside(child, path, O_PATH | O_NOFOLLOW)};
+  ssize_t size = link.fd < 0 ? -1 : readlinkat(link.fd, "", pointed, sizeof(pointed));
+  errno = EEXIST;
+  if (size <= 0) return false;
+  size_t length = static_cast<size_t>(size);
+  size_t start = pointed[0] == '/' ? 0 : static_cast<size_t>(LeafOf(path) - path);
+  if (start + length >= sizeof(*followed)) return false;
+  // `path` may be what was followed before: its directory stays where it is.
+  memmove(*followed, path, start);
+  memcpy(*followed + start, pointed, length);
+  (*followed)[start + length] = '\0';
+  return true;
+}
+
 int SetAttributes(int fd, uint64_t set, uint64_t clear, uint64_t propagation, bool recursive) {
   propagation &= ~uint64_t{MS_REC};
   if (set == 0 && clear == 0 && propagation == 0) return 0;
   mount_attr attributes = {set, clear, propagation, 0};
   return mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attributes,
                        sizeof(attributes));
+}
+
+// move_mount says EINVAL of a directory on a file and of a file on a directory.
+int PlaceTree(int tree, int target) {
+  if (move_mount(tree, "", target, "", kPlace) == 0) return 0;
+  int error = errno;
+  struct stat from;
+  struct stat to;
+  if (error == EINVAL && fstat(tree, &from) == 0 && fstat(target, &to) == 0 &&
+      S_ISDIR(from.st_mode) != S_ISDIR(to.st_mode)) {
+    error = ENOTDIR;
+  }
+  errno = error;
+  return -1;
 }
 
 // A link in the image must not lead a mount into /proc; what may go there has its path.
@@ -144,35 +209,15 @@ int OpenInside(Child* child, const char* path, uint64_t flags) {
 }
 
 int OpenTarget(Child* child, const char* path, bool file) {
-  int found = OpenInside(child, path, O_PATH);
-  if (found >= 0 || errno != ENOENT) return found;
-  char prefix[PATH_MAX];
-  size_t length = strlen(path);
-  if (length >= sizeof(prefix)) {
-    errno = ENAMETOOLONG;
-    return -1;
+  // As under runc, what a link of the image or of a volume points to is made if it is missing.
+  constexpr int kMaxLinks = 8;
+  char followed[PATH_MAX];
+  for (int links = 0;; ++links) {
+    int found = FindOrMake(child, path, file);
+    if (found >= 0 || errno != EEXIST || links == kMaxLinks) return found;
+    if (!FollowLink(child, path, &followed)) return -1;
+    path = followed;
   }
-  found = MakeLast(child, path, file);
-  if (found >= 0 || errno != ENOENT) return found;
-  int parent = OpenInside(child, "/", O_PATH);
-  size_t at = 0;
-  while (parent >= 0 && at < length) {
-    while (path[at] == '/') ++at;
-    size_t start = at;
-    while (at < length && path[at] != '/') ++at;
-    if (start == at) break;
-    memcpy(prefix, path, at);
-    prefix[at] = '\0';
-    ScopedFd holder = {parent};
-    parent = OpenInside(child, prefix, O_PATH);
-    if (parent >= 0 || errno != ENOENT) continue;
-    const char* name = prefix + start;
-    if (strcmp(name, "..") == 0) return -1;
-    bool last = path[at + strspn(path + at, "/")] == '\0';
-    if (MakeEntry(holder.fd, name, last && file) != 0) return -1;
-    parent = OpenInside(child, prefix, O_PATH);
-  }
-  return parent;
 }
 
 int SetPropagation(uint64_t flags) { return mount(nullptr, "/", nullptr, flags, nullptr); }
@@ -233,7 +278,7 @@ int BindTree(Child* child, const PlanStepRecord& step) {
   bool recursive = (step.flags & kPlanRecursive) != 0;
   // First the attributes: the mount never appears without them.
   if (SetAttributes(tree, step.a, step.b, 0, recursive) != 0) return -1;
-  if (move_mount(tree, "", target.fd, "", kPlace) != 0) return -1;
+  if (PlaceTree(tree, target.fd) != 0) return -1;
   // Nothing that is mounted inside shows on the host, unless that was asked for.
   if (step.c != 0 && (step.c & MS_SHARED) == 0 && SetAttributes(tree, 0, 0, MS_SLAVE, true) != 0) {
     return -1;

@@ -34,7 +34,7 @@ enum class PlanStep : uint16_t {
   kSetPropagation = 0x0900,  // a: MS_* for "/" (MS_REC | MS_SLAVE...)
   kRoot = 0x0a00,            // fd: detached mount
   // From here on paths are inside the new root.
-  kMount = 0x0b00,    // s0 type, s1 target, s2 data, s3 source, a: MS_*, b: copy-up flag
+  kMount = 0x0b00,    // s0 type, s1 target, s2 data, s3 source, a: MS_*, c: propagation
   kBind = 0x0b01,     // fd: detached mount, s1 target, a/b: MOUNT_ATTR_* set/clear,
                       // c: propagation MS_*, with MS_REC for the whole tree, flags: PlanStepFlags
   kDevice = 0x0b02,   // s1 path, a: type and mode, b: makedev(), c: uid << 32 | gid

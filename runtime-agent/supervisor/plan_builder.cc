@@ -106,6 +106,7 @@ void PlanBuilder::Mount(const FilesystemMount& mount) {
   if (Here(mount.target) == 0) LeaveFresh();
   Step& step = Add(PlanStep::kMount);
   step.record.a = mount.flags;
+  step.record.c = mount.propagation;
   step.record.flags = static_cast<uint16_t>(
       (mount.copy_up ? kPlanCopyUp : 0) | (mount.keep_mode ? kPlanKeepMode : 0) |
       (mount.optional ? kPlanOptional : 0) | Here(mount.target));

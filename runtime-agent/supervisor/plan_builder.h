@@ -41,6 +41,7 @@ struct FilesystemMount {
   bool copy_up = false;
   bool keep_mode = false;  // of a directory that is there
   bool optional = false;
+  uint64_t propagation = 0;  // MS_PRIVATE, MS_SLAVE or MS_SHARED; 0 to leave it
 };
 
 struct BindMount {

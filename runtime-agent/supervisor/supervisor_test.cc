@@ -286,6 +286,39 @@ TEST_F(SupervisorTest, BindMountsStayInsideTheRoot) {
   EXPECT_FALSE(std::filesystem::exists("/tmp/escape"));
 }
 
+TEST_F(SupervisorTest, AMountPointBehindALinkThatLeadsNowhereIsMade) {
+  UniqueFd file(open((dir_ + "/given").c_str(), O_CREAT | O_RDWR, 0644));
+  ASSERT_EQ(write(file.get(), "given\n", 6), 6);
+  std::filesystem::create_directory(dir_ + "/root/conf");
+  std::filesystem::create_symlink("../missing/below/file", dir_ + "/root/conf/link");
+  PlanBuilder builder = ContainerBuilder("c", {"cat", "/conf/link", "/missing/below/file"});
+  builder.Bind(
+      {.tree = builder.AddFd(CloneTree(dir_ + "/given")), .target = "/conf/link", .is_file = true});
+  auto spawned = Spawn("c", &builder);
+  ASSERT_TRUE(spawned.ok()) << spawned.status();
+  EXPECT_EQ(FinishedSpool("c").out, "given\ngiven\n");
+}
+
+TEST_F(SupervisorTest, ADirectoryOnAFileIsNoDirectory) {
+  std::filesystem::create_directory(dir_ + "/volume");
+  UniqueFd(open((dir_ + "/root/plain").c_str(), O_CREAT | O_WRONLY, 0644));
+  PlanBuilder builder = ContainerBuilder("c", {"true"});
+  builder.Bind({.tree = builder.AddFd(CloneTree(dir_ + "/volume")), .target = "/plain"});
+  const auto failure = GetSpawnFailure(Spawn("c", &builder).status());
+  ASSERT_TRUE(failure.has_value());
+  EXPECT_EQ(failure->step, PlanStep::kBind);
+  EXPECT_EQ(failure->error, ENOTDIR);
+  EXPECT_EQ(failure->detail, "/plain");
+}
+
+TEST_F(SupervisorTest, ABadSysctlIsNamed) {
+  PlanBuilder builder = ContainerBuilder("c", {"true"});
+  builder.Sysctl("net.no.such", "1");
+  const auto failure = GetSpawnFailure(Spawn("c", &builder).status());
+  ASSERT_TRUE(failure.has_value());
+  EXPECT_EQ(failure->detail, "net/no/such");
+}
+
 TEST_F(SupervisorTest, TmpfsTakesTheImagesContent) {
   std::filesystem::create_directories(dir_ + "/root/data/sub");
   UniqueFd file(open((dir_ + "/root/data/sub/f").c_str(), O_CREAT | O_WRONLY, 0640));

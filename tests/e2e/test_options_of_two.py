@@ -373,3 +373,36 @@ def test_oom_score_needs_no_more_than_the_host_gives(cluster):
     own = int(pathlib.Path("/proc/self/oom_score_adj").read_text())
     run = cluster.docker("run", "--rm", "--oom-score-adj", str(max(own, 0) + 7), "busybox", "cat", "/proc/self/oom_score_adj")
     assert run.stdout == f"{max(own, 0) + 7}\n"
+
+
+def test_files_of_etc_show_in_a_mount_over_it(cluster, tmp_path):
+    for option in (["-v", "overetc:/etc"], ["--tmpfs", "/etc"], ["-v", f"{tmp_path}:/etc"]):
+        run = cluster.docker("run", "--rm", "--hostname", "named", "--dns", "9.9.9.9", "--add-host", "far:10.1.2.3", *option, "busybox",
+                             "cat", "/etc/resolv.conf", "/etc/hosts", "/etc/hostname")
+        assert "nameserver" in run.stdout and "far" in run.stdout and run.stdout.endswith("named\n"), option
+
+
+def test_users_file_in_etc_wins(cluster, tmp_path):
+    (tmp_path / "hosts").write_text("mine\n")
+    run = cluster.docker("run", "--rm", "--tmpfs", "/etc", "-v", f"{tmp_path}/hosts:/etc/hosts", "busybox", "cat", "/etc/hosts")
+    assert run.stdout == "mine\n"
+
+
+def test_directory_on_a_file_is_explained(cluster, tmp_path):
+    (tmp_path / "file").write_text("x")
+    for bind in (f"{tmp_path}:/etc/passwd", f"{tmp_path}/file:/etc"):
+        run = cluster.docker("run", "--rm", "-v", bind, "busybox", "true", check=False)
+        assert run.returncode != 0
+        assert "not a directory: unknown: Are you trying to mount a directory onto a file (or vice-versa)?" in run.stderr
+
+
+def test_bad_sysctl_is_named(cluster):
+    run = cluster.docker("run", "--rm", "--sysctl", "kernel.msgmax=x", "busybox", "true", check=False)
+    assert run.returncode != 0 and "write /proc/sys/kernel/msgmax: invalid argument" in run.stderr
+
+
+def test_tmpfs_takes_what_mount_takes(cluster):
+    for options in ("size=10%", "size=1t", "strictatime", "sync,dirsync", "defaults", "shared", "rprivate", "ro,rw"):
+        run = cluster.docker("run", "--rm", "--tmpfs", f"/scratch:{options}", "busybox", "sh", "-c",
+                             "touch /scratch/x && grep ' /scratch tmpfs ' /proc/self/mounts")
+        assert " rw," in run.stdout, options
