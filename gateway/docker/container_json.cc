@@ -168,6 +168,14 @@ bool KeptBool(const json::object* kept, const char* name) {
   return value != nullptr && value->is_bool() && value->get_bool();
 }
 
+// A list, which the client may have given as one word; null where there is none.
+json::value KeptWords(const json::object* kept, const char* name) {
+  const json::value* value = kept == nullptr ? nullptr : kept->if_contains(name);
+  if (value == nullptr) return nullptr;
+  if (value->is_string()) return json::array{*value};
+  return value->is_array() ? *value : json::value(nullptr);
+}
+
 // "Config": what the container runs with, the image's values merged in.
 json::object ConfigToJson(const pb::Container& container, const json::object* kept) {
   const pb::ContainerSpec& spec = container.spec();
@@ -195,12 +203,17 @@ json::object ConfigToJson(const pb::Container& container, const json::object* ke
   out["WorkingDir"] = merged.working_directory();
   out["Entrypoint"] =
       merged.entrypoint().empty() ? json::value(nullptr) : StringArray(merged.entrypoint());
-  out["OnBuild"] = nullptr;
+  out["OnBuild"] = KeptWords(kept, "OnBuild");
   out["Labels"] = StringMap(merged.labels().empty() ? spec.labels() : merged.labels());
   const std::string signal = spec.stop_signal().empty() ? merged.stop_signal() : spec.stop_signal();
   if (!signal.empty()) out["StopSignal"] = signal;
   if (!spec.network().mac_address().empty()) out["MacAddress"] = spec.network().mac_address();
   if (spec.has_stop_timeout_seconds()) out["StopTimeout"] = spec.stop_timeout_seconds();
+  for (const char* name : {"NetworkDisabled", "ArgsEscaped"}) {
+    if (KeptBool(kept, name)) out[name] = true;
+  }
+  json::value shell = KeptWords(kept, "Shell");
+  if (!shell.is_null()) out["Shell"] = std::move(shell);
   return out;
 }
 

@@ -77,6 +77,7 @@ absl::Status ReadConfig(JsonFields& config, pb::ContainerSpec& spec) {
   RETURN_IF_ERROR(ReadHealthcheck(config, spec));
   config.Strings("OnBuild");
   config.Words("Shell");
+  config.Bool("ArgsEscaped");
   return config.status();
 }
 
@@ -121,13 +122,17 @@ absl::Status KeepClientData(const json::object& body, JsonFields& config, pb::Co
       const bool is_map =
           member.key() == "Tmpfs" || member.key() == "Sysctls" || member.key() == "Annotations";
       const json::object* object = is_map ? member.value().if_object() : nullptr;
-      const bool kept = object != nullptr ? !object->empty() : !IsZero(member.value());
+      // "No init" is not the same as nothing said of it.
+      const bool is_answer = member.key() == "Init" && member.value().is_bool();
+      const bool kept =
+          is_answer || (object != nullptr ? !object->empty() : !IsZero(member.value()));
       if (kept) host_config.emplace(member.key(), member.value());
     }
   }
   if (!host_config.empty()) kept.emplace("HostConfig", std::move(host_config));
   json::object rest;
-  for (const char* name : {"AttachStdin", "AttachStdout", "AttachStderr", "OnBuild", "Shell"}) {
+  for (const char* name : {"AttachStdin", "AttachStdout", "AttachStderr", "OnBuild", "Shell",
+                           "NetworkDisabled", "ArgsEscaped"}) {
     const json::value* value = body.if_contains(name);
     if (value != nullptr && !IsZero(*value)) rest.emplace(name, *value);
   }

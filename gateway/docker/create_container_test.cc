@@ -276,6 +276,31 @@ TEST(CreateContainerTest, InspectGivesTheHostConfigBack) {
   EXPECT_TRUE(out.at("NetworkSettings").as_object().at("Networks").as_object().contains("none"));
 }
 
+TEST(CreateContainerTest, InspectGivesBackWhatOnlyDockersApiHas) {
+  const auto inspect = [](const char* body) {
+    pb::Container container;
+    container.set_id(std::string(64, 'a'));
+    const auto spec = Parse(body);
+    EXPECT_TRUE(spec.ok()) << spec.status();
+    if (spec.ok()) *container.mutable_spec() = *spec;
+    return ContainerToJson(container, kMaxApiVersion);
+  };
+  const json::object given = inspect(R"({"Image":"i","NetworkDisabled":true,"ArgsEscaped":true,
+    "Shell":["/bin/ash","-c"],"OnBuild":["RUN true"],"HostConfig":{"Init":false}})");
+  EXPECT_EQ(given.at("HostConfig").at("Init"), json::value(false));
+  const json::object& config = given.at("Config").as_object();
+  EXPECT_EQ(config.at("NetworkDisabled"), json::value(true));
+  EXPECT_EQ(config.at("ArgsEscaped"), json::value(true));
+  EXPECT_EQ(config.at("Shell").as_array(), (json::array{"/bin/ash", "-c"}));
+  EXPECT_EQ(config.at("OnBuild").as_array(), (json::array{"RUN true"}));
+  const json::object plain = inspect(R"({"Image":"i","NetworkDisabled":false,"Shell":null})");
+  EXPECT_FALSE(plain.at("HostConfig").as_object().contains("Init"));
+  EXPECT_TRUE(plain.at("Config").at("OnBuild").is_null());
+  for (const char* name : {"NetworkDisabled", "ArgsEscaped", "Shell"}) {
+    EXPECT_FALSE(plain.at("Config").as_object().contains(name)) << name;
+  }
+}
+
 TEST(CreateContainerTest, ClientDataAreBounded) {
   const std::string profile(70 << 10, 'x');
   const auto spec = ParseHost(absl::StrCat(R"({"SecurityOpt":["seccomp=)", profile, R"("]})"));

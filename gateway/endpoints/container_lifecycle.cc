@@ -130,6 +130,8 @@ Awaitable<absl::Status> ContainerResize(ApiRequest& request) {
   Announce(request, container.id(), pb::RecordAccessRequest::ACTION_RESIZE,
            {{"height", absl::StrCat(resize.size().rows())},
             {"width", absl::StrCat(resize.size().columns())}});
+  // As dockerd: nothing to do.
+  if (!container.spec().tty()) co_return co_await request.http.SendEmpty(200);
   const auto resized = co_await request.backends.Call(
       request.backends.stream(), &StreamCalls::ResizeTerminal, resize, request.options());
   co_return co_await Answer(request, resized, 200);

@@ -32,6 +32,7 @@ absl::StatusOr<pb::UpdateContainerRequest> UpdateFromJson(const json::value& bod
   resources.set_memory_bytes(fields.Int("Memory"));
   resources.set_memory_swap_bytes(fields.Int("MemorySwap"));
   resources.set_memory_reservation_bytes(fields.Int("MemoryReservation"));
+  resources.set_kernel_memory_bytes(fields.Int("KernelMemory"));
   const int64_t weight = fields.Int("BlkioWeight");
   if (weight != 0 && (weight < 10 || weight > 1000)) {
     fields.Fail("BlkioWeight", absl::StrCat(weight, " is not in [10, 1000]"));
@@ -40,7 +41,7 @@ absl::StatusOr<pb::UpdateContainerRequest> UpdateFromJson(const json::value& bod
   if (const auto pids = fields.OptionalInt("PidsLimit"); pids.has_value()) {
     update.set_pids_limit(*pids);
   }
-  for (const char* name : {"CpuRealtimePeriod", "CpuRealtimeRuntime", "KernelMemory", "Devices",
+  for (const char* name : {"CpuRealtimePeriod", "CpuRealtimeRuntime", "Devices",
                            "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps",
                            "BlkioDeviceWriteIOps", "BlkioWeightDevice"}) {
     fields.Refuse(name);

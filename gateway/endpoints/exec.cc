@@ -44,6 +44,9 @@ absl::StatusOr<pb::ExecSpec> ExecFromJson(const json::value& body) {
 
 struct StartOptions {
   bool detach = false;
+  // How the client reads the output: raw, or in frames. As dockerd: whether there is a terminal was
+  // said when the exec was created.
+  bool tty = false;
   slipway::common::v1::TerminalSize size;
 };
 
@@ -53,6 +56,7 @@ absl::StatusOr<StartOptions> StartFromJson(const json::value& body) {
   if (!body.is_object()) return absl::InvalidArgumentError("invalid JSON: must be an object");
   JsonFields fields(body.get_object(), "");
   options.detach = fields.Bool("Detach");
+  options.tty = fields.Bool("Tty");
   if (const json::array* size = fields.Array("ConsoleSize"); size != nullptr && size->size() == 2) {
     if (!(*size)[0].is_int64() || !(*size)[1].is_int64()) {
       return absl::InvalidArgumentError("invalid JSON: ConsoleSize must be two integers");
@@ -87,27 +91,29 @@ Awaitable<void> AwaitExit(ApiRequest& request) {
 }
 
 // As dockerd: a command that cannot be run is told on the stream, and by its exit code.
-Awaitable<absl::Status> TellOnStream(ApiRequest& request, bool tty, const absl::Status& error) {
-  CO_RETURN_IF_ERROR(co_await request.http.Hijack(HijackContentType(request, tty)));
+Awaitable<absl::Status> TellOnStream(ApiRequest& request, bool raw, const absl::Status& error) {
+  CO_RETURN_IF_ERROR(co_await request.http.Hijack(HijackContentType(request, raw)));
   std::string out;
-  AppendFrame(tty ? Framing::kRaw : Framing::kMultiplexed, slipway::common::v1::STD_STREAM_STDOUT,
+  AppendFrame(raw ? Framing::kRaw : Framing::kMultiplexed, slipway::common::v1::STD_STREAM_STDOUT,
               absl::StrCat(std::string(error.message()), "\r\n"), out);
   co_return co_await request.http.WriteRaw(out);
 }
 
-Awaitable<absl::Status> RunAttached(ApiRequest& request, const pb::GetExecResponse& exec) {
+Awaitable<absl::Status> RunAttached(ApiRequest& request, const pb::GetExecResponse& exec,
+                                    bool raw) {
   const pb::ExecSpec& spec = exec.spec();
   slipway::agent::v1::AttachStart start;
   start.set_id(request.name);
   start.set_stdin(spec.attach_stdin());
   start.set_stdout(spec.attach_stdout());
-  start.set_stderr(spec.attach_stderr());
+  // As dockerd: a raw stream has nothing of the errors, unless a terminal puts them in.
+  start.set_stderr(spec.attach_stderr() && (spec.tty() || !raw));
   AttachStream stream =
       request.backends.Bidi(request.backends.stream(), &StreamCalls::AttachExec, request.endless());
   CO_ASSIGN_OR_RETURN(const auto ready, co_await BeginAttach(stream, std::move(start)));
   (void)ready;
-  CO_RETURN_IF_ERROR(co_await request.http.Hijack(HijackContentType(request, spec.tty())));
-  HijackOptions options{.framing = spec.tty() ? Framing::kRaw : Framing::kMultiplexed,
+  CO_RETURN_IF_ERROR(co_await request.http.Hijack(HijackContentType(request, raw)));
+  HijackOptions options{.framing = raw ? Framing::kRaw : Framing::kMultiplexed,
                         .stdin = spec.attach_stdin(),
                         .eof_closes_stdin = true};
   if (spec.tty()) {
@@ -155,26 +161,35 @@ Awaitable<absl::Status> ExecStart(ApiRequest& request) {
   pb::StartExecRequest start;
   start.set_exec_id(request.name);
   start.set_detach(options.detach);
-  if (exec.spec().tty()) *start.mutable_terminal_size() = options.size;
+  if (exec.spec().tty() && options.tty) *start.mutable_terminal_size() = options.size;
   const auto started = co_await request.backends.Call(
       request.backends.container(), &ContainerCalls::StartExec, start, request.options());
   if (!started.ok()) {
     if (absl::IsInvalidArgument(started.status()) && !options.detach) {
-      co_return co_await TellOnStream(request, exec.spec().tty(), started.status());
+      co_return co_await TellOnStream(request, options.tty, started.status());
     }
     co_return NameMissing(started.status(), "exec instance", request.name);
   }
   if (options.detach) co_return co_await request.http.SendEmpty(200);
-  co_return co_await RunAttached(request, exec);
+  co_return co_await RunAttached(request, exec, options.tty);
 }
 
 Awaitable<absl::Status> ExecResize(ApiRequest& request) {
   slipway::agent::v1::ResizeTerminalRequest resize;
   CO_ASSIGN_OR_RETURN(*resize.mutable_size(), ReadTerminalSize(request.query));
+  CO_ASSIGN_OR_RETURN(const pb::GetExecResponse exec, co_await FindExec(request));
   resize.set_id(request.name);
   const auto resized = co_await request.backends.Call(
       request.backends.stream(), &StreamCalls::ResizeTerminal, resize, request.options());
-  if (!resized.ok()) co_return NameMissing(resized.status(), "exec instance", request.name);
+  // As dockerd: without a terminal there is nothing to do. The agent was asked all the same, since
+  // of an exec from before the container service's start nobody else knows whether it has one.
+  const bool no_terminal =
+      exec.running() && !exec.spec().tty() && absl::IsFailedPrecondition(resized.status());
+  if (absl::IsNotFound(resized.status())) {
+    co_return absl::FailedPreconditionError(
+        absl::StrCat("exec instance ", request.name, " is not running"));
+  }
+  if (!resized.ok() && !no_terminal) co_return resized.status();
   co_return co_await request.http.SendEmpty(200);
 }
 

@@ -2,6 +2,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -18,6 +19,7 @@ namespace pb = slipway::container::v1;
 
 constexpr absl::string_view kStatusWords[] = {"created",  "running", "paused", "restarting",
                                               "removing", "exited",  "dead"};
+constexpr absl::string_view kHealthWords[] = {"none", "starting", "healthy", "unhealthy"};
 
 absl::Status ReadStatuses(const Filters& filters, pb::ListContainersRequest& list) {
   for (const std::string& word : filters.Get("status")) {
@@ -38,6 +40,34 @@ absl::Status ReadStatuses(const Filters& filters, pb::ListContainersRequest& lis
   return absl::OkStatus();
 }
 
+absl::Status ReadHealth(const Filters& filters, pb::ListContainersRequest& list) {
+  for (const std::string& word : filters.Get("health")) {
+    if (std::find(std::begin(kHealthWords), std::end(kHealthWords), word) ==
+        std::end(kHealthWords)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("Unrecognised filter value for health: ", word));
+    }
+    list.add_health(word);
+  }
+  return absl::OkStatus();
+}
+
+// As dockerd: the numbers must be some, and an unknown protocol fits nothing.
+absl::Status CheckPorts(const Filters& filters, absl::string_view name) {
+  for (const std::string& text : filters.Get(name)) {
+    if (absl::StrContains(text, ':')) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("filter for '", name, "' should not contain ':': ", text));
+    }
+    const absl::Status parsed = ParsePort(text.substr(0, text.find('/'))).status();
+    if (!parsed.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("error while looking up for ", name, " ", text, ": ", parsed.message()));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<pb::ListContainersRequest> ListRequest(const Query& query, const Filters& filters) {
   RETURN_IF_ERROR(filters.CheckNames({"ancestor", "before", "exited", "expose", "health", "id",
                                       "is-task", "isolation", "label", "name", "network", "publish",
@@ -47,7 +77,6 @@ absl::StatusOr<pb::ListContainersRequest> ListRequest(const Query& query, const 
   ASSIGN_OR_RETURN(const std::optional<int64_t> limit, query.GetInt("limit"));
   if (limit && *limit > 0) list.set_limit(static_cast<int32_t>(std::min<int64_t>(*limit, 1 << 30)));
   list.set_with_size(query.GetBool("size"));
-  for (const std::string& health : filters.Get("health")) list.add_health(health);
   for (const std::string& id : filters.Get("id")) list.add_ids(id);
   for (const std::string& name : filters.Get("name")) list.add_names(name);
   for (const std::string& label : filters.Get("label")) list.add_labels(label);
@@ -57,6 +86,8 @@ absl::StatusOr<pb::ListContainersRequest> ListRequest(const Query& query, const 
   list.set_before(filters.Has("before") ? filters.Get("before").front() : query.Get("before"));
   list.set_since(filters.Has("since") ? filters.Get("since").front() : query.Get("since"));
   RETURN_IF_ERROR(ReadStatuses(filters, list));
+  RETURN_IF_ERROR(ReadHealth(filters, list));
+  for (const char* name : {"publish", "expose"}) RETURN_IF_ERROR(CheckPorts(filters, name));
   return list;
 }
 

@@ -54,6 +54,8 @@ TEST_F(DockerApiTest, UnknownContainersAre404) {
   EXPECT_EQ(Call("GET", "/containers/nobody/logs?stdout=1").status, 404);
   EXPECT_EQ(Call("GET", "/exec/nobody/json").body,
             "{\"message\":\"No such exec instance: nobody\"}\n");
+  EXPECT_EQ(Call("POST", "/exec/nobody/resize?h=1&w=1").body,
+            "{\"message\":\"No such exec instance: nobody\"}\n");
 }
 
 TEST_F(DockerApiTest, LifeOfAContainer) {
@@ -140,6 +142,60 @@ TEST_F(DockerApiTest, ExecRunsAndTellsItsExitCode) {
             "failing\n|\"ExitCode\":7,\"");
   EXPECT_EQ(run(R"({"Cmd":["missing"],"AttachStdout":true})"),
             "exec: \"missing\": executable file not found in $PATH\r\n|\"ExitCode\":127");
+}
+
+TEST_F(DockerApiTest, TheStartOfAnExecSaysHowItsOutputIsRead) {
+  const std::string id = Create(R"({"Image":"known","Cmd":["sleep"]})");
+  EXPECT_EQ(Call("POST", absl::StrCat("/containers/", id, "/start")).status, 204);
+  const auto run = [&](const char* config, const char* start) {
+    const auto created = Call("POST", absl::StrCat("/containers/", id, "/exec"), config);
+    EXPECT_EQ(created.status, 201) << created.body;
+    const std::string exec(json::parse(created.body).at("Id").as_string());
+    HttpClient client(docker_socket());
+    client.Call("POST", absl::StrCat("/exec/", exec, "/start"), start);
+    return client.ReadToEnd();
+  };
+  const char* terminal = R"({"Cmd":["echo","x"],"Tty":true,"AttachStdout":true})";
+  const char* pipes = R"({"Cmd":["echo","x"],"AttachStdout":true})";
+  const std::string framed = std::string("\x01\0\0\0\0\0\0\x02", 8) + "x\n";
+  EXPECT_EQ(run(terminal, "{}"), framed);
+  EXPECT_EQ(run(terminal, R"({"Tty":true})"), "x\n");
+  EXPECT_EQ(run(pipes, R"({"Tty":false})"), framed);
+  EXPECT_EQ(run(pipes, R"({"Tty":true})"), "x\n");
+}
+
+TEST_F(DockerApiTest, ResizeWithoutATerminalIsNothingToDo) {
+  const std::string id = Create(R"({"Image":"known","Cmd":["sleep"]})");
+  const std::string resize = "/resize?h=1&w=1";
+  EXPECT_EQ(Call("POST", absl::StrCat("/containers/", id, resize)).status, 409);
+  EXPECT_EQ(Call("POST", absl::StrCat("/containers/", id, "/start")).status, 204);
+  EXPECT_EQ(Call("POST", absl::StrCat("/containers/", id, resize)).status, 200);
+  const auto created =
+      Call("POST", absl::StrCat("/containers/", id, "/exec"), R"({"Cmd":["sleep"]})");
+  const std::string exec(json::parse(created.body).at("Id").as_string());
+  EXPECT_EQ(Call("POST", absl::StrCat("/exec/", exec, resize)).status, 409);
+  EXPECT_EQ(Call("POST", absl::StrCat("/exec/", exec, "/start"), R"({"Detach":true})").status, 200);
+  EXPECT_EQ(Call("POST", absl::StrCat("/exec/", exec, resize)).status, 200);
+}
+
+TEST_F(DockerApiTest, WrongFilterValuesAreRefused) {
+  const auto list = [&](const char* name, const char* value) {
+    return Call("GET", absl::StrCat("/containers/json?filters=%7B%22", name, "%22:%5B%22", value,
+                                    "%22%5D%7D"));
+  };
+  EXPECT_EQ(list("health", "bogus").status, 400);
+  EXPECT_EQ(list("health", "bogus").body,
+            "{\"message\":\"Unrecognised filter value for health: bogus\"}\n");
+  for (const char* name : {"publish", "expose"}) {
+    EXPECT_EQ(list(name, "x").status, 400);
+    EXPECT_TRUE(absl::StrContains(list(name, "x").body,
+                                  absl::StrCat("error while looking up for ", name, " x: ")));
+    EXPECT_EQ(list(name, "80:80").status, 400);
+    for (const char* good : {"80", "80/udp", "80-90/tcp", "80/nosuch"}) {
+      EXPECT_EQ(list(name, good).status, 200) << good;
+    }
+  }
+  EXPECT_EQ(list("health", "none").status, 200);
 }
 
 TEST_F(DockerApiTest, PullTellsItsProgress) {

@@ -455,7 +455,7 @@ class FakePlatform::Streams : public apb::StreamService::Service {
   }
   Status ResizeTerminal(ServerContext*, const apb::ResizeTerminalRequest*,
                         apb::ResizeTerminalResponse*) override {
-    return Status::OK;
+    return Status(StatusCode::FAILED_PRECONDITION, "it has no terminal or does not run");
   }
   Status FlushLog(ServerContext*, const apb::FlushLogRequest*, apb::FlushLogResponse*) override {
     return Status::OK;

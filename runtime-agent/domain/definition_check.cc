@@ -176,7 +176,7 @@ absl::Status DefineLog(const PrepareCommand& command, DefinitionResult* result) 
 absl::Status DefineProcess(const PrepareCommand& command, DefinitionResult* result) {
   const ContainerSpec& spec = command.spec;
   Definition& definition = result->definition;
-  if (command.argv.empty() || command.argv[0].empty()) {
+  if (command.argv.empty()) {
     return absl::InvalidArgumentError("no command specified");
   }
   for (const auto* list : {&command.argv, &command.env}) {

@@ -12,6 +12,7 @@
 #include <iostream>
 #include <iterator>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,7 @@ namespace slipway::agent {
 namespace {
 
 constexpr char kVersion[] = "slipway-runtime version 1.0.0\nspec: 1.2.0\n";
+constexpr int kUnknownCommand = 3;  // runc's exit code
 constexpr size_t kMaxResourcesBytes = 1 << 20;
 
 struct Options {
@@ -145,9 +147,9 @@ void PrintList(const OciRuntime& runtime, const Options& options) {
   } else {
     std::cout << "ID\tPID\tSTATUS\tBUNDLE\tCREATED\n";
     for (const auto& entry : listed) {
-      std::cout << entry.record.id << "\t" << entry.record.pid << "\t"
-                << OciStatusName(entry.status) << "\t" << entry.record.bundle << "\t"
-                << entry.record.created << "\n";
+      const pid_t pid = entry.status == OciStatus::kStopped ? 0 : entry.record.pid;
+      std::cout << entry.record.id << "\t" << pid << "\t" << OciStatusName(entry.status) << "\t"
+                << entry.record.bundle << "\t" << entry.record.created << "\n";
     }
   }
 }
@@ -253,6 +255,33 @@ void AddVerbs(CLI::App& app, Options& options) {
   AddExecVerb(app, options);
 }
 
+// The exit code, where there is nothing more to do.
+std::optional<int> Parse(CLI::App& app, const Options& options, int argc, char** argv) {
+  std::optional<int> code;
+  std::string unknown;
+  try {
+    app.parse(argc, argv);
+    if (app.get_subcommands().empty()) throw CLI::RequiredError("A subcommand");
+  } catch (const CLI::ParseError& error) {
+    const std::vector<std::string> rest = app.remaining();
+    const bool no_verb = app.get_subcommands().empty() && !rest.empty() && rest[0][0] != '-';
+    if (no_verb && error.get_exit_code() != 0) {
+      unknown = rest[0];
+    } else {
+      code = app.exit(error);
+    }
+  }
+  if (code.has_value()) return code;
+  SetRuntimeLog(options.log, options.log_format == "json");
+  if (options.log_format != "text" && options.log_format != "json") {
+    RuntimeLog("error", absl::StrCat("invalid log-format: ", options.log_format));
+    return 1;
+  }
+  if (unknown.empty()) return std::nullopt;
+  RuntimeLog("error", absl::StrCat("unknown command \"", unknown, "\""));
+  return kUnknownCommand;
+}
+
 int Main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
   Options options;
@@ -269,10 +298,9 @@ int Main(int argc, char** argv) {
     std::cout.flush();
     std::exit(0);
   });
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);  // Parse() names an unknown one
   AddVerbs(app, options);
-  CLI11_PARSE(app, argc, argv);
-  SetRuntimeLog(options.log, options.log_format == "json");
+  if (const auto code = Parse(app, options, argc, argv); code.has_value()) return *code;
   const std::string verb = app.get_subcommands().front()->get_name();
   if (verb == "create" || verb == "run" || verb == "exec") RunFromSealedCopy(argv);
   const absl::StatusOr<int> result = Dispatch(verb, options);

@@ -47,7 +47,8 @@ void LogShipper::Follow(std::shared_ptr<Output> output,
     feed->position_known = fresh || !feed->output->stored();
     feed->released = feed->output->trimmed();
   }
-  feed->announced_on = 0;
+  ++feed->run;
+  feed->told_by = 0;
   feed->since = absl::Now();
   wake_ = true;
   changed_.Signal();
@@ -83,7 +84,8 @@ absl::Status LogShipper::Flush(const std::string& id, absl::Time deadline, bool 
     const Feed& feed = *held;
     const bool all_shipped = feed.output->running() && feed.held_committed >= target &&
                              feed.acknowledged >= feed.held_position;
-    if (feed.known && (feed.acknowledged >= target || all_shipped)) return absl::OkStatus();
+    const bool told = !announce || IsTold(feed);
+    if (told && feed.known && (feed.acknowledged >= target || all_shipped)) return absl::OkStatus();
     if (feed.acknowledged != seen) {
       seen = feed.acknowledged;
       patience = absl::Now() + kFlushPatience;
@@ -123,6 +125,18 @@ uint64_t LogShipper::lag_bytes() const {
   return lag;
 }
 
+// Each batch is answered, in the order in which they were written.
+void LogShipper::OnAnswer(const std::string& id, uint64_t offset) {
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = feeds_.find(id);
+    if (found != feeds_.end() && found->second->answered < found->second->written) {
+      ++found->second->answered;
+    }
+  }
+  OnAcknowledged(id, offset);
+}
+
 void LogShipper::OnAcknowledged(const std::string& id, uint64_t offset) {
   absl::MutexLock lock(&mutex_);
   const auto found = feeds_.find(id);
@@ -132,6 +146,23 @@ void LogShipper::OnAcknowledged(const std::string& id, uint64_t offset) {
   wake_ = true;
   changed_.Signal();
   acknowledged_.SignalAll();
+}
+
+// Whether the service knows that the run goes on, if it does. Called with the mutex held.
+bool LogShipper::IsTold(const Feed& feed) {
+  return feed.container == nullptr || !feed.output->running() ||
+         (feed.told_by != 0 && feed.answered >= feed.told_by);
+}
+
+uint64_t LogShipper::RunOf(const Feed& feed) const {
+  absl::MutexLock lock(&mutex_);
+  return feed.run;
+}
+
+void LogShipper::CountWrite(Feed& feed, uint64_t run) {
+  absl::MutexLock lock(&mutex_);
+  ++feed.written;
+  if (feed.run == run && feed.told_by == 0) feed.told_by = feed.written;
 }
 
 bool LogShipper::IsAcknowledged(const Feed& feed, uint64_t offset) const {
@@ -212,7 +243,10 @@ void LogShipper::DropBrokenStream() {
   {
     absl::MutexLock lock(&mutex_);
     cancel_ = nullptr;
-    for (auto& [id, feed] : feeds_) feed->position_known &= feed->position == 0;
+    for (auto& [id, feed] : feeds_) {
+      feed->position_known &= feed->position == 0;
+      feed->answered = feed->written;
+    }
   }
   stream_.reset();
   retry_at_ = std::max(retry_at_, absl::Now() + backoff_);
@@ -224,8 +258,7 @@ bool LogShipper::EnsureStream() {
   if (stream_ != nullptr) return true;
   if (absl::Now() < retry_at_) return false;
   auto opened = options_.sink->OpenStream(
-      [this](const std::string& id, uint64_t offset) { OnAcknowledged(id, offset); },
-      [this] { Wake(); });
+      [this](const std::string& id, uint64_t offset) { OnAnswer(id, offset); }, [this] { Wake(); });
   if (opened.ok()) {
     stream_ = *std::move(opened);
     ++streams_;
@@ -285,8 +318,12 @@ bool LogShipper::Turn(Feed& feed) {
     if (!IsAcknowledged(feed, committed)) OnAcknowledged(feed.output->id(), committed);
     return false;
   }
+  const uint64_t run = RunOf(feed);
   const bool idle = feed.position_known && feed.position >= committed;
-  const bool announced = stream_ != nullptr && feed.announced_on == streams_;
+  const auto is_announced = [&] {
+    return stream_ != nullptr && feed.announced_on == streams_ && feed.announced_run == run;
+  };
+  const bool announced = is_announced();
   if (idle && (announced || !feed.output->running())) return false;
   if (IsSilent(feed)) return false;
   if (!EnsureStream() || !Locate(feed)) return false;
@@ -297,7 +334,7 @@ bool LogShipper::Turn(Feed& feed) {
   }
   ShippedBatch batch = ReadBatch(feed);
   const bool empty = batch.end_offset <= batch.begin_offset;
-  if (empty && (feed.announced_on == streams_ || !feed.output->running())) return false;
+  if (empty && (is_announced() || !feed.output->running())) return false;
   if (feed.told_on != streams_) batch.container = feed.container;
   // Behind an end it is to be said anew.
   const bool ends =
@@ -306,6 +343,8 @@ bool LogShipper::Turn(Feed& feed) {
   for (const ShippedRecord& record : batch.records) bytes += record.data.size();
   const uint64_t end = batch.end_offset;
   feed.output->MarkStored();
+  // What ends a run says nothing of the one that goes on.
+  CountWrite(feed, ends ? 0 : run);
   if (!stream_->Write(std::move(batch))) {
     retry_at_ = absl::Now() + backoff_;
     backoff_ = std::min(backoff_ * 2, kMaxBackoff);
@@ -315,6 +354,7 @@ bool LogShipper::Turn(Feed& feed) {
   feed.shipped_at = absl::Now();
   feed.told_on = streams_;
   feed.announced_on = ends ? 0 : streams_;
+  feed.announced_run = run;
   options_.observer->ShippedBytes(bytes);
   return true;
 }

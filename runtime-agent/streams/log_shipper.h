@@ -75,9 +75,9 @@ class LogShipper {
     bool position_known = false;
     bool held_at_end = false;  // an end-of-stream record that may or may not be the last is next
     uint64_t told_on = 0;      // the stream on which the service was told of the container
-    // Likewise, that a run goes on which has nothing to ship: who follows it waits. Zero: a new
-    // run.
-    std::atomic<uint64_t> announced_on{0};
+    // Likewise, and in which run, that it goes on: who follows it waits. Zero: behind an end.
+    uint64_t announced_on = 0;
+    uint64_t announced_run = 0;
     std::atomic<bool> wanted{false};  // somebody asks for it, though it may have printed nothing
     bool silent = false;              // only the thread: a run ended that printed nothing
     absl::Time shipped_at = absl::InfinitePast();  // likewise
@@ -85,6 +85,12 @@ class LogShipper {
     uint64_t released = 0;
     uint64_t acknowledged = 0;  // under mutex_
     bool known = false;         // likewise: the service has answered once
+    // Under mutex_: the run, and the batches that were written and answered. That the run goes on
+    // is said by the batch `told_by`; zero: by none yet.
+    uint64_t run = 0;
+    uint64_t written = 0;
+    uint64_t answered = 0;
+    uint64_t told_by = 0;
     // Under mutex_: with that much committed, all but an end-of-stream record lay before position.
     uint64_t held_committed = 0;
     uint64_t held_position = 0;
@@ -105,7 +111,11 @@ class LogShipper {
   void Settle(Feed& feed);
   void DropBrokenStream();
   bool EnsureStream();
+  void OnAnswer(const std::string& id, uint64_t offset);
   void OnAcknowledged(const std::string& id, uint64_t offset);
+  static bool IsTold(const Feed& feed);
+  uint64_t RunOf(const Feed& feed) const;
+  void CountWrite(Feed& feed, uint64_t run);
   bool IsAcknowledged(const Feed& feed, uint64_t offset) const;
 
   const Options options_;

@@ -220,6 +220,21 @@ TEST_F(ShipperTest, ASilentRunIsToldToWhoAsksAndWhenItGoesOn) {
   EXPECT_TRUE(other->stored());
 }
 
+// Who follows the log of a run that has just begun is not told the end of the one before.
+TEST_F(ShipperTest, ARunThatBeginsAnewIsToldBeforeAFlushEnds) {
+  output_->BeginRun(0, 1);
+  shipper_->Follow(output_, kContainer, true);
+  Put(SpoolRecordType::kStdout, "text");
+  EXPECT_TRUE(Flush().ok());
+  for (uint64_t run = 2; run < 20; ++run) {
+    const int before = log_.batches;
+    output_->BeginRun(0, run);
+    shipper_->Follow(output_, kContainer, false);
+    EXPECT_TRUE(Flush().ok());
+    EXPECT_GT(log_.batches, before);
+  }
+}
+
 TEST_F(ShipperTest, BrokenStreamsShipEveryByteOnce) {
   output_->BeginRun(0, 1);
   shipper_->Follow(output_, kContainer, true);

@@ -45,6 +45,7 @@ WRONG = [
     ({"CapAdd": ["NOSUCH"]}, 'unknown capability: "CAP_NOSUCH"'),
     ({"CapDrop": ["CAP_BOGUS"]}, 'unknown capability: "CAP_BOGUS"'),
     ({"CapAdd": ["12"]}, 'unknown capability: "CAP_12"'),
+    ({"CapDrop": ["CAP_ALL"]}, 'unknown capability: "CAP_ALL"'),
     ({"SecurityOpt": ["seccomp={"]}, "ecoding seccomp profile failed"),
     ({"SecurityOpt": ['seccomp={"defaultAction":"BOGUS"}']}, "BOGUS"),
     ({"SecurityOpt": ["seccomp=/no/such"]}, "ecoding seccomp profile failed"),

@@ -357,6 +357,42 @@ def test_exec_in_every_way(cluster):
     assert api(cluster, "POST", "/containers/ee/exec", {"Cmd": ["true"], "DetachKeys": "bogus-key"})[0] == 400
 
 
+def test_the_start_of_an_exec_chooses_the_framing(both):
+    """The exec has a terminal or not since its creation; frames or raw bytes are chosen when it is started."""
+    def output(one, terminal, start):
+        body = {"Cmd": ["echo", "hello"], "Tty": terminal, "AttachStdout": True, "AttachStderr": True}
+        status, created = api(one, "POST", "/containers/ef/exec", body)
+        assert status == 201
+        status, _, answer = raw.request(one.socket, "POST", f"/exec/{created['Id']}/start", json.dumps(start).encode(),
+                                        {"Content-Type": "application/json"})
+        assert status == 200
+        return answer
+
+    def framed(text):
+        return bytes([1, 0, 0, 0, 0, 0, 0, len(text)]) + text
+
+    for one in both:
+        run(one, "ef", "sleep", "600")
+        assert output(one, True, {"Detach": False, "Tty": False}) == framed(b"hello\r\n")
+        assert output(one, True, {}) == framed(b"hello\r\n")
+        assert output(one, True, {"Tty": True}) == b"hello\r\n"
+        assert output(one, False, {"Tty": True}) == b"hello\n"
+        assert output(one, False, {"Tty": False}) == framed(b"hello\n")
+
+
+def test_resize_without_a_terminal_and_of_nothing(both):
+    for one in both:
+        run(one, "er", "sleep", "600")
+        assert api(one, "POST", "/containers/er/resize?h=10&w=20")[0] == 200
+        _, created = api(one, "POST", "/containers/er/exec", {"Cmd": ["sleep", "600"]})
+        assert api(one, "POST", f"/exec/{created['Id']}/start", {"Detach": True})[0] == 200
+        assert api(one, "POST", f"/exec/{created['Id']}/resize?h=10&w=20")[0] == 200
+        status, answer = api(one, "POST", "/exec/nosuch/resize?h=1&w=1")
+        assert status == 404 and answer["message"] == "No such exec instance: nosuch"
+        failed = one.docker("exec", "-u", "nosuch", "er", "id", check=False)
+        assert failed.returncode == 126
+
+
 def type_into(command, env, text, until, seconds=15):
     """Runs a client on a terminal; types `text` when `until` was seen, and returns all its output."""
     pid, terminal = pty.fork()

@@ -174,7 +174,10 @@ def test_arguments_that_are_refused(bundles):
         run = bundles.call(*arguments, check=False)
         assert run.returncode == 1 and words in run.stderr, (arguments, run.stderr)
     assert bundles.call("delete", "--force", "nobody").returncode == 0
-    assert bundles.call("no-such-verb", check=False).returncode != 0
+    unknown = bundles.call("no-such-verb", check=False)
+    assert unknown.returncode == 3 and 'unknown command "no-such-verb"' in unknown.stderr
+    wrong = bundles.call("--log-format", "bogus", "list", check=False)
+    assert wrong.returncode == 1 and "invalid log-format: bogus" in wrong.stderr
 
 
 def test_life_cycle(bundles):
@@ -203,6 +206,7 @@ def test_life_cycle(bundles):
     wait_until(lambda: bundles.state("life")["status"] == "stopped", "it stopped")
     assert "container not running" in bundles.call("kill", "life", "9", check=False).stderr
     assert bundles.state("life")["pid"] == 0
+    assert bundles.call("list").stdout.splitlines()[1].split()[:3] == ["life", "0", "stopped"]
     bundles.call("delete", "life")
     assert bundles.call("state", "life", check=False).returncode == 1
 

@@ -11,6 +11,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "base/text/utf8.h"
 
 namespace slipway::container {
 namespace {
@@ -43,6 +44,21 @@ constexpr const char* kNouns[] = {
     "stern",     "tern",     "tide",    "tiller",    "trawler",    "tugboat",   "voyage",
     "wharf",     "windlass", "yawl"};
 
+constexpr size_t kMaximumNameBytes = 255;
+constexpr size_t kMaximumShownBytes = 300;
+
+// For an error: UTF-8 as it is, escapes for what cannot be shown.
+std::string Shown(absl::string_view text) {
+  std::string shown;
+  while (!text.empty() && shown.size() < kMaximumShownBytes) {
+    const size_t bytes = std::max<size_t>(1, Utf8CharacterBytes(text));
+    const absl::string_view character = text.substr(0, bytes);
+    absl::StrAppend(&shown, bytes > 1 ? std::string(character) : absl::CHexEscape(character));
+    text.remove_prefix(bytes);
+  }
+  return shown;
+}
+
 uint32_t RandomBelow(uint32_t limit) {
   uint32_t value = 0;
   if (getrandom(&value, sizeof(value), 0) != sizeof(value)) std::abort();
@@ -53,15 +69,19 @@ uint32_t RandomBelow(uint32_t limit) {
 
 absl::StatusOr<std::string> ParseContainerName(absl::string_view name) {
   const absl::string_view bare = absl::StripPrefix(name, "/");
-  const bool good = bare.size() >= 2 && bare.size() <= 255 && absl::ascii_isalnum(bare[0]) &&
+  const bool good = bare.size() >= 2 && absl::ascii_isalnum(bare[0]) &&
                     std::all_of(bare.begin(), bare.end(), [](char c) {
                       return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' ||
                              c == '.' || c == '-';
                     });
   if (!good) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("Invalid container name (", absl::CHexEscape(name.substr(0, 300)),
-                     "), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "Invalid container name (", Shown(name), "), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"));
+  }
+  if (bare.size() > kMaximumNameBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("Invalid container name (", Shown(name),
+                                                   "), only ", kMaximumNameBytes,
+                                                   " characters are allowed"));
   }
   return std::string(bare);
 }

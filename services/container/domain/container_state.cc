@@ -7,6 +7,13 @@
 namespace slipway::container {
 namespace {
 
+std::string NotRunning(const Container& container) {
+  return absl::StrCat("Container ", container.id(),
+                      container.state == State::kRestarting
+                          ? " is restarting, wait until the container is running"
+                          : " is not running");
+}
+
 std::string WhyNot(const Container& container, Transition transition) {
   const std::string& id = container.id();
   const absl::string_view state = StateName(container.state);
@@ -32,16 +39,12 @@ std::string WhyNot(const Container& container, Transition transition) {
       if (container.state == State::kPaused) {
         return absl::StrCat("Container ", id, " is paused, unpause the container before exec");
       }
-      if (container.state == State::kRestarting) {
-        return absl::StrCat("Container ", id,
-                            " is restarting, wait until the container is running");
-      }
-      return absl::StrCat("Container ", id, " is not running");
+      return NotRunning(container);
     case Transition::kPause:
       if (container.state == State::kPaused) {
         return absl::StrCat("Container ", id, " is already paused");
       }
-      return absl::StrCat("Container ", id, " is not running");
+      return NotRunning(container);
     case Transition::kUnpause:
       return absl::StrCat("Container ", id, " is not paused");
     case Transition::kRename:

@@ -67,6 +67,10 @@ TEST(ContainerStateTest, SaysItInDockersWords) {
             "Container abc is paused, unpause the container before exec");
   EXPECT_EQ(why(State::kRestarting, Transition::kExec),
             "Container abc is restarting, wait until the container is running");
+  EXPECT_EQ(why(State::kExited, Transition::kPause), "Container abc is not running");
+  EXPECT_EQ(why(State::kPaused, Transition::kPause), "Container abc is already paused");
+  EXPECT_EQ(why(State::kRestarting, Transition::kPause),
+            "Container abc is restarting, wait until the container is running");
   EXPECT_EQ(why(State::kCreated, Transition::kKill),
             "Cannot kill container: abc: Container abc is not running");
 }

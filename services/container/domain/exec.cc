@@ -42,7 +42,7 @@ absl::StatusOr<StartExecResult> StartExecNow(Core& core, const StartExecCommand&
     if (IsUncertain(pid.status())) {
       core.execs().StartUndone(record.id);
     } else {
-      core.execs().Ended(record.id, ExitCodeOfFailedStart(pid.status()));
+      core.execs().Ended(record.id, ExitCodeOfFailedStart(pid.status(), /*otherwise=*/126));
     }
     return pid.status();
   }

@@ -19,8 +19,9 @@ absl::Status PrepareAgain(Core& core, const Container& container);
 
 // start.cc. Whether it ran already. UNAVAILABLE leaves it "starting", for reconciliation to settle.
 absl::StatusOr<bool> StartNow(Core& core, const EntryPtr& entry, Transition transition);
-// 126 or 127 as a shell has them, 128 otherwise.
-int ExitCodeOfFailedStart(const absl::Status& status);
+// 126 or 127 as a shell has them. dockerd has 128 for other failures of a container, 126 for those
+// of an exec.
+int ExitCodeOfFailedStart(const absl::Status& status, int otherwise);
 
 // stop.cc. Sends what the entry's stop asks for, and SIGKILL at its deadline; repeatable. `paused`:
 // its processes are frozen.

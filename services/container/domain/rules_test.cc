@@ -19,6 +19,13 @@ TEST(ContainerNameTest, TakesWhatDockerTakes) {
   EXPECT_EQ(ParseContainerName("A0_.-").value(), "A0_.-");
   EXPECT_EQ(ParseContainerName("!").status().message(),
             "Invalid container name (!), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
+  EXPECT_EQ(
+      ParseContainerName("\xc3\xbc\xff\n").status().message(),
+      "Invalid container name (\xc3\xbc\\xff\\n), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
+  const std::string longest(255, 'a');
+  EXPECT_EQ(ParseContainerName(longest).value(), longest);
+  EXPECT_EQ(ParseContainerName(longest + "a").status().message(),
+            "Invalid container name (" + longest + "a), only 255 characters are allowed");
 }
 
 TEST(ContainerNameTest, MakesUpGoodNamesAndIds) {

@@ -24,7 +24,7 @@ absl::Status StartFailed(Core& core, const EntryPtr& entry, const absl::Status& 
   const bool first = now->started_unix_ns == 0;
   ASSIGN_OR_RETURN(next->state,
                    Follow(*now, first ? Transition::kFirstStartFailed : Transition::kStartFailed));
-  next->exit_code = ExitCodeOfFailedStart(failure);
+  next->exit_code = ExitCodeOfFailedStart(failure, /*otherwise=*/128);
   next->pid = 0;
   const bool auto_remove = next->definition->spec.auto_remove;
   core.Record(*entry, std::move(next), {}, Entry::Fire::kExit);
@@ -37,7 +37,7 @@ absl::Status StartFailed(Core& core, const EntryPtr& entry, const absl::Status& 
 
 }  // namespace
 
-int ExitCodeOfFailedStart(const absl::Status& status) {
+int ExitCodeOfFailedStart(const absl::Status& status, int otherwise) {
   const std::string message = absl::AsciiStrToLower(status.message());
   for (const absl::string_view missing :
        {"executable file not found", "no such file or directory", "enoent"}) {
@@ -47,7 +47,7 @@ int ExitCodeOfFailedStart(const absl::Status& status) {
        {"permission denied", "is a directory", "exec format error", "eacces", "enoexec"}) {
     if (absl::StrContains(message, refused)) return 126;
   }
-  return 128;
+  return otherwise;
 }
 
 absl::StatusOr<bool> StartNow(Core& core, const EntryPtr& entry, Transition transition) {

@@ -63,6 +63,7 @@ void MergeResources(const UpdateCommand& command, Resources& to) {
   Take(from.memory_bytes, to.memory_bytes);
   Take(from.memory_swap_bytes, to.memory_swap_bytes);
   Take(from.memory_reservation_bytes, to.memory_reservation_bytes);
+  Take(from.kernel_memory_bytes, to.kernel_memory_bytes);
   Take(from.blkio_weight, to.blkio_weight);
   if (command.pids_limit.has_value()) {
     to.pids_limit = *command.pids_limit > 0 ? *command.pids_limit : -1;
@@ -102,6 +103,7 @@ absl::StatusOr<std::vector<std::string>> UpdateNow(Core& core, const EntryPtr& e
     if (!updated.ok()) return prefixed(updated.status());
     warnings = *std::move(updated);
   }
+  if (command.resources.kernel_memory_bytes != 0) warnings.emplace_back(kKernelMemoryWarning);
   auto next = std::make_shared<Container>(*now);
   next->definition = std::move(definition);
   StoreBatch batch;

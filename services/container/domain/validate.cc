@@ -47,7 +47,7 @@ absl::Status ValidateHealthcheck(const Healthcheck& check) {
                    {"StartInterval", check.start_interval_ns}};
   for (const auto& duration : durations) {
     if (duration.value != 0 && duration.value < kMinimumHealthcheckNs) {
-      return Bad(duration.name, " in Healthcheck cannot be less than one millisecond");
+      return Bad(duration.name, " in Healthcheck cannot be less than 1ms");
     }
   }
   if (check.retries < 0) return Bad("Retries in Healthcheck cannot be negative");
@@ -166,6 +166,16 @@ absl::Status ValidateCpu(const Resources& resources, int host_cpus) {
   return CheckCpuList("mems", resources.cpuset_mems);
 }
 
+// The host knows the names. "ALL" is a word of Docker's and no capability.
+absl::Status ValidateCapabilities(absl::string_view option, const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    if (absl::EqualsIgnoreCase(name, "CAP_ALL")) {
+      return Bad("invalid ", option, ": unknown capability: \"CAP_ALL\"");
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ValidateUlimits(const ContainerSpec& spec) {
   for (const Ulimit& limit : spec.ulimits) {
     if (!Contains(kUlimits, limit.name)) return Bad("invalid ulimit type: ", limit.name);
@@ -249,6 +259,8 @@ absl::Status ValidateSpec(const ContainerSpec& spec, int host_cpus) {
   RETURN_IF_ERROR(ValidateProcess(spec));
   RETURN_IF_ERROR(ValidateRestartPolicy(spec));
   RETURN_IF_ERROR(ValidateResources(spec, host_cpus));
+  RETURN_IF_ERROR(ValidateCapabilities("CapAdd", spec.security.cap_add));
+  RETURN_IF_ERROR(ValidateCapabilities("CapDrop", spec.security.cap_drop));
   RETURN_IF_ERROR(ValidateNetwork(spec));
   RETURN_IF_ERROR(ValidateMounts(spec));
   return ValidateLogPolicy(spec.log);
@@ -257,8 +269,7 @@ absl::Status ValidateSpec(const ContainerSpec& spec, int host_cpus) {
 std::vector<std::string> Warnings(const ContainerSpec& spec) {
   std::vector<std::string> warnings;
   if (spec.resources.kernel_memory_bytes != 0) {
-    warnings.push_back(
-        "Specifying a kernel memory limit is deprecated and will be removed in a future release.");
+    warnings.emplace_back(kKernelMemoryWarning);
   }
   if (spec.resources.oom_kill_disable && spec.resources.memory_bytes == 0) {
     warnings.push_back(

@@ -15,6 +15,9 @@ namespace slipway::container {
 
 inline constexpr int64_t kMinimumMemoryBytes = 6 << 20;
 inline constexpr size_t kMaximumClientDataBytes = 64 << 10;
+// Of a limit that kernels no longer have.
+inline constexpr absl::string_view kKernelMemoryWarning =
+    "Specifying a kernel memory limit is deprecated and will be removed in a future release.";
 
 // `host_cpus`: zero where it is not known, which leaves the upper bound open.
 absl::Status ValidateSpec(const ContainerSpec& spec, int host_cpus);

@@ -74,7 +74,7 @@ TEST(ValidateTest, RefusesInDockersWords) {
       {"invalid hostname format: a b", [](auto& s) { s.hostname = "a b"; }},
       {"Unknown type \"RUN\" in healthcheck",
        [](auto& s) { s.healthcheck = Healthcheck{.test = {"RUN"}}; }},
-      {"Interval in Healthcheck cannot be less than one millisecond",
+      {"Interval in Healthcheck cannot be less than 1ms",
        [](auto& s) { s.healthcheck = Healthcheck{.interval_ns = 5}; }},
       {"error looking up logging plugin nosuch: plugin \"nosuch\" not found",
        [](auto& s) { s.log.driver = "nosuch"; }},
@@ -153,6 +153,12 @@ TEST(ValidateTest, RefusesInDockersWords) {
        }},
       {"Invalid value: 101, valid memory swappiness range is 0-100",
        [](auto& s) { s.resources.memory_swappiness = 101; }},
+      {"invalid CapAdd: unknown capability: \"CAP_ALL\"",
+       [](auto& s) {
+         s.security.cap_add = {"ALL", "cap_all"};
+       }},
+      {"invalid CapDrop: unknown capability: \"CAP_ALL\"",
+       [](auto& s) { s.security.cap_drop = {"CAP_ALL"}; }},
       {"Minimum kernel memory limit allowed is 6MB",
        [](auto& s) { s.resources.kernel_memory_bytes = 5; }},
       {"invalid CPU shares (1): the minimum allowed cpu-shares is 2",

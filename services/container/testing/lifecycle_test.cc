@@ -145,6 +145,9 @@ TEST(LifecycleTest, ACommandThatCannotRunIsRecordedAndReported) {
   world.agent.start_error = absl::InvalidArgumentError("exec: \"/etc\": permission denied");
   EXPECT_FALSE(world.Start(id).ok());
   EXPECT_EQ(world.Get(id)->exit_code, 126);
+  world.agent.start_error = absl::InvalidArgumentError("unable to find user nosuch");
+  EXPECT_FALSE(world.Start(id).ok());
+  EXPECT_EQ(world.Get(id)->exit_code, 128);
 
   ContainerSpec spec = World::Spec();
   spec.auto_remove = true;
@@ -305,6 +308,11 @@ TEST(ExecTest, RunsOnceAndReportsItsEnd) {
       absl::InvalidArgumentError("exec: \"foo\": executable file not found in $PATH");
   EXPECT_EQ(world.StartExec(bad).status(), world.agent.start_error);
   EXPECT_EQ(world.GetExec(bad)->exit_code, 127);
+  // dockerd has another code for other reasons than it has for a container's start.
+  const std::string stranger = CreateExec(world.core(), id, spec).value();
+  world.agent.start_error = absl::InvalidArgumentError("unable to find user nosuch");
+  EXPECT_FALSE(world.StartExec(stranger).ok());
+  EXPECT_EQ(world.GetExec(stranger)->exit_code, 126);
 }
 
 // What the service itself takes, beside its calls: a synced write and a few that are not.

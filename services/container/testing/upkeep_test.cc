@@ -122,6 +122,18 @@ TEST(UpdateTest, ChangesWhatIsNamedAndNothingElse) {
   EXPECT_THAT(world.Actions(id), Contains("update"));
 }
 
+TEST(UpdateTest, KernelMemoryIsWarnedOfAsAtCreation) {
+  World world;
+  const std::string id = world.Run("web");
+  const auto warnings =
+      world.Update({.reference = id, .resources = {.kernel_memory_bytes = 64 << 20}});
+  ASSERT_TRUE(warnings.ok()) << warnings.status();
+  EXPECT_THAT(*warnings, ElementsAre(HasSubstr("kernel memory limit is deprecated")));
+  EXPECT_EQ(
+      world.Update({.reference = id, .resources = {.kernel_memory_bytes = 5}}).status().message(),
+      "Minimum kernel memory limit allowed is 6MB");
+}
+
 TEST(PruneTest, TakesWhatIsAtRestAndFits) {
   World world;
   ContainerSpec labelled = World::Spec();

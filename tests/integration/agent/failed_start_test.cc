@@ -186,7 +186,8 @@ TEST_F(FailedStartTest, StepsOfTheProcess) {
   for (const PlanStep step : kProcessSteps) {
     const char* name = PlanStepName(step);
     // The words for these are Docker's, which has its own names for them.
-    const bool dockers = step == PlanStep::kExec || step == PlanStep::kWorkingDirectory ||
+    const bool dockers = step == PlanStep::kExec || step == PlanStep::kSysctl ||
+                         step == PlanStep::kWorkingDirectory ||
                          step == PlanStep::kWorkingDirectoryMake;
     const bool mounts = step == PlanStep::kMount || step == PlanStep::kBind;
     ExpectFailureAt(name, dockers ? "nput/output error" : mounts ? "error mounting to" : name);
