@@ -16,9 +16,8 @@ using testing::HasSubstr;
 
 absl::Status Failed(PlanStep step, int error, absl::string_view detail) {
   absl::Status status = absl::InternalError("spawn");
-  status.SetPayload(
-      "slipway.agent.SpawnFailure",
-      absl::Cord(absl::StrCat(static_cast<uint32_t>(step), " ", error, " ", detail)));
+  status.SetPayload("slipway.agent.SpawnFailure",
+                    absl::Cord(absl::StrCat(static_cast<uint32_t>(step), " ", error, " ", detail)));
   return DescribeSpawnError(status, "program");
 }
 
