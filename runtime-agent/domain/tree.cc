@@ -11,8 +11,10 @@
 #include <climits>
 #include <cstring>
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -104,11 +106,35 @@ absl::Status CopyAttributes(int from, int to, const struct stat& info) {
   return absl::OkStatus();
 }
 
+// Copies of files that have more names, until all of those were met. Not more than so many are kept
+// open: what comes behind them is copied once for each name.
+constexpr size_t kMaxKeptCopies = 512;
+
+struct Copy {
+  UniqueFd file;
+  nlink_t names_left = 0;
+};
+using Copies = std::map<std::pair<dev_t, ino_t>, Copy>;
+
+// Whether it is another name of what was copied already.
+absl::StatusOr<bool> LinkCopy(Copies& copies, int to_directory, const char* name,
+                              const struct stat& info) {
+  const auto found = copies.find({info.st_dev, info.st_ino});
+  if (found == copies.end()) return false;
+  if (linkat(found->second.file.get(), "", to_directory, name, AT_EMPTY_PATH) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("link ", name));
+  }
+  if (--found->second.names_left == 0) copies.erase(found);
+  return true;
+}
+
 absl::Status CopyFile(int from_directory, int to_directory, const char* name,
-                      const struct stat& info) {
+                      const struct stat& info, Copies& copies) {
+  ASSIGN_OR_RETURN(const bool linked, LinkCopy(copies, to_directory, name, info));
+  if (linked) return absl::OkStatus();
   const UniqueFd from(openat(from_directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
   if (!from.ok()) return ErrnoStatus(errno, absl::StrCat("open ", name));
-  const UniqueFd to(
+  UniqueFd to(
       openat(to_directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!to.ok()) return ErrnoStatus(errno, absl::StrCat("create ", name));
   while (true) {
@@ -131,24 +157,28 @@ absl::Status CopyFile(int from_directory, int to_directory, const char* name,
     if (got < 0) return ErrnoStatus(errno, absl::StrCat("read ", name));
     break;
   }
-  return CopyAttributes(from.get(), to.get(), info);
+  RETURN_IF_ERROR(CopyAttributes(from.get(), to.get(), info));
+  if (info.st_nlink > 1 && copies.size() < kMaxKeptCopies) {
+    copies[{info.st_dev, info.st_ino}] = {std::move(to), info.st_nlink - 1};
+  }
+  return absl::OkStatus();
 }
 
-absl::Status CopyContent(int from, int to, int depth);
+absl::Status CopyContent(int from, int to, int depth, Copies& copies);
 
-absl::Status CopyEntry(int from, int to, const char* name, int depth) {
+absl::Status CopyEntry(int from, int to, const char* name, int depth, Copies& copies) {
   struct stat info;
   if (fstatat(from, name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
     return ErrnoStatus(errno, absl::StrCat("stat ", name));
   }
-  if (S_ISREG(info.st_mode)) return CopyFile(from, to, name, info);
+  if (S_ISREG(info.st_mode)) return CopyFile(from, to, name, info, copies);
   if (S_ISDIR(info.st_mode)) {
     if (mkdirat(to, name, 0700) != 0) return ErrnoStatus(errno, absl::StrCat("mkdir ", name));
     const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
     const UniqueFd source(openat(from, name, flags));
     const UniqueFd target(openat(to, name, flags));
     if (!source.ok() || !target.ok()) return ErrnoStatus(errno, absl::StrCat("open ", name));
-    RETURN_IF_ERROR(CopyContent(source.get(), target.get(), depth + 1));
+    RETURN_IF_ERROR(CopyContent(source.get(), target.get(), depth + 1, copies));
     return CopyAttributes(source.get(), target.get(), info);
   }
   if (S_ISLNK(info.st_mode)) {
@@ -166,11 +196,11 @@ absl::Status CopyEntry(int from, int to, const char* name, int depth) {
   return absl::OkStatus();
 }
 
-absl::Status CopyContent(int from, int to, int depth) {
+absl::Status CopyContent(int from, int to, int depth, Copies& copies) {
   if (depth > kMaxDepth) return absl::InternalError("a directory tree is too deep to copy");
   ASSIGN_OR_RETURN(const std::vector<Entry> entries, Entries(from));
   for (const Entry& entry : entries) {
-    RETURN_IF_ERROR(CopyEntry(from, to, entry.name.c_str(), depth));
+    RETURN_IF_ERROR(CopyEntry(from, to, entry.name.c_str(), depth, copies));
   }
   return absl::OkStatus();
 }
@@ -248,7 +278,8 @@ absl::Status FillEmptyDirectory(int root_fd, const std::string& inside,
   if (!present.empty()) return absl::OkStatus();
   struct stat info;
   if (fstat(from->get(), &info) != 0) return ErrnoStatus(errno, absl::StrCat("stat ", inside));
-  RETURN_IF_ERROR(CopyContent(from->get(), to.get(), 0));
+  Copies copies;
+  RETURN_IF_ERROR(CopyContent(from->get(), to.get(), 0, copies));
   return CopyAttributes(from->get(), to.get(), info);
 }
 

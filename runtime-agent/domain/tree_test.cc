@@ -66,6 +66,19 @@ TEST_F(TreeTest, FillingCopiesEverything) {
   EXPECT_EQ(Stat("/volume").st_mode & 07777, 01777u);
 }
 
+TEST_F(TreeTest, NamesOfOneFileStayTogether) {
+  ASSERT_TRUE(WriteFileAtomically(dir_ + "/root/data/f", "content").ok());
+  for (const char* name : {"/root/data/sub/g", "/root/data/h", "/root/outside"}) {
+    ASSERT_EQ(link((dir_ + "/root/data/f").c_str(), (dir_ + name).c_str()), 0);
+  }
+  ASSERT_TRUE(FillEmptyDirectory(root_.get(), "/data", dir_ + "/volume").ok());
+  for (const char* name : {"/volume/f", "/volume/sub/g", "/volume/h"}) {
+    EXPECT_EQ(Stat(name).st_ino, Stat("/volume/f").st_ino) << name;
+    EXPECT_EQ(Stat(name).st_nlink, 3u) << name;
+  }
+  EXPECT_EQ(ReadFile(dir_ + "/volume/sub/g").value(), "content");
+}
+
 TEST_F(TreeTest, WhatIsNotEmptyStays) {
   ASSERT_TRUE(WriteFileAtomically(dir_ + "/root/data/f", "image").ok());
   ASSERT_TRUE(WriteFileAtomically(dir_ + "/volume/own", "x").ok());
