@@ -43,25 +43,8 @@ Awaitable<absl::Status> ContainerWait(ApiRequest& request) {
     CO_RETURN_IF_ERROR(co_await request.http.BeginStream(200, "application/json"));
     while (more && response.registered()) more = co_await stream->Next(response);
   }
-  // That a start failed is told to who started it: no exit came of it, as with dockerd.
-  while (more && condition == pb::WaitContainerRequest::CONDITION_NEXT_EXIT &&
-         !response.error().empty()) {
-    auto again = request.backends.Read(request.backends.container(), &ContainerCalls::WaitContainer,
-                                       wait, request.endless());
-    request.http.WatchDisconnect([again] { again->Cancel(); });
-    pb::WaitContainerResponse next;
-    more = co_await again->Next(next);
-    if (!more) {  // removed meanwhile
-      const absl::Status ended = co_await again->Finish();
-      ended.IgnoreError();
-      more = true;
-      break;
-    }
-    while (more && next.registered()) more = co_await again->Next(next);
-    if (more) response = next;
-    stream = again;
-  }
-  if (condition == pb::WaitContainerRequest::CONDITION_REMOVED) response.clear_error();  // likewise
+  // As dockerd: why it did not start is told to who started it.
+  if (condition == pb::WaitContainerRequest::CONDITION_REMOVED) response.clear_error();
   std::string outcome;
   if (more) {
     outcome = Outcome(response);

@@ -25,6 +25,8 @@ struct BridgeOptions {
   size_t ports_per_bridge = 480;
   // Put back at once when somebody flushes our rules.
   bool heal_rules = true;
+  // Tracked connections are forgotten by a filter where the kernel can (Linux 6.12).
+  bool filtered_forgetting = true;
 };
 
 // Makes the default bridge and its address (idempotent), in the network namespace of the calling

@@ -77,7 +77,7 @@ absl::Status HostNetworks::Start(CompiledNetwork default_network) {
                                                options_.ports_per_bridge, visitor_.get());
   RETURN_IF_ERROR(default_->Make());
   ASSIGN_OR_RETURN(firewall_, Firewall::Open(options_.prefix, options_.heal_rules));
-  ASSIGN_OR_RETURN(connections_, ConnectionTracking::Open());
+  ASSIGN_OR_RETURN(connections_, ConnectionTracking::Open(options_.filtered_forgetting));
   absl::MutexLock lock(&mutex_);
   networks_[default_->id()] = default_;
   return absl::OkStatus();
@@ -107,7 +107,8 @@ absl::StatusOr<NetworkDefinition> HostNetworks::FindNetwork(const std::string& n
 absl::Status HostNetworks::ClaimLink(const CompiledNetwork& compiled) {
   const NetworkDefinition& definition = compiled.definition;
   const auto option = definition.options.find("com.docker.network.bridge.name");
-  const bool named = option != definition.options.end() && !option->second.empty();
+  const bool named = compiled.kind == NetworkKind::kBridge && option != definition.options.end() &&
+                     !option->second.empty();
   if (named && IsNameOfOurs(options_.prefix, compiled.link)) {
     return absl::PermissionDeniedError(
         absl::StrCat("cannot create network ", definition.id, " (", compiled.link,

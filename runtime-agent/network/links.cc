@@ -214,7 +214,9 @@ void DeleteAddress(NetlinkBatch& batch, int index, const LinkAddress& address) {
   info->ifa_family = address.bytes.size() == sizeof(in_addr) ? AF_INET : AF_INET6;
   info->ifa_prefixlen = static_cast<uint8_t>(address.prefix_length);
   info->ifa_index = static_cast<uint32_t>(index);
+  // With both the kernel compares the length of the prefix too.
   mnl_attr_put(header, IFA_LOCAL, address.bytes.size(), address.bytes.data());
+  mnl_attr_put(header, IFA_ADDRESS, address.bytes.size(), address.bytes.data());
 }
 
 void AddDefaultRoute6(NetlinkBatch& batch, const Address6& gateway, int index) {

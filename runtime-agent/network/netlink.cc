@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -18,6 +19,9 @@ namespace {
 constexpr int kSendBufferBytes = 8 << 20;
 constexpr int kReceiveBufferBytes = 1 << 20;
 constexpr timeval kTimeout = {.tv_sec = 5, .tv_usec = 0};
+
+// Of the whole process: an answer that comes too late is not taken for one to a later request.
+std::atomic<uint32_t> next_sequence = 1;
 
 }  // namespace
 
@@ -35,7 +39,7 @@ nlmsghdr* NetlinkBatch::Add(uint16_t type, uint16_t flags, std::string descripti
   nlmsghdr* header = mnl_nlmsg_put_header(buffer_.data() + current_);
   header->nlmsg_type = type;
   header->nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | flags);
-  header->nlmsg_seq = next_sequence_++;
+  header->nlmsg_seq = next_sequence++;
   descriptions_.emplace_back(header->nlmsg_seq, std::move(description));
   open_ = true;
   return header;
@@ -162,6 +166,7 @@ absl::Status NetlinkSocket::Query(NetlinkBatch& batch,
     auto* answer = reinterpret_cast<nlmsghdr*>(buffer.data());
     int rest = static_cast<int>(size);
     for (; NLMSG_OK(answer, static_cast<unsigned>(rest)); answer = NLMSG_NEXT(answer, rest)) {
+      if (answer->nlmsg_seq != request->nlmsg_seq) continue;
       if (answer->nlmsg_type == NLMSG_DONE) return absl::OkStatus();
       if (answer->nlmsg_type == NLMSG_ERROR) {
         int error = static_cast<nlmsgerr*>(NLMSG_DATA(answer))->error;

@@ -37,7 +37,6 @@ class NetlinkBatch {
   size_t current_ = 0;
   bool open_ = false;
   std::vector<std::pair<uint32_t, std::string>> descriptions_;  // by sequence number
-  uint32_t next_sequence_ = 1;
 };
 
 // Calls `see` with each attribute behind the family header of `extra_bytes`.

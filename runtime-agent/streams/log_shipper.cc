@@ -93,7 +93,8 @@ absl::Status LogShipper::Flush(const std::string& id, absl::Time deadline, bool 
     if (acknowledged_.WaitWithDeadline(&mutex_, std::min(deadline, patience)) &&
         absl::Now() >= std::min(deadline, patience)) {
       return absl::DeadlineExceededError(absl::StrCat("the log service has not stored the last ",
-                                                      target - feed.acknowledged, " bytes of ", id,
+                                                      target - std::min(target, feed.acknowledged),
+                                                      " bytes of ", id,
                                                       " yet"));
     }
   }
@@ -245,6 +246,7 @@ void LogShipper::DropBrokenStream() {
     cancel_ = nullptr;
     for (auto& [id, feed] : feeds_) {
       feed->position_known &= feed->position == 0;
+      if (feed->answered < feed->told_by) feed->told_by = 0;  // it is told anew
       feed->answered = feed->written;
     }
   }

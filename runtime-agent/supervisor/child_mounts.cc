@@ -107,13 +107,11 @@ int FindOrMake(Child* child, const char* path, bool file) {
   return parent;
 }
 
-// Where a link points that leads to nothing. False, and errno as before: there is none, or it has
-// too long a target.
+// Where a link points that leads to nothing. False: there is none, or it has too long a target.
 bool FollowLink(Child* child, const char* path, char (*followed)[PATH_MAX]) {
   char pointed[PATH_MAX];
   ScopedFd link = {OpenInside(child, path, O_PATH | O_NOFOLLOW)};
   ssize_t size = link.fd < 0 ? -1 : readlinkat(link.fd, "", pointed, sizeof(pointed));
-  errno = EEXIST;
   if (size <= 0) return false;
   size_t length = static_cast<size_t>(size);
   size_t start = pointed[0] == '/' ? 0 : static_cast<size_t>(LeafOf(path) - path);
@@ -215,8 +213,8 @@ int OpenTarget(Child* child, const char* path, bool file) {
   for (int links = 0;; ++links) {
     int found = FindOrMake(child, path, file);
     if (found >= 0 || errno != EEXIST || links == kMaxLinks) return found;
-    if (!FollowLink(child, path, &followed)) return -1;
-    path = followed;
+    // What is no link another container has made in a shared volume meanwhile: it is found now.
+    if (FollowLink(child, path, &followed)) path = followed;
   }
 }
 

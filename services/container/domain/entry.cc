@@ -60,10 +60,12 @@ void Entry::Set(ContainerPtr next, Fire fire) {
     } else {
       observer_.StateCount(container_->state, 1);
     }
-    if (fire == Fire::kExit) {
-      const auto first = std::stable_partition(
-          waiters_.begin(), waiters_.end(),
-          [](const Waiter& waiter) { return waiter.condition == WaitCondition::kRemoved; });
+    if (fire == Fire::kExit || fire == Fire::kNoStart) {
+      const auto first =
+          std::stable_partition(waiters_.begin(), waiters_.end(), [fire](const Waiter& waiter) {
+            return waiter.condition == WaitCondition::kRemoved ||
+                   (fire == Fire::kNoStart && waiter.condition == WaitCondition::kNextExit);
+          });
       fired.assign(std::make_move_iterator(first), std::make_move_iterator(waiters_.end()));
       waiters_.erase(first, waiters_.end());
     }

@@ -33,7 +33,7 @@ using WaitCallback = std::function<void(const WaitOutcome&)>;
 class Entry : public std::enable_shared_from_this<Entry> {
  public:
   // What a new snapshot means to those who wait.
-  enum class Fire { kNothing, kExit, kRemoved };
+  enum class Fire { kNothing, kNoStart, kExit, kRemoved };
 
   Entry(ContainerPtr container, Executor& executor, Observer& observer);
   ~Entry();

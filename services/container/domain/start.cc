@@ -27,7 +27,7 @@ absl::Status StartFailed(Core& core, const EntryPtr& entry, const absl::Status& 
   next->exit_code = ExitCodeOfFailedStart(failure, /*otherwise=*/128);
   next->pid = 0;
   const bool auto_remove = next->definition->spec.auto_remove;
-  core.Record(*entry, std::move(next), {}, Entry::Fire::kExit);
+  core.Record(*entry, std::move(next), {}, Entry::Fire::kNoStart);
   if (auto_remove) {
     const absl::Status removed = RemoveNow(core, entry);
     if (!removed.ok()) core.observer().Warning("automatic removal", now->id(), removed);

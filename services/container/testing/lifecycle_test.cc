@@ -138,7 +138,9 @@ TEST(LifecycleTest, ACommandThatCannotRunIsRecordedAndReported) {
   const std::string id = world.Make("web");
   world.agent.start_error =
       absl::InvalidArgumentError("exec: \"foo\": executable file not found in $PATH");
+  const auto next_exit = Wait(world, id, WaitCondition::kNextExit);
   EXPECT_EQ(world.Start(id).status(), world.agent.start_error);
+  EXPECT_FALSE(next_exit->done.HasBeenNotified()) << "nothing has run";
   EXPECT_EQ(world.Get(id)->state, State::kCreated);
   EXPECT_EQ(world.Get(id)->exit_code, 127);
   EXPECT_THAT(world.Get(id)->error, HasSubstr("not found in $PATH"));
