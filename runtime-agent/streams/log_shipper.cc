@@ -94,8 +94,7 @@ absl::Status LogShipper::Flush(const std::string& id, absl::Time deadline, bool 
         absl::Now() >= std::min(deadline, patience)) {
       return absl::DeadlineExceededError(absl::StrCat("the log service has not stored the last ",
                                                       target - std::min(target, feed.acknowledged),
-                                                      " bytes of ", id,
-                                                      " yet"));
+                                                      " bytes of ", id, " yet"));
     }
   }
   return absl::UnavailableError("the agent is stopping");
