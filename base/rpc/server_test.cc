@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -83,14 +85,24 @@ TEST(RpcServerTest, TooLongSocketPathIsRefused) {
   EXPECT_EQ(server.status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+class CallbackTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const std::string path = absl::StrCat("/tmp/slipway_rpc_", getpid(), ".sock");
+    auto server = RpcServer::Start({.listeners = {{.path = path}}}, {&logs_}, metrics_);
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+    stub_ = log::v1::LogService::NewStub(NewChannel(path));
+  }
+
+  Metrics metrics_;
+  Logs logs_;
+  std::unique_ptr<RpcServer> server_;
+  std::unique_ptr<log::v1::LogService::Stub> stub_;
+};
+
 // gRPC's own threads for callbacks would sleep between 1.0 and 1.1 s of silence.
-TEST(RpcServerTest, AnswersAtOnceAfterAPause) {
-  const std::string path = absl::StrCat("/tmp/slipway_rpc_", getpid(), ".sock");
-  Metrics metrics;
-  Logs logs;
-  auto server = RpcServer::Start({.listeners = {{.path = path}}}, {&logs}, metrics);
-  ASSERT_TRUE(server.ok()) << server.status();
-  auto stub = log::v1::LogService::NewStub(NewChannel(path));
+TEST_F(CallbackTest, AnswersAtOnceAfterAPause) {
   std::vector<absl::Duration> took;
   for (int i = 0; i < 6; ++i) {
     absl::SleepFor(absl::Milliseconds(1005));
@@ -99,8 +111,8 @@ TEST(RpcServerTest, AnswersAtOnceAfterAPause) {
     log::v1::GetLogPositionResponse response;
     absl::Notification answered;
     const absl::Time begin = absl::Now();
-    stub->async()->GetLogPosition(&context, &request, &response,
-                                  [&](const grpc::Status&) { answered.Notify(); });
+    stub_->async()->GetLogPosition(&context, &request, &response,
+                                   [&](const grpc::Status&) { answered.Notify(); });
     answered.WaitForNotification();
     took.push_back(absl::Now() - begin);
   }
@@ -110,13 +122,7 @@ TEST(RpcServerTest, AnswersAtOnceAfterAPause) {
 }
 
 // A callback that waits for another one's end would wait for ever where only one thread runs them.
-TEST(RpcServerTest, CallbackThatBlocksIsHelpedOut) {
-  const std::string path = absl::StrCat("/tmp/slipway_rpc_", getpid(), ".sock");
-  Metrics metrics;
-  Logs logs;
-  auto server = RpcServer::Start({.listeners = {{.path = path}}}, {&logs}, metrics);
-  ASSERT_TRUE(server.ok()) << server.status();
-  auto stub = log::v1::LogService::NewStub(NewChannel(path));
+TEST_F(CallbackTest, OneThatBlocksIsHelpedOut) {
   struct Call {
     grpc::ClientContext context;
     log::v1::GetLogPositionRequest request;
@@ -125,10 +131,10 @@ TEST(RpcServerTest, CallbackThatBlocksIsHelpedOut) {
   absl::Notification second_answered;
   absl::Notification first_left;
   bool helped = false;
-  stub->async()->GetLogPosition(
+  stub_->async()->GetLogPosition(
       &first.context, &first.request, &first.response, [&](const grpc::Status&) {
-        stub->async()->GetLogPosition(&second.context, &second.request, &second.response,
-                                      [&](const grpc::Status&) { second_answered.Notify(); });
+        stub_->async()->GetLogPosition(&second.context, &second.request, &second.response,
+                                       [&](const grpc::Status&) { second_answered.Notify(); });
         helped = second_answered.WaitForNotificationWithTimeout(absl::Seconds(20));
         first_left.Notify();
       });

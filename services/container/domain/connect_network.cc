@@ -8,6 +8,7 @@
 #include "services/container/domain/container_state.h"
 #include "services/container/domain/network_verbs.h"
 #include "services/container/domain/references.h"
+#include "services/container/domain/take.h"
 
 namespace slipway::container {
 namespace {
@@ -65,20 +66,16 @@ absl::Status Save(Core& core, const EntryPtr& entry, const std::shared_ptr<Conta
   return absl::OkStatus();
 }
 
-// What the new request says nothing of stays as it was.
-template <typename T>
-void Keep(const T& before, T& now) {
-  if (now == T()) now = before;
-}
-
-void KeepSettings(const Attachment& before, Attachment& now) {
-  Keep(before.aliases, now.aliases);
-  Keep(before.address, now.address);
-  Keep(before.address6, now.address6);
-  Keep(before.mac_address, now.mac_address);
-  Keep(before.links, now.links);
-  Keep(before.driver_options, now.driver_options);
-  Keep(before.gateway_priority, now.gateway_priority);
+void TakeSettings(const Attachment& from, Attachment& to) {
+  Take(from.network, to.network);
+  Take(from.network_name, to.network_name);
+  Take(from.aliases, to.aliases);
+  Take(from.address, to.address);
+  Take(from.address6, to.address6);
+  Take(from.mac_address, to.mac_address);
+  Take(from.links, to.links);
+  Take(from.driver_options, to.driver_options);
+  Take(from.gateway_priority, to.gateway_priority);
 }
 
 // A running one has nothing more than its loopback interface by then.
@@ -111,9 +108,8 @@ absl::Status ConnectNow(Core& core, const EntryPtr& entry, const VirtualNetwork&
       return absl::PermissionDeniedError(absl::StrCat("endpoint with name ", now->name,
                                                       " already exists in network ", network.name));
     }
-    KeepSettings(*same, attachment);
-    RETURN_IF_ERROR(CheckAttachment(network, attachment));
-    *same = attachment;
+    TakeSettings(attachment, *same);
+    RETURN_IF_ERROR(CheckAttachment(network, *same));
   } else {
     if (attachments.size() >= kMaximumAttachments) {
       return absl::InvalidArgumentError(

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status/status_macros.h"
 #include "services/container/domain/container_state.h"
+#include "services/container/domain/take.h"
 #include "services/container/domain/validate.h"
 #include "services/container/domain/verbs.h"
 
@@ -40,11 +41,6 @@ absl::Status CheckConflicts(const Resources& now, const Resources& wanted) {
         "the same time");
   }
   return absl::OkStatus();
-}
-
-template <typename T>
-void Take(const T& from, T& to) {
-  if (from != T{}) to = from;
 }
 
 void MergeResources(const UpdateCommand& command, Resources& to) {
